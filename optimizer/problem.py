@@ -1,0 +1,153 @@
+"""The placement problem as plain numbers: all the planner knows, and nothing that could be read twice.
+
+Times are seconds from ``Problem.origin``; powers are watts; money is fen except prices, which are
+micro-yuan. Every sequence is in a fixed order, so equal problems give equal plans.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+
+from suanwang.model.site import DataClass
+
+Breakpoints = tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slot:
+    """A piece of the horizon; a job starts at the beginning of a slot."""
+
+    start_s: float
+    length_s: float
+
+    @property
+    def end_s(self) -> float:
+        """End of the slot."""
+        return self.start_s + self.length_s
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SiteSpec:
+    """A site as the planner sees it; sequences run over the slots.
+
+    ``facility_w`` is the convex piecewise-linear facility power as (IT watts, facility watts)
+    breakpoints for each slot; ``it_base_w`` is IT power that is drawn whatever is decided (idle units
+    and foreign load). ``power_w_max`` bounds facility power.
+    """
+
+    id: str
+    price_uyuan_per_kwh: tuple[int, ...]
+    carbon_g_per_kwh: tuple[float, ...]
+    facility_w: tuple[Breakpoints, ...]
+    it_base_w: tuple[float, ...]
+    power_w_max: tuple[float, ...]
+    accepts: frozenset[DataClass] = frozenset(DataClass)
+    data_homes: frozenset[str] = frozenset()
+    is_open: bool = True
+    closed_message: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolSpec:
+    """Equal units at a site: how many are free in each slot, what one more in use draws and costs.
+
+    ``busy_extra_w`` is busy minus idle power of one unit.
+    """
+
+    id: str
+    site_id: str
+    accelerator: str
+    units: int
+    units_free: tuple[int, ...]
+    busy_extra_w: float
+    price_uyuan_per_unit_hour: int
+    is_domestic: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LotSpec:
+    """A voucher lot that may pay part of a job."""
+
+    id: str
+    tenant_id: str
+    available_fen: int
+    ratio_num: int
+    ratio_den: int
+    expires_s: float
+    rank: int = 0
+    sites: frozenset[str] = frozenset()
+    accelerators: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobSpec:
+    """A job as the planner sees it. Empty sets mean "any"; None means "no limit".
+
+    ``run_s`` is the longest it may run: money is held for all of it. ``avoid`` maps pools that must
+    not be used to the reason why (a former attempt that failed there).
+    """
+
+    id: str
+    tenant_id: str
+    units: int
+    run_s: float
+    accelerators: frozenset[str] = frozenset()
+    origin: str = ""
+    latency_ms_max: float | None = None
+    data_class: DataClass = DataClass.GENERAL
+    data_home: str = ""
+    domestic_only: bool = False
+    sites: frozenset[str] = frozenset()
+    uses_voucher: bool = True
+    cash_fen_max: int | None = None
+    earliest_s: float = 0.0
+    deadline_s: float | None = None
+    waited_s: float = 0.0
+    avoid: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """Weights of the objective, all in yuan, and the planner's limits.
+
+    ``latency_yuan_per_ms`` is paid once a job for each millisecond of round trip, ``waiting`` for each
+    hour and unit between now and the start, ``unserved`` for each unit-hour that is not placed.
+    """
+
+    carbon_yuan_per_kg: float = 0.06
+    latency_yuan_per_ms: float = 0.002
+    waiting_yuan_per_unit_hour: float = 0.05
+    unserved_yuan_per_unit_hour: float = 1_000.0
+    user_price_weight: float = 1.0
+    time_limit_s: float = 10.0
+    mip_columns_max: int = 2_000
+
+
+DEFAULT_SLOT_LENGTHS_S: Final = (60, 240, 600, 900, 1_800, 3_600, 3_600, 3_600)
+"""First a minute, then longer: about four hours in eight slots."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """Everything that one planning run is given."""
+
+    origin: datetime
+    slots: tuple[Slot, ...]
+    sites: tuple[SiteSpec, ...]
+    pools: tuple[PoolSpec, ...]
+    jobs: tuple[JobSpec, ...]
+    lots: tuple[LotSpec, ...] = ()
+    cash_fen: Mapping[str, int] = field(default_factory=dict)
+    rtt_ms: Mapping[tuple[str, str], float] = field(default_factory=dict)
+    policy: Policy = field(default_factory=Policy)
+
+
+def slots_of(lengths_s: tuple[float, ...]) -> tuple[Slot, ...]:
+    """Return slots of the given lengths, one after the other from zero."""
+    slots: list[Slot] = []
+    start_s = 0.0
+    for length_s in lengths_s:
+        slots.append(Slot(start_s=start_s, length_s=length_s))
+        start_s += length_s
+    return tuple(slots)

@@ -1,0 +1,83 @@
+"""Engines: SQLite in WAL with honest transactions, PostgreSQL by psycopg 3.
+
+SQLite's driver opens a transaction only at the first write, which lets two readers both spend the
+same money. Here every transaction begins with ``BEGIN IMMEDIATE``, so writers queue instead.
+Readers that must not queue use ``reading`` below.
+"""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from suanwang.errors import BadInput
+
+BUSY_TIMEOUT_MS: Final = 30_000
+_READ_ONLY: Final = "suanwang_read_only"
+
+
+def open_engine(url: str | URL) -> Engine:
+    """Return an engine for ``sqlite:///path`` or ``postgresql://…``; other databases are refused."""
+    parsed = make_url(url)
+    backend = parsed.get_backend_name()
+    if backend == "sqlite":
+        return _open_sqlite(parsed)
+    if backend == "postgresql":
+        return _open_postgresql(parsed)
+    raise BadInput(
+        f"database {backend!r} is not supported",
+        next_step="use sqlite:///PATH or postgresql://USER@HOST/NAME",
+    )
+
+
+def _open_sqlite(url: URL) -> Engine:
+    engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_MS / 1000})
+
+    def prepare(connection: sqlite3.Connection, _record: ConnectionPoolEntry) -> None:
+        connection.isolation_level = None
+        for pragma in (
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            "foreign_keys=ON",
+            f"busy_timeout={BUSY_TIMEOUT_MS}",
+        ):
+            connection.execute(f"PRAGMA {pragma}")
+
+    def begin(connection: Connection) -> None:
+        is_read = connection.get_execution_options().get(_READ_ONLY, False)
+        connection.exec_driver_sql("BEGIN" if is_read else "BEGIN IMMEDIATE")
+
+    event.listen(engine, "connect", prepare)
+    event.listen(engine, "begin", begin)
+    return engine
+
+
+def _open_postgresql(url: URL) -> Engine:
+    return create_engine(
+        url.set(drivername="postgresql+psycopg"),
+        pool_size=10,
+        max_overflow=20,
+        pool_pre_ping=True,
+        isolation_level="READ COMMITTED",
+    )
+
+
+@contextmanager
+def reading(engine: Engine) -> Iterator[Connection]:
+    """Open a transaction that only reads: on SQLite it waits for no writer."""
+    with (
+        engine.connect().execution_options(**{_READ_ONLY: True}) as connection,
+        connection.begin(),
+    ):
+        yield connection
+
+
+@contextmanager
+def writing(engine: Engine) -> Iterator[Connection]:
+    """Open a transaction that may write; it commits at the end, or rolls back on an error."""
+    with engine.begin() as connection:
+        yield connection

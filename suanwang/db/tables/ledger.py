@@ -1,0 +1,88 @@
+"""The ledger: accounts, lots, holds, and a journal that only grows."""
+
+from typing import Final
+
+from sqlalchemy import CheckConstraint, Column, ForeignKey, Index, Integer, Table, Text
+
+from suanwang.db.tables.metadata import metadata
+from suanwang.db.types import Int64, Json, UtcDateTime
+
+account: Final = Table(
+    "account",
+    metadata,
+    Column("id", Text, primary_key=True, comment="kind and owner, such as lot:l1"),
+    Column("kind", Text, nullable=False, comment="funder, lot, held, spent, expired, cash, …"),
+    Column("balance_fen", Int64, nullable=False, comment="fen; sum of its postings"),
+    Column("is_guarded", Integer, nullable=False, comment="1: may never be below zero"),
+    CheckConstraint("is_guarded = 0 OR balance_fen >= 0", name="not_below_zero"),
+    comment="Accounts of the double-entry ledger.",
+)
+
+lot: Final = Table(
+    "lot",
+    metadata,
+    Column("id", Text, primary_key=True, comment="id of the lot"),
+    Column("tenant_id", Text, ForeignKey("tenant.id"), nullable=False, comment="whose voucher"),
+    Column("programme", Text, nullable=False, comment="programme that granted it"),
+    Column("issued_fen", Int64, nullable=False, comment="fen granted"),
+    Column("ratio_num", Int64, nullable=False, comment="pays at most num/den of a price"),
+    Column("ratio_den", Int64, nullable=False, comment="pays at most num/den of a price"),
+    Column("rank", Integer, nullable=False, comment="lower is drawn first"),
+    Column("sites", Json, nullable=False, comment="sites where it pays, empty for all"),
+    Column("accelerators", Json, nullable=False, comment="accelerators it pays for, empty for all"),
+    Column("issued_at", UtcDateTime, nullable=False, comment="when it was granted, UTC"),
+    Column("expires_at", UtcDateTime, nullable=False, comment="when it ends, UTC"),
+    comment="Voucher lots: the unit of rules and expiry.",
+)
+Index("ix_lot_tenant_id", lot.c.tenant_id)
+
+hold: Final = Table(
+    "hold",
+    metadata,
+    Column("id", Text, primary_key=True, comment="id of the hold"),
+    Column("tenant_id", Text, ForeignKey("tenant.id"), nullable=False, comment="who pays"),
+    Column("attempt_id", Text, nullable=False, unique=True, comment="what it is for"),
+    Column("state", Text, nullable=False, comment="open, captured or released"),
+    Column("held_at", UtcDateTime, nullable=False, comment="when, UTC"),
+    Column("closed_at", UtcDateTime, comment="when it ended, UTC"),
+    comment="Money set aside for attempts; each ends once.",
+)
+
+hold_slice: Final = Table(
+    "hold_slice",
+    metadata,
+    Column("hold_id", Text, ForeignKey("hold.id"), primary_key=True, comment="the hold"),
+    Column("seq", Integer, primary_key=True, comment="order in which slices pay"),
+    Column("lot_id", Text, ForeignKey("lot.id"), comment="the lot, or nothing for cash"),
+    Column("amount_fen", Int64, nullable=False, comment="fen set aside"),
+    Column("captured_fen", Int64, nullable=False, comment="fen paid so far"),
+    CheckConstraint("captured_fen >= 0 AND captured_fen <= amount_fen", name="within"),
+    comment="Which lot carries which part of a hold.",
+)
+
+journal: Final = Table(
+    "journal",
+    metadata,
+    Column("seq", Int64, primary_key=True, autoincrement=False, comment="counts from 1, no holes"),
+    Column("key", Text, nullable=False, unique=True, comment="the caller's key, for ever"),
+    Column("digest", Text, nullable=False, comment="SHA-256 of the request"),
+    Column("kind", Text, nullable=False, comment="issue, hold, capture, release, …"),
+    Column("at", UtcDateTime, nullable=False, comment="server clock, UTC"),
+    Column("facts", Json, nullable=False, comment="what it was about"),
+    Column("chain", Text, nullable=False, comment="SHA-256 over the former link and this entry"),
+    comment="Every event of the ledger, in order; rows are never changed.",
+)
+
+posting: Final = Table(
+    "posting",
+    metadata,
+    Column("seq", Int64, ForeignKey("journal.seq"), primary_key=True, comment="its entry"),
+    Column("line", Integer, primary_key=True, comment="counts from 1"),
+    Column("source", Text, ForeignKey("account.id"), nullable=False, comment="account that gives"),
+    Column("target", Text, ForeignKey("account.id"), nullable=False, comment="account that takes"),
+    Column("amount_fen", Int64, nullable=False, comment="fen, above zero"),
+    CheckConstraint("amount_fen > 0", name="positive"),
+    comment="Money that moved: an unbalanced entry cannot be written.",
+)
+Index("ix_posting_source", posting.c.source)
+Index("ix_posting_target", posting.c.target)

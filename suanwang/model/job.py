@@ -1,0 +1,87 @@
+"""A job: what a user asked for, and where it stands."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from suanwang.ids import JobId, PoolId, SiteId, TenantId
+from suanwang.model.plan import ReasonCode
+from suanwang.model.site import DataClass
+
+
+class JobState(StrEnum):
+    """States of a job; the last three are final."""
+
+    QUEUED = "queued"
+    PLACED = "placed"
+    RUNNING = "running"
+    STOPPING = "stopping"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    STOPPED = "stopped"
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing more will happen to the job."""
+        return self in FINAL_JOB_STATES
+
+
+FINAL_JOB_STATES = frozenset({JobState.SUCCEEDED, JobState.FAILED, JobState.STOPPED})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wishes:
+    """What the user asks of the placement, beside the program itself.
+
+    ``units`` accelerators of one of ``accelerators`` (empty: any, ``cpu`` for cores) for at most
+    ``run_s_max`` seconds, within ``latency_ms_max`` of ``origin``. ``data_home`` names the data set
+    the job reads, ``data_class`` says how far it may travel. ``uses_voucher`` False pays cash only.
+    """
+
+    units: int = 1
+    accelerators: frozenset[str] = frozenset()
+    run_s_max: int = 3600
+    origin: str = ""
+    latency_ms_max: float | None = None
+    data_class: DataClass = DataClass.GENERAL
+    data_home: str = ""
+    domestic_only: bool = False
+    uses_voucher: bool = True
+    cash_fen_max: int | None = None
+    deadline: datetime | None = None
+    earliest_start: datetime | None = None
+    stop_grace_s: int = 3
+    sites: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A job as stored. ``reason`` says why it waits or why it ended, in a code and in words.
+
+    ``version`` counts changes: a writer that read an older one must read again.
+    """
+
+    id: JobId
+    submission_id: str
+    tenant_id: TenantId
+    state: JobState
+    entrypoint: str
+    wishes: Wishes
+    submitted_at: datetime
+    runtime_env: Mapping[str, object] = field(default_factory=dict)
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    entrypoint_num_cpus: float | None = None
+    entrypoint_num_gpus: float | None = None
+    entrypoint_memory: int | None = None
+    entrypoint_resources: Mapping[str, float] = field(default_factory=dict)
+    attempts: int = 0
+    site_id: SiteId | None = None
+    pool_id: PoolId | None = None
+    stop_requested: bool = False
+    reason: ReasonCode | None = None
+    message: str = ""
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    exit_code: int | None = None
+    version: int = 0

@@ -1,0 +1,87 @@
+"""The compute network (算力一张网): what exists, what is free, and how old each fact is."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Final
+
+from suanwang.ids import PoolId, SiteId
+from suanwang.model.reading import Quality
+from suanwang.model.site import Pool, Site
+
+FRESH_FOR: Final = timedelta(seconds=60)
+"""A fact is fresh this long after it was seen."""
+USABLE_FOR: Final = timedelta(minutes=15)
+"""After this, the last good value gives way to a conservative default."""
+
+
+class Freshness(StrEnum):
+    """Age of a fact: stale ones are shown with their age, lost ones are not used."""
+
+    FRESH = "fresh"
+    STALE = "stale"
+    LOST = "lost"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fact:
+    """A number with its age and its quality."""
+
+    value: float
+    at: datetime | None
+    quality: Quality
+
+    def freshness(self, now: datetime) -> Freshness:
+        """Return whether the fact may still be used at ``now``."""
+        if self.at is None or now - self.at > USABLE_FOR:
+            return Freshness.LOST
+        return Freshness.FRESH if now - self.at <= FRESH_FOR else Freshness.STALE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolState:
+    """A pool and how many of its units nothing of ours occupies.
+
+    ``busy_until`` lists, for the units in use, when each is free again at the latest.
+    """
+
+    pool: Pool
+    units_free: int
+    busy_until: tuple[tuple[datetime, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SiteState:
+    """A site, its live facts, and whether jobs may be sent there now.
+
+    ``it_power_w`` and ``facility_power_w`` are the newest meter readings; ``pue`` is the interim
+    figure of the last day. ``agent_seen_at`` is the agent's last call.
+    """
+
+    site: Site
+    pools: tuple[PoolState, ...]
+    it_power_w: Fact
+    facility_power_w: Fact
+    pue: Fact
+    wet_bulb_c: Fact
+    agent_seen_at: datetime | None
+    is_reachable: bool
+    is_open: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComputeNetwork:
+    """All sites as one picture at one moment; ``rtt_ms`` maps (origin, site) to round-trip time."""
+
+    at: datetime
+    sites: tuple[SiteState, ...]
+    rtt_ms: Mapping[tuple[str, SiteId], float]
+
+    def pool(self, pool_id: PoolId) -> PoolState:
+        """Return the state of a pool; raise KeyError for an unknown one."""
+        for site in self.sites:
+            for state in site.pools:
+                if state.pool.id == pool_id:
+                    return state
+        raise KeyError(pool_id)

@@ -1,0 +1,121 @@
+"""What the optimizer decided, with a reason for everything that it did not do."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from suanwang.ids import JobId, PoolId, SiteId
+
+
+class ReasonCode(StrEnum):
+    """Why a site is not used, why a job waits, or why it is refused. Each has a line in the docs."""
+
+    PLACED = "placed"
+    DEARER = "dearer"
+    LATENCY = "latency"
+    DATA_LAW = "data-law"
+    DATA_HOME = "data-home"
+    ACCELERATOR = "accelerator"
+    DOMESTIC_ONLY = "domestic-only"
+    SITE_NOT_ASKED = "site-not-asked"
+    TOO_LARGE = "too-large"
+    CAPACITY = "capacity"
+    SITE_POWER = "site-power"
+    VOUCHER = "voucher"
+    CASH_BUDGET = "cash-budget"
+    DEADLINE = "deadline"
+    STALE = "stale"
+    SITE_DOWN = "site-down"
+    RETRY_ELSEWHERE = "retry-elsewhere"
+    LATER_IS_CHEAPER = "later-is-cheaper"
+    USER_STOPPED = "user-stopped"
+    USER_FAILED = "user-failed"
+    SITE_FAILED = "site-failed"
+    TIME_LIMIT = "time-limit"
+    BUDGET_USED = "budget-used"
+
+
+class PlannerKind(StrEnum):
+    """Which planner gave the answer."""
+
+    OPTIMAL = "optimal"
+    FEASIBLE = "feasible"
+    GREEDY = "greedy"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SiteVerdict:
+    """One row of a quote or an explanation: what this pool would mean for the job.
+
+    Where the pool is out of the question ``reason`` and ``message`` say why and the figures that
+    cannot be known are None. ``voucher_fen`` and ``cash_fen`` add up to ``price_fen``. ``cost`` is
+    the planner's own scale (yuan): price, energy, carbon, latency and waiting together.
+    """
+
+    site_id: SiteId
+    pool_id: PoolId
+    reason: ReasonCode
+    message: str
+    start: datetime | None = None
+    price_fen: int | None = None
+    voucher_fen: int | None = None
+    cash_fen: int | None = None
+    energy_wh: float | None = None
+    carbon_g: float | None = None
+    latency_ms: float | None = None
+    cost: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placement:
+    """Start this job in this pool at this moment, and pay it so.
+
+    ``lots`` says how much is held from each voucher lot, in fen; the rest is cash.
+    """
+
+    job_id: JobId
+    site_id: SiteId
+    pool_id: PoolId
+    units: int
+    start: datetime
+    price_fen_max: int
+    cash_fen: int
+    lots: Mapping[str, int]
+    energy_wh: float
+    carbon_g: float
+    latency_ms: float
+    cost: float
+    verdicts: tuple[SiteVerdict, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rejection:
+    """This job does not start now. ``is_final`` means no later cycle can change that by itself."""
+
+    job_id: JobId
+    reason: ReasonCode
+    message: str
+    is_final: bool = False
+    facts: Mapping[str, float | str] = field(default_factory=dict)
+    verdicts: tuple[SiteVerdict, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """A whole decision: ``starts`` begin in the first slot, ``later`` are meant for later slots.
+
+    ``objective`` and ``bound`` are in yuan; their difference is what this plan can lose at most.
+    """
+
+    made_at: datetime
+    planner: PlannerKind
+    solver: str
+    starts: tuple[Placement, ...]
+    later: tuple[Placement, ...]
+    rejections: tuple[Rejection, ...]
+    objective: float
+    bound: float | None
+    build_s: float
+    solve_s: float
+    note: str = ""

@@ -1,0 +1,65 @@
+"""What a collector hands on: readings with a quality, and a report of each source about itself."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from suanwang.ids import SiteId
+
+
+class Quality(StrEnum):
+    """How a number came about, best first. A figure is as good as its worst part."""
+
+    MEASURED = "measured"
+    DERIVED = "derived"
+    INTERPOLATED = "interpolated"
+    ESTIMATED = "estimated"
+    MISSING = "missing"
+
+
+_ORDER = list(Quality)
+
+
+def worst(*qualities: Quality) -> Quality:
+    """Return the worst of the qualities; of none it is ``missing``."""
+    return max(qualities, key=_ORDER.index, default=Quality.MISSING)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """One number at one moment.
+
+    ``metric`` carries its unit (``power_w``, ``energy_wh``, ``utilisation_ratio``); ``subject`` is
+    what was read (``meter:m1``, ``host:gpu-07``, ``gpu:GPU-3f…``).
+    """
+
+    subject: str
+    metric: str
+    value: float
+    at: datetime
+    quality: Quality = Quality.MEASURED
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceReport:
+    """A source's word about itself after each poll: the reason stands in ``error`` when it is down."""
+
+    source: str
+    is_up: bool
+    duration_s: float
+    at: datetime
+    readings: int = 0
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TelemetryBatch:
+    """What an agent sends in one piece; the same id is recorded once, however often it arrives."""
+
+    id: str
+    site_id: SiteId
+    sent_at: datetime
+    readings: tuple[Reading, ...]
+    reports: tuple[SourceReport, ...]

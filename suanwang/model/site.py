@@ -1,0 +1,100 @@
+"""A data centre of one owner, its pools of accelerators and its racks."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from suanwang.ids import PoolId, SiteId
+from suanwang.units import STANDARD_RACK_W
+
+
+class DataClass(StrEnum):
+    """How far a job's data may travel: the stricter comes later."""
+
+    GENERAL = "general"
+    IMPORTANT = "important"
+    GOVERNMENT = "government"
+
+
+class CoolingKind(StrEnum):
+    """Cooling systems that ``suanwang.energy.facility`` has a power model for."""
+
+    LEGACY_AIR_CHILLER = "legacy_air_chiller"
+    RETROFIT_CONTAINMENT_WSE = "retrofit_containment_wse"
+    MODERN_WSE_WARMWATER = "modern_wse_warmwater"
+    INDIRECT_EVAPORATIVE = "indirect_evaporative"
+    COLDPLATE_LIQUID_80 = "coldplate_liquid_80"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pool:
+    """Equal accelerators at one site; ``accelerator`` is ``cpu`` for plain cores.
+
+    Powers are of one unit (an accelerator with its share of the host, or a core). The price is what
+    a tenant pays for one unit for one hour.
+    """
+
+    id: PoolId
+    site_id: SiteId
+    accelerator: str
+    units: int
+    units_per_node: int
+    power_w_idle: float
+    power_w_busy: float
+    price_uyuan_per_unit_hour: int
+    is_domestic: bool = False
+    drained_units: int = 0
+
+    @property
+    def units_usable(self) -> int:
+        """Units that are not drained."""
+        return max(0, self.units - self.drained_units)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """A data centre as its operator registered it.
+
+    ``data_homes`` names the data sets (or tenants' homes) that are kept here; ``accepts`` lists the
+    data classes that the law and the operator let come here from elsewhere.
+    """
+
+    id: SiteId
+    name: str
+    operator: str
+    region: str
+    timezone: str
+    cooling: CoolingKind
+    climate: str
+    it_design_w: int
+    background_it_w: int
+    contract_w: int
+    tariff_id: str
+    voltage: str
+    carbon_region: str
+    pue_limit: float
+    accepts: frozenset[DataClass]
+    data_homes: frozenset[str] = frozenset()
+    pools: tuple[Pool, ...] = ()
+
+    @property
+    def standard_racks(self) -> float:
+        """Design IT power in standard racks of 2.5 kW."""
+        return self.it_design_w / STANDARD_RACK_W
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rack:
+    """A rack by its rated IT power; ``cooling`` and ``delivery`` are the operator's own words."""
+
+    id: str
+    site_id: SiteId
+    name: str
+    height_u: int
+    rated_w: int
+    cooling: str = ""
+    delivery: str = ""
+
+    @property
+    def standard_racks(self) -> float:
+        """Rated power in standard racks of 2.5 kW."""
+        return self.rated_w / STANDARD_RACK_W

@@ -1,0 +1,189 @@
+"""The agent channel: every call is made by the agent, with its site's token, under ``/agent/v1``.
+
+| call | body | answer |
+|---|---|---|
+| POST ``/hello`` | ``Hello`` | ``Welcome`` |
+| POST ``/telemetry`` | ``TelemetryUpload`` | ``Receipt`` |
+| GET ``/orders?wait_s=20`` | | ``OrderList``: held open until there is an order |
+| POST ``/orders/ack`` | ``OrderAcks`` | ``Receipt`` |
+| POST ``/reports`` | ``ReportUpload`` | ``Receipt`` |
+| POST ``/logs`` | ``LogUpload`` | ``LogReceipt`` |
+| GET ``/packages/{sha256}`` | | the bytes |
+
+Every call may be repeated: batches carry ids, reports a sequence, log pieces an offset.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from suanwang.model.reading import Quality
+
+Ratio = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+class WireModel(BaseModel):
+    """Unknown fields are an error; values never change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Hello(WireModel):
+    """Who calls, and how its executor does."""
+
+    agent_version: str = Field(max_length=64)
+    clock: AwareDatetime
+    executor_state: Literal["up", "degraded", "unreachable"]
+    executor_message: str = Field(default="", max_length=2_000)
+    executor_session: str = Field(default="", max_length=200)
+    running: tuple[str, ...] = Field(default=(), max_length=100_000)
+
+
+class Welcome(WireModel):
+    """What the centre knows of the site, and how often it wants to hear from it.
+
+    ``running`` names the attempts that the centre believes alive at this site: the agent reports on
+    each, also where it has no record of it.
+    """
+
+    site_id: str
+    clock: AwareDatetime
+    hello_every_s: float
+    running: tuple[str, ...]
+
+
+class WireReading(WireModel):
+    """One reading; see ``suanwang.model.reading.Reading``."""
+
+    subject: str = Field(min_length=1, max_length=200)
+    metric: str = Field(min_length=1, max_length=100)
+    value: float = Field(allow_inf_nan=False)
+    at: AwareDatetime
+    quality: Quality = Quality.MEASURED
+    labels: dict[str, str] = Field(default_factory=dict)
+
+
+class WireSourceReport(WireModel):
+    """One source's word about itself; see ``suanwang.model.reading.SourceReport``."""
+
+    source: str = Field(min_length=1, max_length=200)
+    is_up: bool
+    duration_s: float = Field(ge=0, allow_inf_nan=False)
+    at: AwareDatetime
+    readings: int = Field(default=0, ge=0)
+    error: str = Field(default="", max_length=2_000)
+
+
+class TelemetryUpload(WireModel):
+    """A batch; the same id is taken into the record once."""
+
+    id: str = Field(min_length=1, max_length=64)
+    sent_at: AwareDatetime
+    readings: tuple[WireReading, ...] = Field(default=(), max_length=50_000)
+    reports: tuple[WireSourceReport, ...] = Field(default=(), max_length=10_000)
+
+
+class Receipt(WireModel):
+    """What became of an upload. ``refused`` names each item that can never be taken, and why."""
+
+    accepted: int
+    duplicates: int = 0
+    refused: tuple[str, ...] = ()
+
+
+class StartOrder(WireModel):
+    """Run this attempt. ``packages`` maps each URI in ``runtime_env`` to the digest of its bytes."""
+
+    kind: Literal["start"] = "start"
+    id: str
+    attempt_id: str
+    executor_id: str
+    submission_id: str
+    entrypoint: str
+    runtime_env: dict[str, object]
+    metadata: dict[str, str]
+    units: int
+    accelerator: str
+    entrypoint_num_cpus: float | None = None
+    entrypoint_num_gpus: float | None = None
+    entrypoint_memory: int | None = None
+    entrypoint_resources: dict[str, float] = Field(default_factory=dict)
+    packages: dict[str, str] = Field(default_factory=dict)
+    stop_grace_s: int = 3
+    run_s_max: int
+    lease_expires_at: AwareDatetime
+
+
+class StopOrder(WireModel):
+    """End this attempt, with its grace."""
+
+    kind: Literal["stop"] = "stop"
+    id: str
+    attempt_id: str
+    executor_id: str
+    reason: str = ""
+
+
+class FenceOrder(WireModel):
+    """Prove that nothing of this attempt lives: kill what does."""
+
+    kind: Literal["fence"] = "fence"
+    id: str
+    attempt_id: str
+    executor_id: str
+
+
+Order = Annotated[StartOrder | StopOrder | FenceOrder, Field(discriminator="kind")]
+
+
+class OrderList(WireModel):
+    """Orders not acknowledged yet, oldest first."""
+
+    orders: tuple[Order, ...]
+
+
+class OrderAcks(WireModel):
+    """Ids of orders that the agent has on disk."""
+
+    ids: tuple[str, ...] = Field(max_length=10_000)
+
+
+class AttemptReport(WireModel):
+    """Where an attempt stands, by its agent. ``seq`` grows with each report of the attempt.
+
+    ``started_at`` and ``ended_at`` bound the execution; ``window_source`` is their source.
+    ``unknown`` means the executor does not answer; ``fenced`` that every process is proven dead.
+    """
+
+    attempt_id: str = Field(max_length=200)
+    seq: int = Field(ge=1)
+    at: AwareDatetime
+    state: Literal[
+        "submitting", "starting", "running", "succeeded", "failed", "stopped", "unknown", "fenced"
+    ]
+    started_at: AwareDatetime | None = None
+    ended_at: AwareDatetime | None = None
+    window_source: Literal["supervisor", "poll", "lease"] = "poll"
+    exit_code: int | None = None
+    is_infrastructure: bool = False
+    message: str = Field(default="", max_length=4_000)
+
+
+class ReportUpload(WireModel):
+    """Reports in the order in which they were made."""
+
+    reports: tuple[AttemptReport, ...] = Field(max_length=10_000)
+
+
+class LogUpload(WireModel):
+    """A piece of an attempt's output, from character ``offset`` on."""
+
+    attempt_id: str = Field(max_length=200)
+    offset: int = Field(ge=0)
+    text: str = Field(max_length=1_000_000)
+
+
+class LogReceipt(WireModel):
+    """``next_offset`` is where the centre wants the next piece to begin."""
+
+    next_offset: int
