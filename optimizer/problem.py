@@ -1,4 +1,4 @@
-"""The placement problem as plain numbers: all the planner knows, and nothing that could be read twice.
+"""The placement problem as plain numbers: all the planner knows, and nothing read twice.
 
 Times are seconds from ``Problem.origin``; powers are watts; money is fen except prices, which are
 micro-yuan. Every sequence is in a fixed order, so equal problems give equal plans.
@@ -32,8 +32,8 @@ class SiteSpec:
     """A site as the planner sees it; sequences run over the slots.
 
     ``facility_w`` is the convex piecewise-linear facility power as (IT watts, facility watts)
-    breakpoints for each slot; ``it_base_w`` is IT power that is drawn whatever is decided (idle units
-    and foreign load). ``power_w_max`` bounds facility power.
+    breakpoints for each slot; ``it_base_w`` is IT power that is drawn whatever is decided (idle
+    units and foreign load). ``power_w_max`` bounds facility power.
     """
 
     id: str
@@ -111,8 +111,8 @@ class JobSpec:
 class Policy:
     """Weights of the objective, all in yuan, and the planner's limits.
 
-    ``latency_yuan_per_ms`` is paid once a job for each millisecond of round trip, ``waiting`` for each
-    hour and unit between now and the start, ``unserved`` for each unit-hour that is not placed.
+    ``latency_yuan_per_ms`` is paid once a job for each millisecond of round trip, ``waiting`` for
+    each hour and unit between now and the start, ``unserved`` for each unit-hour that is not placed.
     """
 
     carbon_yuan_per_kg: float = 0.06

@@ -1,4 +1,4 @@
-"""The kernel of Suanwang (算网): units, clock, ids, errors, settings, the model, energy and the database."""
+"""The kernel of Suanwang (算网): units, clock, ids, settings, the model, energy, the database."""
 
 from typing import Final
 

@@ -39,6 +39,10 @@ def _base32(number: int, digits: int) -> str:
     return "".join(_ALPHABET[(number >> (5 * place)) & 31] for place in reversed(range(digits)))
 
 
+def _time_ordered(prefix: str, clock: Clock, bits: int) -> str:
+    return f"{prefix}_{_base32(to_epoch_ms(clock.now()), 10)}{_base32(bits, 12)}"
+
+
 class RandomIds:
     """Ids from the operating system's randomness, ordered by time."""
 
@@ -47,7 +51,7 @@ class RandomIds:
 
     def new(self, prefix: str) -> str:
         """Return ``prefix_`` and 22 characters: 10 of time, 12 random."""
-        return f"{prefix}_{_base32(to_epoch_ms(self._clock.now()), 10)}{_base32(secrets.randbits(60), 12)}"
+        return _time_ordered(prefix, self._clock, secrets.randbits(60))
 
 
 class SeededIds:
@@ -62,7 +66,7 @@ class SeededIds:
         """Return ``prefix_`` and 22 characters: 10 of time, 12 from the seed."""
         with self._lock:
             bits = self._random.getrandbits(60)
-        return f"{prefix}_{_base32(to_epoch_ms(self._clock.now()), 10)}{_base32(bits, 12)}"
+        return _time_ordered(prefix, self._clock, bits)
 
 
 def attempt_id(job_id: str, number: int) -> AttemptId:

@@ -21,7 +21,7 @@ _SECRET: Final = re.compile(
 
 
 def redact(text: str) -> str:
-    """Return ``text`` with API keys, site tokens and bearer credentials replaced by ``[secret]``."""
+    """Return ``text`` with keys, site tokens and bearer credentials replaced by ``[secret]``."""
     return _SECRET.sub("[secret]", text)
 
 

@@ -22,7 +22,7 @@ INT64_MAX: Final = 2**63 - 1
 
 
 def divide_up(numerator: int, denominator: int) -> int:
-    """Return ``numerator / denominator`` rounded towards plus infinity; the denominator is positive."""
+    """Return ``numerator / denominator`` rounded towards plus infinity; denominator above zero."""
     if denominator <= 0:
         raise ValueError(f"denominator must be positive, got {denominator}")
     return -(-numerator // denominator)
@@ -48,12 +48,12 @@ def hold_fen(unit_ms: int, price_uyuan_per_unit_hour: int) -> Fen:
 
 
 def share_fen(amount_fen: int, numerator: int, denominator: int) -> Fen:
-    """Return ``amount * numerator / denominator`` rounded down to a whole fen (a voucher's share)."""
+    """Return ``amount * numerator / denominator`` rounded down to a fen: a voucher's share."""
     return Fen(amount_fen * numerator // denominator)
 
 
 def yuan_text(amount_fen: int) -> str:
-    """Write an amount of fen as yuan with two digits, for people: ``123456`` becomes ``1,234.56``."""
+    """Write an amount of fen as yuan with two digits, for people: 123456 is ``1,234.56``."""
     sign = "-" if amount_fen < 0 else ""
     yuan, fen = divmod(abs(amount_fen), FEN_PER_YUAN)
     return f"{sign}{yuan:,}.{fen:02d}"

@@ -77,7 +77,7 @@ class RunSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunStatus:
-    """Where a run stands. ``started_at`` and ``ended_at`` bound the execution itself, never queueing.
+    """Where a run stands. ``started_at`` and ``ended_at`` bound the execution, never queueing.
 
     ``window_source`` says where the two moments come from (``supervisor`` or ``poll``).
     ``is_infrastructure`` is True where the failure is not the program's own.

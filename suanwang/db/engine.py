@@ -21,7 +21,7 @@ _READ_ONLY: Final = "suanwang_read_only"
 
 
 def open_engine(url: str | URL) -> Engine:
-    """Return an engine for ``sqlite:///path`` or ``postgresql://…``; other databases are refused."""
+    """Return an engine for ``sqlite:///path`` or ``postgresql://…``; others are refused."""
     parsed = make_url(url)
     backend = parsed.get_backend_name()
     if backend == "sqlite":

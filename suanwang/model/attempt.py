@@ -37,7 +37,7 @@ DEAD_ATTEMPT_STATES = frozenset(
 
 
 class FailureKind(StrEnum):
-    """Whose failure it was: the user's is billed and not retried, the site's is free and retried."""
+    """Whose failure it was: the user's is billed, not retried; the site's is free and retried."""
 
     USER = "user"
     INFRASTRUCTURE = "infrastructure"

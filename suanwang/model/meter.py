@@ -56,7 +56,7 @@ class WindowState(StrEnum):
 class EnergyWindow:
     """Energy of one meter in one 15-minute window of UTC; ``coverage`` is between 0 and 1.
 
-    ``energy_mwh`` is in thousandths of a watt-hour, so windows of a coarse register still telescope.
+    ``energy_mwh`` is in thousandths of a watt-hour, so windows of a coarse register telescope.
     """
 
     meter_id: MeterId

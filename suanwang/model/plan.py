@@ -9,7 +9,7 @@ from suanwang.ids import JobId, PoolId, SiteId
 
 
 class ReasonCode(StrEnum):
-    """Why a site is not used, why a job waits, or why it is refused. Each has a line in the docs."""
+    """Why a site is not used, a job waits, or it is refused. Each has a line in the docs."""
 
     PLACED = "placed"
     DEARER = "dearer"

@@ -44,7 +44,7 @@ class Reading:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceReport:
-    """A source's word about itself after each poll: the reason stands in ``error`` when it is down."""
+    """A source's word about itself after each poll; when it is down, ``error`` says why."""
 
     source: str
     is_up: bool

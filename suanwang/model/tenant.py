@@ -18,7 +18,7 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tenant:
-    """An organisation; ``uscc`` is its unified social credit code (统一社会信用代码), empty if none."""
+    """An organisation; ``uscc`` is its 统一社会信用代码 (unified social credit code), or empty."""
 
     id: TenantId
     name: str

@@ -10,8 +10,9 @@ from suanwang.ids import AttemptId
 class UsageInterval:
     """``quantity`` of ``resource`` between two moments, with the source of the two moments.
 
-    ``resource`` is the pool's accelerator. Sources, best first: ``supervisor`` (the entrypoint's exact
-    window), ``poll`` (first and last sight by the agent), ``lease`` (what the lease allowed at most).
+    ``resource`` is the pool's accelerator. Sources, best first: ``supervisor`` (the entrypoint's
+    exact window), ``poll`` (first and last sight by the agent), ``lease`` (what the lease allowed
+    at most).
     """
 
     attempt_id: AttemptId

@@ -1,1 +1,1 @@
-"""What travels between processes of the product: strict pydantic models, parsed once at the edge."""
+"""What travels between processes: strict pydantic models, parsed once at the edge."""

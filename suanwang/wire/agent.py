@@ -92,7 +92,7 @@ class Receipt(WireModel):
 
 
 class StartOrder(WireModel):
-    """Run this attempt. ``packages`` maps each URI in ``runtime_env`` to the digest of its bytes."""
+    """Run this attempt. ``packages`` maps URIs in ``runtime_env`` to the digests of their bytes."""
 
     kind: Literal["start"] = "start"
     id: str
