@@ -112,7 +112,7 @@ class Policy:
     """Weights of the objective, all in yuan, and the planner's limits.
 
     ``latency_yuan_per_ms`` is paid once a job for each millisecond of round trip, ``waiting`` for
-    each hour and unit between now and the start, ``unserved`` for each unit-hour that is not placed.
+    each hour and unit between now and the start, ``unserved`` for each unit-hour not placed.
     """
 
     carbon_yuan_per_kg: float = 0.06
