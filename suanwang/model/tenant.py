@@ -8,12 +8,13 @@ from suanwang.ids import TenantId
 
 
 class Role(StrEnum):
-    """What an API key may do."""
+    """What an API key may do; ``agent`` is the token of a site's agent, bound to its site."""
 
     ENTERPRISE = "enterprise"
     RESEARCHER = "researcher"
     OPERATOR = "operator"
     ADMIN = "admin"
+    AGENT = "agent"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
