@@ -70,8 +70,12 @@ meter_state: Final = Table(
     "meter_state",
     metadata,
     Column("meter_id", Text, ForeignKey("meter.id"), primary_key=True, comment="the meter"),
-    Column("at_ms", Int64, nullable=False, comment="newest register reading, ms since 1970"),
-    Column("register_mwh", Int64, nullable=False, comment="that reading, mWh"),
+    Column(
+        "at_ms", Int64, comment="newest register reading, ms since 1970; empty before the first"
+    ),
+    Column("register_mwh", Int64, comment="that reading, mWh"),
+    Column("quality", Text, nullable=False, comment="quality of that reading"),
+    Column("kept_from_ms", Int64, nullable=False, comment="older raw readings are pruned, ms"),
     Column("power_w", Float, comment="newest power, W"),
     Column("power_at_ms", Int64, comment="its moment, ms since 1970"),
     Column("conflicts", Int64, nullable=False, comment="duplicates with another value"),
@@ -90,6 +94,7 @@ energy_window: Final = Table(
     Column("energy_mwh", Int64, nullable=False, comment="energy, thousandths of a Wh"),
     Column("covered_ms", Int64, nullable=False, comment="part of the window that is known, ms"),
     Column("interpolated_ms", Int64, nullable=False, comment="part bridged over a gap, ms"),
+    Column("estimated_ms", Int64, nullable=False, comment="part that is only estimated, ms"),
     Column("quality", Text, nullable=False, comment="worst quality inside"),
     Column("state", Text, nullable=False, comment="provisional, final or revised"),
     Column("reason", Text, nullable=False, comment="why this revision exists"),

@@ -1,0 +1,76 @@
+"""How good a number is: which readings are taken in, and what a window or a figure may claim.
+
+The rules are written for people in ``docs/pue.md``; this file is where they are decided.
+"""
+
+import math
+from datetime import datetime, timedelta
+from typing import Final
+
+from suanwang.model.meter import WindowState
+from suanwang.model.reading import Quality, Reading, worst
+
+AHEAD_MAX: Final = timedelta(seconds=60)
+"""A reading from further in the future is refused: its clock is wrong."""
+SKEW_ALERT: Final = timedelta(seconds=30)
+"""A difference between the agent's clock and the centre's that is worth a warning."""
+LATE_MAX: Final = timedelta(days=35)
+"""Older readings are refused: raw samples, from which windows are made, are not kept longer."""
+FINAL_AFTER: Final = timedelta(hours=24)
+"""A window is settled this long after its end; a later change makes a new revision."""
+OFFICIAL_FACILITY: Final = 0.99
+"""Share of the period in which facility energy must be known for an official PUE."""
+OFFICIAL_IT: Final = 0.98
+"""Share of the period in which IT energy must be known for an official PUE."""
+OFFICIAL_PERIOD: Final = timedelta(days=365)
+"""Anything shorter is an interim PUE."""
+PUE_MIN: Final = 1.0
+PUE_MAX: Final = 3.0
+"""Outside of these, meters are mapped wrongly, and the figure is withheld."""
+COUNTS_MIN: Final = 100
+"""A register that advanced by fewer counts is known to worse than 1 %: that is an estimate."""
+ENERGY_WH_MAX: Final = 9e12
+"""Above this a register cannot be stored in thousandths of a watt-hour without loss."""
+
+
+def refusal_of(reading: Reading, now: datetime) -> str:
+    """Return why a reading can never be taken in, or an empty text if it can."""
+    if not math.isfinite(reading.value):
+        return f"{reading.subject} {reading.metric}: {reading.value} is not a number"
+    if reading.at - now > AHEAD_MAX:
+        ahead_s = (reading.at - now).total_seconds()
+        return (
+            f"{reading.subject} {reading.metric}: its time is {ahead_s:.0f} s ahead of the clock of "
+            f"the centre, more than {AHEAD_MAX.total_seconds():.0f} s; set the agent's clock"
+        )
+    if now - reading.at > LATE_MAX:
+        return (
+            f"{reading.subject} {reading.metric}: {reading.at.isoformat()} is older than "
+            f"{LATE_MAX.days} days"
+        )
+    if reading.metric == "energy_wh" and not 0 <= reading.value <= ENERGY_WH_MAX:
+        return f"{reading.subject} energy_wh: {reading.value} Wh is not a register's value"
+    return ""
+
+
+def parts_quality(covered_ms: int, interpolated_ms: int, estimated_ms: int) -> Quality:
+    """Return the quality of an energy by how much of its time is known, bridged or estimated."""
+    if covered_ms <= 0:
+        return Quality.MISSING
+    if estimated_ms > 0:
+        return Quality.ESTIMATED
+    return Quality.INTERPOLATED if interpolated_ms > 0 else Quality.MEASURED
+
+
+def figure_quality(energy_mwh: int, resolution_mwh: int, parts: Quality) -> Quality:
+    """Return the quality of a sum: fewer than 100 counts of the register are only an estimate."""
+    if parts is Quality.MISSING or energy_mwh >= COUNTS_MIN * resolution_mwh:
+        return parts
+    return worst(parts, Quality.ESTIMATED)
+
+
+def window_state(end: datetime, revision: int, now: datetime) -> WindowState:
+    """Return how settled a window is that ended at ``end``."""
+    if revision > 0:
+        return WindowState.REVISED
+    return WindowState.FINAL if now - end >= FINAL_AFTER else WindowState.PROVISIONAL
