@@ -1,0 +1,188 @@
+"""What can happen to a job, and what can follow: the vocabulary of ``lifecycle.advance``."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from suanwang.ids import AttemptId, HoldId, PoolId, SiteId
+from suanwang.model.attempt import AttemptState
+from suanwang.model.plan import ReasonCode
+from suanwang.model.voucher import HoldSlice
+
+OrderKind = Literal["start", "stop", "fence"]
+WindowSource = Literal["supervisor", "poll", "lease"]
+
+# --- events -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placed:
+    """The plan puts the job into a pool; the intent of an attempt is written before any call."""
+
+    at: datetime
+    site_id: SiteId
+    pool_id: PoolId
+    price_uyuan_per_unit_hour: int
+    epoch: int
+    lease_expires_at: datetime
+    slices: tuple[HoldSlice, ...]
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waited:
+    """The plan leaves the job in the queue, for this reason."""
+
+    at: datetime
+    reason: ReasonCode
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GivenUp:
+    """A queued job can never start any more, for this reason (its deadline has passed)."""
+
+    at: datetime
+    reason: ReasonCode
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopAsked:
+    """The user wants the job to end. ``was_handed_out`` is False while no agent can know of it."""
+
+    at: datetime
+    was_handed_out: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reported:
+    """The agent says where an attempt stands. ``at`` is the centre's clock; windows the agent's."""
+
+    at: datetime
+    seq: int
+    state: AttemptState
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    window_source: WindowSource = "poll"
+    exit_code: int | None = None
+    is_infrastructure: bool = False
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """The agent, whose executor answers, counts the attempt among the running ones."""
+
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lost:
+    """There was no news of the attempt for too long."""
+
+    at: datetime
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FenceDue:
+    """The attempt is unknown for so long that its agent must prove it dead."""
+
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeaseEnded:
+    """The attempt may not run any more, and no end was reported."""
+
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimeUsed:
+    """The attempt has run for all the time that is paid for."""
+
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fenced:
+    """Proven dead from outside the agent: an operator's word, or an order that never left."""
+
+    at: datetime
+    message: str
+
+
+QueueEvent = Placed | Waited | GivenUp
+AttemptEvent = Reported | Seen | Lost | FenceDue | LeaseEnded | TimeUsed | Fenced
+Event = QueueEvent | StopAsked | AttemptEvent
+
+
+# --- instructions -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenHold:
+    """Set the attempt's money aside; a refusal undoes the whole step."""
+
+    hold_id: HoldId
+    attempt_id: AttemptId
+    slices: tuple[HoldSlice, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssueOrder:
+    """Tell the agent; an order of this kind that is there already is handed out again."""
+
+    kind: OrderKind
+    attempt_id: AttemptId
+    site_id: SiteId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WithdrawOrders:
+    """Take back the orders of an attempt that will never run."""
+
+    attempt_id: AttemptId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bill:
+    """Pay for this window from the hold, release the rest."""
+
+    attempt_id: AttemptId
+    started_at: datetime
+    ended_at: datetime
+    source: WindowSource
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReleaseHold:
+    """Give all the money back."""
+
+    attempt_id: AttemptId
+    hold_id: HoldId
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Requeue:
+    """The job waits for another place; the plan avoids this site for a while."""
+
+    avoid_site_id: SiteId
+    avoid_pool_id: PoolId
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Note:
+    """A line in the job's story."""
+
+    kind: str
+    message: str
+    attempt_id: AttemptId | None = None
+    is_alarm: bool = False
+
+
+Instruction = OpenHold | IssueOrder | WithdrawOrders | Bill | ReleaseHold | Requeue | Note
