@@ -1,0 +1,118 @@
+"""All energy facts in one place: tariffs, facilities, climates, carbon, accelerators."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cache
+from importlib import resources
+from importlib.resources.abc import Traversable
+from typing import TypeVar
+
+from suanwang.document import Document, parse_document, validate
+from suanwang.energy.accelerators import Accelerator
+from suanwang.energy.carbon import CarbonTable
+from suanwang.energy.climate import Climate
+from suanwang.energy.facility import FacilityCoefficients, FacilityModel
+from suanwang.energy.schema import (
+    AcceleratorsFile,
+    ClimatesFile,
+    EmissionFile,
+    FacilityFile,
+    TariffFile,
+)
+from suanwang.energy.tariff import Tariff
+from suanwang.errors import BadInput, NotFound
+from suanwang.model.site import CoolingKind, Site
+
+EntryT = TypeVar("EntryT")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnergyCatalogue:
+    """Energy facts by id; an unknown id raises NotFound, which names the known ones."""
+
+    tariffs: Mapping[str, Tariff]
+    coefficients: Mapping[CoolingKind, FacilityCoefficients]
+    climates: Mapping[str, Climate]
+    carbon: CarbonTable
+    accelerators: Mapping[str, Accelerator]
+
+    def tariff(self, tariff_id: str) -> Tariff:
+        """Return a tariff."""
+        return _find(self.tariffs, tariff_id, "tariff")
+
+    def climate(self, climate_id: str) -> Climate:
+        """Return a climate."""
+        return _find(self.climates, climate_id, "climate")
+
+    def accelerator(self, accelerator_id: str) -> Accelerator:
+        """Return a kind of accelerator."""
+        return _find(self.accelerators, accelerator_id, "accelerator")
+
+    def facility(self, cooling: CoolingKind, it_design_w: float) -> FacilityModel:
+        """Return the power model of a cooling kind at a design IT power in W."""
+        coefficients = self.coefficients.get(cooling)
+        if coefficients is None:
+            raise NotFound(f"no facility power model for cooling {cooling}", cooling=str(cooling))
+        return FacilityModel(kind=cooling, it_design_w=it_design_w, coefficients=coefficients)
+
+    def facility_of(self, site: Site) -> FacilityModel:
+        """Return the power model of a site."""
+        return self.facility(site.cooling, site.it_design_w)
+
+    def with_tariffs(self, *tariffs: Tariff) -> "EnergyCatalogue":
+        """Return a catalogue with further tariffs; one of the same id is replaced."""
+        return replace(self, tariffs={**self.tariffs, **{one.id: one for one in tariffs}})
+
+    def check_site(self, site: Site) -> None:
+        """Raise BadInput unless tariff, voltage, climate, cooling and carbon region are known."""
+        try:
+            tariff = self.tariff(site.tariff_id)
+            self.climate(site.climate)
+            self.facility_of(site)
+            self.carbon.factor(site.carbon_region)
+        except NotFound as failure:
+            raise BadInput(f"site {site.id}: {failure.message}", site=site.id) from failure
+        if site.voltage not in tariff.voltages:
+            known = ", ".join(tariff.voltages)
+            message = f"site {site.id}: tariff {tariff.id} has no voltage {site.voltage!r}: {known}"
+            raise BadInput(message, site=site.id)
+
+
+def _find(entries: Mapping[str, EntryT], name: str, noun: str) -> EntryT:
+    found = entries.get(name)
+    if found is None:
+        known = ", ".join(sorted(entries))
+        raise NotFound(f"there is no {noun} {name!r}; known: {known}", **{noun: name})
+    return found
+
+
+@cache
+def load_catalogue() -> EnergyCatalogue:
+    """Return the packaged catalogue, read once; raise BadInput where a file is not sound."""
+    return read_catalogue(resources.files("suanwang.energy").joinpath("data"))
+
+
+def read_catalogue(folder: Traversable) -> EnergyCatalogue:
+    """Read a folder of energy files; tariffs are all files named ``tariff_*.yaml``."""
+    tariffs: dict[str, Tariff] = {}
+    for entry in sorted(folder.iterdir(), key=lambda one: one.name):
+        if entry.name.startswith("tariff_") and entry.name.endswith(".yaml"):
+            document = _read(entry)
+            tariff = validate(document, TariffFile).build(document)
+            if tariff.id in tariffs:
+                message = (
+                    f"{document.name}: tariff {tariff.id} is already in {tariffs[tariff.id].source}"
+                )
+                raise BadInput(message)
+            tariffs[tariff.id] = tariff
+    return EnergyCatalogue(
+        tariffs=tariffs,
+        coefficients=validate(_read(folder / "pue_models.yaml"), FacilityFile).build(),
+        climates=validate(_read(folder / "climate_typical.yaml"), ClimatesFile).build(),
+        carbon=validate(_read(folder / "emission_factors_cn.yaml"), EmissionFile).build(),
+        accelerators=validate(_read(folder / "accelerators.yaml"), AcceleratorsFile).build(),
+    )
+
+
+def _read(entry: Traversable) -> Document:
+    return parse_document(entry.read_text(encoding="utf-8"), entry.name)
