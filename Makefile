@@ -19,6 +19,7 @@ help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
 
 setup: $(STAMP)  ## make .venv with the locked versions (done by every other target when needed)
+	@:
 
 $(STAMP): requirements.lock pyproject.toml scripts/setup
 	@PYTHON="$(PYTHON)" scripts/setup $(VENV)
@@ -45,7 +46,7 @@ fix: $(STAMP)  ## format, and repair what can be repaired
 
 docs: $(STAMP)  ## write the generated pages anew
 	$(BIN)/python -m suanwang.db.dictionary > docs/data-dictionary.md
-	$(BIN)/python -m suanwang.settings > docs/settings.md
+	$(BIN)/python -m suanwang.settings.page > docs/settings.md
 
 bench: $(STAMP)  ## run every benchmark; ARGS="--quick"
 	@$(BIN)/python -m benchmarks all $(ARGS)

@@ -1,0 +1,31 @@
+"""Settings: one tree for every process, read from flags, the environment and two files.
+
+The first that names a value wins: flags, environment (``SUANWANG_SERVER__PORT``), the project file
+``./suanwang.yaml`` (or the one that ``--config`` or ``SUANWANG_CONFIG`` names), the user's file
+``~/.config/suanwang/config.yaml``, defaults. An unknown key is an error, wherever it stands.
+"""
+
+from suanwang.settings.layers import Loaded, load
+from suanwang.settings.tree import (
+    AgentSettings,
+    ClientSettings,
+    ExecutorSettings,
+    LogSettings,
+    PolicySettings,
+    SchedulerSettings,
+    ServerSettings,
+    Settings,
+)
+
+__all__ = [
+    "AgentSettings",
+    "ClientSettings",
+    "ExecutorSettings",
+    "Loaded",
+    "LogSettings",
+    "PolicySettings",
+    "SchedulerSettings",
+    "ServerSettings",
+    "Settings",
+    "load",
+]

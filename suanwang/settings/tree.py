@@ -1,0 +1,171 @@
+"""The tree of settings: every leaf has a default and a line of description.
+
+Its branches are one for each kind of process. The reference page is made from this file.
+"""
+
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+PREFIX: Final = "SUANWANG_"
+DEFAULT_PORT: Final = 8700
+
+Folder = Annotated[Path, AfterValidator(Path.expanduser)]
+Port = Annotated[int, Field(ge=0, le=65_535)]
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class Group(BaseModel):
+    """A branch of the tree; every leaf has a default and a line of description."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ServerSettings(Group):
+    """The centre: API, gateway and ingestion."""
+
+    database_url: SecretStr = Field(
+        default=SecretStr(""),
+        description="`sqlite:///PATH` or `postgresql://USER:PASSWORD@HOST/NAME`; empty is a SQLite "
+        "file in `state_dir`",
+    )
+    host: str = Field(default="127.0.0.1", description="address to listen on")
+    port: Port = Field(default=DEFAULT_PORT, description="TCP port to listen on; 0 is any free one")
+    allow_public: bool = Field(
+        default=False, description="allow a `host` that other machines can reach"
+    )
+    public_url: str = Field(
+        default="", description="address under which users reach the centre; empty is host and port"
+    )
+    state_dir: Folder = Field(
+        default=Path("~/.local/share/suanwang"),
+        description="folder of the admin key and the SQLite file",
+        validate_default=True,
+    )
+
+    @property
+    def database(self) -> str:
+        """URL of the database, with the default filled in."""
+        return self.database_url.get_secret_value() or f"sqlite:///{self.state_dir / 'suanwang.db'}"
+
+    @property
+    def url(self) -> str:
+        """Address under which users reach the centre."""
+        return self.public_url or f"http://{self.host}:{self.port}"
+
+
+class PolicySettings(Group):
+    """What the placement weighs against each other, in yuan."""
+
+    carbon_yuan_per_kg: Weight = Field(default=0.06, description="price of a kilogram of CO2")
+    latency_yuan_per_ms: Weight = Field(
+        default=0.002, description="price of a millisecond of round trip, once a job"
+    )
+    waiting_yuan_per_unit_hour: Weight = Field(
+        default=0.05, description="price of a unit's hour between now and the start"
+    )
+    unserved_yuan_per_unit_hour: Weight = Field(
+        default=1_000.0, description="price of a unit-hour that is not placed at all"
+    )
+    user_price_weight: Weight = Field(
+        default=1.0, description="how much the user's price counts beside the operator's cost"
+    )
+
+
+class SchedulerSettings(Group):
+    """The loop that places jobs."""
+
+    cycle_s: Seconds = Field(default=5.0, description="longest pause between two cycles, s")
+    lease_s: Seconds = Field(
+        default=15.0, description="how long a leader stays leader without renewing, s"
+    )
+    time_limit_s: Seconds = Field(
+        default=10.0, description="after this long the planner answers with the best it has, s"
+    )
+    policy: PolicySettings = Field(default=PolicySettings(), description="weights")
+
+
+class ExecutorSettings(Group):
+    """What runs the jobs at the site."""
+
+    kind: Literal["ray_jobs", "fake"] = Field(
+        default="ray_jobs", description="`ray_jobs`, or `fake` which only pretends"
+    )
+    address: str = Field(
+        default="http://127.0.0.1:8265", description="address of Ray's dashboard at the site"
+    )
+    token: SecretStr = Field(default=SecretStr(""), description="token of the Ray cluster")
+
+
+class AgentSettings(Group):
+    """The process at a site."""
+
+    centre_url: str = Field(
+        default=f"http://127.0.0.1:{DEFAULT_PORT}", description="address of the centre"
+    )
+    token: SecretStr = Field(default=SecretStr(""), description="the site's token (`swt_…`)")
+    site_id: str = Field(default="", description="id of the site")
+    spool_dir: Folder = Field(
+        default=Path("~/.local/share/suanwang/agent"),
+        description="folder that keeps telemetry and reports until the centre has them",
+        validate_default=True,
+    )
+    executor: ExecutorSettings = Field(default=ExecutorSettings(), description="what runs jobs")
+    sources: tuple[dict[str, object], ...] = Field(
+        default=(), description="telemetry sources, each with its `kind` and `name`"
+    )
+
+
+class ClientSettings(Group):
+    """The command line."""
+
+    url: str = Field(
+        default=f"http://127.0.0.1:{DEFAULT_PORT}", description="address of the centre"
+    )
+    api_key: SecretStr = Field(default=SecretStr(""), description="your API key (`swk_…`)")
+
+
+class LogSettings(Group):
+    """The log, which goes to standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="`debug`, `info`, `warning` or `error`"
+    )
+    style: Literal["text", "json"] = Field(default="text", description="`text` or `json`")
+
+    @field_validator("level", mode="before")
+    @classmethod
+    def _lower(cls, value: object) -> object:
+        return value.lower() if isinstance(value, str) else value
+
+
+class Settings(BaseSettings):
+    """The whole tree. Use ``load``, which knows the files and names what is wrong."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_nested_delimiter="__",
+        extra="forbid",
+        frozen=True,
+    )
+
+    server: ServerSettings = ServerSettings()
+    scheduler: SchedulerSettings = SchedulerSettings()
+    agent: AgentSettings = AgentSettings()
+    client: ClientSettings = ClientSettings()
+    log: LogSettings = LogSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Take only what is handed in: ``load`` has read and checked the layers one by one."""
+        return (init_settings,)
