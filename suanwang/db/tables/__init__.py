@@ -13,7 +13,7 @@ from suanwang.db.tables.jobs import (
     plan_run,
     usage_interval,
 )
-from suanwang.db.tables.ledger import account, hold, hold_slice, journal, lot, posting
+from suanwang.db.tables.ledger import account, hold, hold_slice, journal, ledger_head, lot, posting
 from suanwang.db.tables.metadata import metadata
 from suanwang.db.tables.registry import link, meter, pool, rack, site
 from suanwang.db.tables.telemetry import (
@@ -39,6 +39,7 @@ __all__ = [
     "job_event",
     "journal",
     "leader_lease",
+    "ledger_head",
     "link",
     "lot",
     "metadata",

@@ -11,7 +11,12 @@ account: Final = Table(
     "account",
     metadata,
     Column("id", Text, primary_key=True, comment="kind and owner, such as lot:l1"),
-    Column("kind", Text, nullable=False, comment="funder, lot, held, spent, expired, cash, …"),
+    Column(
+        "kind",
+        Text,
+        nullable=False,
+        comment="funder, bank, lot, held, spent, expired, cash, cash_held, payable",
+    ),
     Column("balance_fen", Int64, nullable=False, comment="fen; sum of its postings"),
     Column("is_guarded", Integer, nullable=False, comment="1: may never be below zero"),
     CheckConstraint("is_guarded = 0 OR balance_fen >= 0", name="not_below_zero"),
@@ -35,6 +40,7 @@ lot: Final = Table(
     comment="Voucher lots: the unit of rules and expiry.",
 )
 Index("ix_lot_tenant_id", lot.c.tenant_id)
+Index("ix_lot_expires_at", lot.c.expires_at)
 
 hold: Final = Table(
     "hold",
@@ -65,24 +71,35 @@ journal: Final = Table(
     metadata,
     Column("seq", Int64, primary_key=True, autoincrement=False, comment="counts from 1, no holes"),
     Column("key", Text, nullable=False, unique=True, comment="the caller's key, for ever"),
-    Column("digest", Text, nullable=False, comment="SHA-256 of the request"),
-    Column("kind", Text, nullable=False, comment="issue, hold, capture, release, …"),
+    Column("kind", Text, nullable=False, comment="issue, deposit, open-hold, capture, …"),
+    Column("tenant_id", Text, nullable=False, comment="whose money"),
     Column("at", UtcDateTime, nullable=False, comment="server clock, UTC"),
-    Column("facts", Json, nullable=False, comment="what it was about"),
-    Column("chain", Text, nullable=False, comment="SHA-256 over the former link and this entry"),
+    Column("body", Text, nullable=False, comment="the request as canonical JSON, without its key"),
+    Column("digest", Text, nullable=False, comment="SHA-256 of the body, hex"),
+    Column("balances", Text, nullable=False, comment="accounts touched, after it, canonical JSON"),
+    Column("chain", Text, nullable=False, comment="version byte and SHA-256 over the former link"),
     comment="Every event of the ledger, in order; rows are never changed.",
 )
+Index("ix_journal_tenant_id_seq", journal.c.tenant_id, journal.c.seq)
 
 posting: Final = Table(
     "posting",
     metadata,
     Column("seq", Int64, ForeignKey("journal.seq"), primary_key=True, comment="its entry"),
     Column("line", Integer, primary_key=True, comment="counts from 1"),
-    Column("source", Text, ForeignKey("account.id"), nullable=False, comment="account that gives"),
-    Column("target", Text, ForeignKey("account.id"), nullable=False, comment="account that takes"),
+    Column("source", Text, nullable=False, comment="account that gives"),
+    Column("target", Text, nullable=False, comment="account that takes"),
     Column("amount_fen", Int64, nullable=False, comment="fen, above zero"),
     CheckConstraint("amount_fen > 0", name="positive"),
     comment="Money that moved: an unbalanced entry cannot be written.",
 )
-Index("ix_posting_source", posting.c.source)
-Index("ix_posting_target", posting.c.target)
+
+ledger_head: Final = Table(
+    "ledger_head",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False, comment="always 1"),
+    Column("seq", Int64, nullable=False, comment="newest entry, 0 for none"),
+    Column("chain", Text, nullable=False, comment="its link"),
+    CheckConstraint("id = 1", name="only_one"),
+    comment="End of the chain; whoever writes the ledger holds this row.",
+)

@@ -1,0 +1,114 @@
+"""Builders for tests of the ledger: a tenant, commands with defaults, and one-line helpers."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from sqlalchemy import Connection, Engine, insert
+
+from suanwang.db.tables import tenant
+from suanwang.ids import LotId
+from suanwang.model.voucher import HoldSlice
+from voucher.ledger import (
+    Accepted,
+    Capture,
+    Command,
+    Deposit,
+    Expire,
+    Issue,
+    OpenHold,
+    Outcome,
+    Refusal,
+    RefusalCode,
+    Release,
+    apply,
+)
+
+START: Final = datetime(2026, 10, 14, tzinfo=UTC)
+LATER: Final = START + timedelta(days=30)
+
+
+def add_tenants(connection: Connection, *tenant_ids: str) -> None:
+    """Register tenants."""
+    rows = [
+        {"id": tenant_id, "name": tenant_id, "uscc": "", "created_at": START}
+        for tenant_id in tenant_ids
+    ]
+    connection.execute(insert(tenant), rows)
+
+
+def an_issue(lot_id: str = "l1", amount_fen: int = 1_000, **changes: object) -> Issue:
+    """A lot of 10.00 yuan for tenant t1 that pays in full for thirty days."""
+    fields: dict[str, object] = {
+        "key": f"issue:{lot_id}",
+        "lot_id": lot_id,
+        "tenant_id": "t1",
+        "programme": "qingdao-2024",
+        "amount_fen": amount_fen,
+        "expires_at": LATER,
+    }
+    return Issue(**{**fields, **changes})  # type: ignore[arg-type]  # a builder takes any field
+
+
+def a_deposit(amount_fen: int = 1_000, tenant_id: str = "t1", key: str = "") -> Deposit:
+    """Ten yuan of cash for tenant t1."""
+    return Deposit(
+        key=key or f"deposit:{tenant_id}:{amount_fen}", tenant_id=tenant_id, amount_fen=amount_fen
+    )
+
+
+def a_hold(
+    hold_id: str, *slices: tuple[str | None, int], tenant_id: str = "t1", key: str = ""
+) -> OpenHold:
+    """A hold over ``(lot, fen)`` slices, for an attempt of the hold's own name."""
+    return OpenHold(
+        key=key or f"hold:{hold_id}",
+        hold_id=hold_id,
+        tenant_id=tenant_id,
+        attempt_id=f"{hold_id}-a1",
+        slices=tuple(
+            HoldSlice(lot_id=LotId(lot) if lot is not None else None, amount_fen=amount)
+            for lot, amount in slices
+        ),
+    )
+
+
+def a_capture(hold_id: str, amount_fen: int, key: str = "") -> Capture:
+    """Pay from a hold and end it."""
+    return Capture(key=key or f"capture:{hold_id}", hold_id=hold_id, amount_fen=amount_fen)
+
+
+def a_release(hold_id: str, key: str = "") -> Release:
+    """Let a hold go."""
+    return Release(key=key or f"release:{hold_id}", hold_id=hold_id)
+
+
+def an_expiry(lot_id: str = "l1", key: str = "") -> Expire:
+    """Book what is left of a lot as expired."""
+    return Expire(key=key or f"expire:{lot_id}", lot_id=lot_id)
+
+
+def book(engine: Engine, *batch: Command, now: datetime = START) -> tuple[Outcome, ...]:
+    """Apply a batch in a transaction of its own."""
+    with engine.begin() as connection:
+        return apply(connection, batch, now)
+
+
+def accept(engine: Engine, *batch: Command, now: datetime = START) -> tuple[Accepted, ...]:
+    """Apply a batch of which every command must be accepted."""
+    outcomes = book(engine, *batch, now=now)
+    return tuple(accepted(outcome) for outcome in outcomes)
+
+
+def accepted(outcome: Outcome) -> Accepted:
+    """Return the outcome, which must be an acceptance."""
+    assert isinstance(outcome, Accepted), outcome
+    return outcome
+
+
+def refusal(outcomes: Sequence[Outcome], code: RefusalCode) -> Refusal:
+    """Return the last outcome, which must be a refusal with this code."""
+    last = outcomes[-1]
+    assert isinstance(last, Refusal), last
+    assert last.code is code, last
+    return last

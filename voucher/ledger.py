@@ -1,0 +1,139 @@
+"""The door of the ledger: ``apply`` is the only function of the product that books money.
+
+A batch is decided in order on a copy of the state that it can meet, chained, and written in a few
+statements. A refused command leaves nothing behind and does not touch its neighbours. The caller
+owns the transaction: what ``apply`` accepted is true once that commits, and is gone if it does not.
+
+Whoever calls it holds the end of the chain until its transaction ends, so keep that short, and
+take your own row locks before, never after.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy import Connection
+
+from suanwang.errors import BadInput
+from voucher.book import Book, decide, text_fault
+from voucher.chain import Entry, link
+from voucher.commands import (
+    KINDS,
+    Capture,
+    Command,
+    Deposit,
+    Expire,
+    Issue,
+    OpenHold,
+    Release,
+    body,
+    canonical,
+    digest,
+    read_balances,
+)
+from voucher.outcomes import Accepted, Outcome, Refusal, RefusalCode
+from voucher.store_book import Head, Known, known_keys, load_book, lock_head
+from voucher.store_journal import Sealed, Writes, write
+
+__all__ = [
+    "Accepted",
+    "Capture",
+    "Command",
+    "Deposit",
+    "Expire",
+    "Issue",
+    "OpenHold",
+    "Outcome",
+    "Refusal",
+    "RefusalCode",
+    "Release",
+    "apply",
+]
+
+BATCH_LENGTH_MAX: Final = 10_000
+
+
+def apply(connection: Connection, batch: Sequence[Command], now: datetime) -> tuple[Outcome, ...]:
+    """Book a batch in order and return an outcome for each command, in the same order.
+
+    ``now`` decides over expiry. Raises BadInput for more than 10,000 commands or a moment without
+    a zone, and Conflict when the tables were changed behind the ledger's back; a business refusal
+    is a value.
+    """
+    if now.tzinfo is None or len(batch) > BATCH_LENGTH_MAX:
+        raise BadInput(
+            f"a batch has at most {BATCH_LENGTH_MAX} commands and an aware moment; "
+            f"this one has {len(batch)} and {now}"
+        )
+    faults = [text_fault(command) for command in batch]
+    sound = [command for command, fault in zip(batch, faults, strict=True) if fault is None]
+    if not sound:
+        return tuple(fault for fault in faults if fault is not None)
+    head = lock_head(connection)
+    known = known_keys(connection, {command.key for command in sound})
+    fresh = [command for command in sound if command.key not in known]
+    book = load_book(connection, fresh)
+    desk = _Desk(head, known, book, now)
+    before = dict(book.balances)
+    outcomes = tuple(
+        fault or desk.take(command) for command, fault in zip(batch, faults, strict=True)
+    )
+    if desk.writes.sealed:
+        write(connection, head, desk.writes, before, book)
+    return outcomes
+
+
+class _Desk:
+    """Takes the commands of one batch one by one."""
+
+    def __init__(self, head: Head, known: dict[str, Known], book: Book, now: datetime) -> None:
+        self._head = head
+        self._known = known
+        self._book = book
+        self._now = now
+        self.writes = Writes()
+
+    def take(self, command: Command) -> Outcome:
+        """Return the outcome of one command, after all that came before it."""
+        text = body(command)
+        fingerprint = digest(text)
+        known = self._known.get(command.key)
+        if known is not None:
+            return _again(command, known, fingerprint)
+        draft = decide(self._book, command, self._now)
+        if isinstance(draft, Refusal):
+            return draft
+        balances = self._book.fold(draft)
+        entry = Entry(
+            seq=self._head.seq + 1,
+            key=command.key,
+            kind=KINDS[type(command)],
+            tenant_id=draft.tenant_id,
+            at=self._now,
+            body=text,
+            balances=canonical(balances),
+            postings=draft.postings,
+        )
+        self._head = Head(entry.seq, link(self._head.chain, entry))
+        self._known[command.key] = Known(entry.seq, fingerprint, entry.balances)
+        self.writes.sealed.append(Sealed(entry, fingerprint, self._head.chain))
+        if isinstance(command, Issue):
+            self.writes.lots.append((command, self._now))
+        if draft.opened is not None:
+            self.writes.opened[draft.opened.id] = draft.opened
+        if draft.closed is not None:
+            self.writes.closed[draft.closed.id] = draft.closed
+        return Accepted(key=command.key, seq=entry.seq, is_repeat=False, balances=balances)
+
+
+def _again(command: Command, known: Known, fingerprint: str) -> Outcome:
+    if known.digest == fingerprint:
+        return Accepted(
+            key=command.key, seq=known.seq, is_repeat=True, balances=read_balances(known.balances)
+        )
+    return Refusal(
+        key=command.key,
+        code=RefusalCode.KEY_REUSED,
+        message=f"key {command.key} was used for another request in entry {known.seq}",
+        facts={"seq": known.seq},
+    )
