@@ -1,0 +1,103 @@
+"""The HTTP client of the command line: one call, one clear error."""
+
+from types import TracebackType
+from typing import Final, Self
+
+from cli.output import Json
+from suanwang.errors import (
+    BadInput,
+    Conflict,
+    Forbidden,
+    NotFound,
+    Refused,
+    SuanwangError,
+    Unauthorised,
+    Unavailable,
+)
+
+TIMEOUT_S: Final = 30.0
+_ERRORS: Final[dict[int, type[SuanwangError]]] = {
+    400: BadInput,
+    401: Unauthorised,
+    402: Refused,
+    403: Forbidden,
+    404: NotFound,
+    409: Conflict,
+    413: BadInput,
+    422: BadInput,
+    429: Unavailable,
+    503: Unavailable,
+}
+
+
+class Client:
+    """Calls the centre with an API key; every refusal becomes the domain error of its status."""
+
+    def __init__(self, url: str, api_key: str) -> None:
+        import httpx
+
+        headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+        self.url = url.rstrip("/")
+        self._http = httpx.Client(base_url=self.url, headers=headers, timeout=TIMEOUT_S)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._http.close()
+
+    def get(self, path: str, **params: str | int | float | None) -> Json:
+        """Return the JSON answer to a GET; parameters that are None are left out."""
+        sent = {name: value for name, value in params.items() if value is not None}
+        return self._call("GET", path, params=sent)
+
+    def post(self, path: str, body: Json = None, *, key: str = "") -> Json:
+        """Return the JSON answer to a POST; ``key`` makes a repeat harmless."""
+        headers = {"Idempotency-Key": key} if key else {}
+        return self._call("POST", path, json=body, headers=headers)
+
+    def put_bytes(self, path: str, content: bytes) -> None:
+        """Send bytes by PUT."""
+        self._call("PUT", path, content=content)
+
+    def exists(self, path: str) -> bool:
+        """Return whether a GET finds something there."""
+        try:
+            self._call("GET", path)
+        except NotFound:
+            return False
+        return True
+
+    def _call(self, method: str, path: str, **options: Json) -> Json:
+        import httpx
+
+        try:
+            answer = self._http.request(method, path, **options)
+        except httpx.HTTPError as failure:
+            raise Unavailable(
+                f"no answer from {self.url}: {failure or type(failure).__name__}",
+                next_step="start it with `suanwang up`, or name another one with --url",
+            ) from failure
+        if answer.is_success:
+            return answer.json() if answer.content else None
+        raise _error_of(answer.status_code, answer.text, path)
+
+
+def _error_of(status: int, text: str, path: str) -> SuanwangError:
+    import json
+
+    try:
+        problem = json.loads(text)
+        detail = str(problem.get("detail") or problem.get("title") or text)
+        next_step = str(problem.get("next_step") or "")
+        facts = problem.get("facts") if isinstance(problem.get("facts"), dict) else {}
+    except (ValueError, AttributeError):
+        detail, next_step, facts = text.strip()[:500] or f"status {status}", "", {}
+    kind = _ERRORS.get(status, SuanwangError)
+    safe = {f"fact_{name}": value for name, value in facts.items()}
+    return kind(f"{detail}" if status != 404 else f"{detail} ({path})", next_step=next_step, **safe)

@@ -1,0 +1,287 @@
+"""``suanwang submit quote jobs explain logs stop``: a job from the wish to its end."""
+
+import time
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from cli import wishes
+from cli.client import Client
+from cli.connection import ApiKey, Url, connect
+from cli.output import AsJson, Json, clock_time, emit_json, line, note, number, table, yuan
+from suanwang.clock import SystemClock
+from suanwang.errors import BadInput, SuanwangError
+
+FINAL_STATES: Final = ("succeeded", "failed", "stopped")
+POLL_S: Final = 0.5
+JobId = Annotated[str, typer.Argument(help="The job's submission id.")]
+
+app = typer.Typer(no_args_is_help=False, help="List jobs, or look at one.")
+
+
+def submit(
+    entrypoint: Annotated[list[str], typer.Argument(help="The command, after `--`.")],
+    working_dir: Annotated[Path | None, typer.Option(help="Folder that travels with it.")] = None,
+    submission_id: Annotated[
+        str | None, typer.Option(help="Your own id; a repeat is one job.")
+    ] = None,
+    units: wishes.Units = None,
+    accelerator: wishes.Accelerator = None,
+    max_minutes: wishes.MaxMinutes = None,
+    origin: wishes.Origin = None,
+    latency_ms: wishes.LatencyMs = None,
+    data_class: wishes.DataClass = None,
+    data_home: wishes.DataHome = None,
+    voucher: wishes.Voucher = True,
+    cash_max: wishes.CashMax = None,
+    deadline: wishes.Deadline = None,
+    sites: wishes.Sites = None,
+    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Follow it to its end.")] = True,
+    url: Url = None,
+    api_key: ApiKey = None,
+    as_json: AsJson = False,
+) -> None:
+    """Submit a job; it runs where the optimizer places it, and is paid from vouchers first."""
+    import shlex
+
+    metadata = wishes.metadata_of(
+        units=units, accelerator=accelerator, max_minutes=max_minutes, origin=origin,
+        latency_ms=latency_ms, data_class=data_class, data_home=data_home, voucher=voucher,
+        cash_max=cash_max, deadline=deadline, sites=sites,
+    )  # fmt: skip
+    with connect(url, api_key) as client:
+        body: dict[str, Json] = {"entrypoint": shlex.join(entrypoint), "metadata": metadata}
+        if submission_id:
+            body["submission_id"] = submission_id
+        if working_dir:
+            body["runtime_env"] = {"working_dir": _send_package(client, working_dir)}
+        job = client.post("/v1/jobs", body)
+        if wait:
+            job = _follow(client, job["submission_id"], quiet=as_json)
+        if as_json:
+            emit_json(job)
+        else:
+            _print_job(job)
+    if wait and job["state"] != "succeeded":
+        raise typer.Exit(1)
+
+
+def _send_package(client: Client, folder: Path) -> str:
+    try:
+        uri, content = wishes.pack(folder)
+    except ValueError as failure:
+        raise BadInput(str(failure)) from failure
+    path = "/api/packages/" + uri.replace("://", "/", 1)
+    if not client.exists(path):
+        client.put_bytes(path, content)
+    return uri
+
+
+def _follow(client: Client, submission_id: str, *, quiet: bool) -> Json:
+    """Print output and changes of state until the job has ended; return the job."""
+    clock, offset, told = SystemClock(), 0, ""
+    while True:
+        job = client.get(f"/v1/jobs/{submission_id}")
+        status = f"{job['state']}" + (f": {job['message']}" if job.get("message") else "")
+        if status != told and not quiet:
+            note(f"[{submission_id}] {status}")
+        told = status
+        piece = client.get(f"/v1/jobs/{submission_id}/logs", offset=offset)
+        offset = piece["next_offset"]
+        if piece["text"] and not quiet:
+            typer.echo(piece["text"], nl=False)
+        if job["state"] in FINAL_STATES and not piece["text"]:
+            return job
+        clock.sleep(POLL_S)
+
+
+def quote(
+    units: wishes.Units = None,
+    accelerator: wishes.Accelerator = None,
+    max_minutes: wishes.MaxMinutes = None,
+    origin: wishes.Origin = None,
+    latency_ms: wishes.LatencyMs = None,
+    data_class: wishes.DataClass = None,
+    data_home: wishes.DataHome = None,
+    voucher: wishes.Voucher = True,
+    cash_max: wishes.CashMax = None,
+    deadline: wishes.Deadline = None,
+    sites: wishes.Sites = None,
+    url: Url = None,
+    api_key: ApiKey = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what a job would mean at each site: price, voucher, kWh, CO2, latency, or why not."""
+    metadata = wishes.metadata_of(
+        units=units, accelerator=accelerator, max_minutes=max_minutes, origin=origin,
+        latency_ms=latency_ms, data_class=data_class, data_home=data_home, voucher=voucher,
+        cash_max=cash_max, deadline=deadline, sites=sites,
+    )  # fmt: skip
+    with connect(url, api_key) as client:
+        answer = client.post("/v1/quotes", {"metadata": metadata})
+    if as_json:
+        emit_json(answer)
+    else:
+        verdict_table(answer["rows"])
+    if not any(row["price_fen"] is not None and row["start"] for row in answer["rows"]):
+        raise typer.Exit(3)
+
+
+def verdict_table(rows: list[Json], title: str = "") -> None:
+    """Print one row a pool, the best first."""
+    table(
+        ("pool", "start", "at most CNY", "voucher", "cash", "Wh", "gCO2", "RTT ms", "verdict"),
+        [
+            (
+                row["pool_id"],
+                clock_time(row["start"]),
+                yuan(row["price_fen"]),
+                yuan(row["voucher_fen"]),
+                yuan(row["cash_fen"]),
+                number(row["energy_wh"]),
+                number(row["carbon_g"]),
+                number(row["latency_ms"]),
+                f"{row['reason']}: {row['message']}" if row["message"] else row["reason"],
+            )
+            for row in rows
+        ],
+        title=title,
+    )
+
+
+@app.callback(invoke_without_command=True)
+def jobs(
+    context: typer.Context,
+    state: Annotated[str | None, typer.Option(help="Only jobs in this state.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=500, help="Most jobs to show.")] = 20,
+    url: Url = None,
+    api_key: ApiKey = None,
+    as_json: AsJson = False,
+) -> None:
+    """List jobs, the newest first."""
+    if context.invoked_subcommand:
+        return
+    with connect(url, api_key) as client:
+        answer = client.get("/v1/jobs", state=state, limit=limit)
+    if as_json:
+        emit_json(answer)
+        return
+    table(
+        ("job", "state", "site", "submitted", "started", "ended", "reason"),
+        [
+            (
+                job["submission_id"],
+                job["state"],
+                job["site_id"] or "–",
+                clock_time(job["submitted_at"]),
+                clock_time(job["started_at"]),
+                clock_time(job["ended_at"]),
+                job["message"] or "",
+            )
+            for job in answer["items"]
+        ],
+    )
+
+
+@app.command("show")
+def show(
+    job_id: JobId,
+    url: Url = None,
+    api_key: ApiKey = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show a job, its attempts, what it used and what it cost."""
+    with connect(url, api_key) as client:
+        job = client.get(f"/v1/jobs/{job_id}")
+    if as_json:
+        emit_json(job)
+    else:
+        _print_job(job)
+
+
+@app.command("events")
+def events(
+    job_id: JobId,
+    url: Url = None,
+    api_key: ApiKey = None,
+    as_json: AsJson = False,
+) -> None:
+    """Tell a job's story."""
+    with connect(url, api_key) as client:
+        answer = client.get(f"/v1/jobs/{job_id}/events")
+    if as_json:
+        emit_json(answer)
+        return
+    rows = [(clock_time(item["at"]), item["kind"], item["message"]) for item in answer["items"]]
+    table(("at", "event", "what happened"), rows)
+
+
+def _print_job(job: Json) -> None:
+    line(f"{job['submission_id']}  {job['state']}  {job.get('message') or ''}".rstrip())
+    account = job.get("account")
+    if account:
+        line(
+            f"  {account['site_id']}: {account['unit_seconds']:.3f} {account['resource']}-seconds, "
+            f"{number(account['energy_wh'], 3, 'Wh')} ({account['quality']}), "
+            f"{number(account['carbon_g'], 2, 'g CO2')}, {yuan(account['price_fen'])} CNY "
+            f"= {yuan(account['voucher_fen'])} voucher + {yuan(account['cash_fen'])} cash"
+        )
+
+
+def explain(
+    job_id: JobId,
+    url: Url = None,
+    api_key: ApiKey = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say why a job is where it is, and why not elsewhere."""
+    with connect(url, api_key) as client:
+        answer = client.get(f"/v1/jobs/{job_id}/explain")
+    if as_json:
+        emit_json(answer)
+        return
+    line(f"{job_id}: {answer['reason']}: {answer['message']}")
+    verdict_table(answer["verdicts"])
+
+
+def logs(
+    job_id: JobId,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until it ends.")] = False,
+    url: Url = None,
+    api_key: ApiKey = None,
+    as_json: AsJson = False,
+) -> None:
+    """Print a job's output."""
+    with connect(url, api_key) as client:
+        if follow and not as_json:
+            _follow(client, job_id, quiet=False)
+            return
+        answer = client.get(f"/v1/jobs/{job_id}/logs", offset=0)
+    if as_json:
+        emit_json(answer)
+    else:
+        typer.echo(answer["text"], nl=False)
+
+
+def stop(
+    job_id: JobId,
+    wait: Annotated[
+        bool, typer.Option("--wait/--no-wait", help="Wait until it has ended.")
+    ] = False,
+    url: Url = None,
+    api_key: ApiKey = None,
+    as_json: AsJson = False,
+) -> None:
+    """Ask a job to end, with the grace it was submitted with."""
+    with connect(url, api_key) as client:
+        answer = client.post(f"/v1/jobs/{job_id}/stop")
+        deadline = time.monotonic() + 120
+        while wait and client.get(f"/v1/jobs/{job_id}")["state"] not in FINAL_STATES:
+            if time.monotonic() > deadline:
+                raise SuanwangError(f"{job_id} has not ended within 120 s of its stop")
+            SystemClock().sleep(POLL_S)
+    if as_json:
+        emit_json(answer)
+    else:
+        line(f"{job_id}: {'stopping' if answer['stopped'] else 'had ended already'}")

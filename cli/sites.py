@@ -1,0 +1,181 @@
+"""``suanwang sites`` and ``suanwang pue``: what the network consists of, and how it does."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cli.connection import ApiKey, Url, connect
+from cli.output import NOTHING, AsJson, Json, emit_json, line, number, table
+
+SiteName = Annotated[str, typer.Argument(help="The site's id.")]
+
+app = typer.Typer(help="List sites, look at one, register, open or close one.")
+
+
+@app.callback(invoke_without_command=True)
+def sites(
+    context: typer.Context,
+    url: Url = None,
+    api_key: ApiKey = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the sites of the network."""
+    if context.invoked_subcommand:
+        return
+    with connect(url, api_key) as client:
+        answer = client.get("/v1/sites")
+    if as_json:
+        emit_json(answer)
+        return
+    table(
+        ("site", "operator", "agent", "open", "units free", "IT W", "facility W", "PUE", "quality"),
+        [
+            (
+                site["id"],
+                site["operator"],
+                "up" if site["is_reachable"] else "not seen",
+                "yes" if site["is_open"] else "no",
+                ", ".join(
+                    f"{p['accelerator']} {p['units_free']}/{p['units']}" for p in site["pools"]
+                ),
+                _fact(site["it_power_w"], 0),
+                _fact(site["facility_power_w"], 0),
+                _fact(site["pue"], 3),
+                (site["pue"] or {}).get("quality", NOTHING),
+            )
+            for site in answer["items"]
+        ],
+    )
+
+
+def _fact(fact: Json, digits: int) -> str:
+    return NOTHING if not fact else number(fact["value"], digits)
+
+
+@app.command("show")
+def show(
+    site_id: SiteName, url: Url = None, api_key: ApiKey = None, as_json: AsJson = False
+) -> None:
+    """Show a site, its pools and its telemetry sources."""
+    with connect(url, api_key) as client:
+        site = client.get(f"/v1/sites/{site_id}")
+        sources = client.get(f"/v1/sites/{site_id}/sources")["items"]
+    if as_json:
+        emit_json({**site, "sources": sources})
+        return
+    line(f"{site['id']}  {site['name']}  ({site['operator']}, {site['region']})")
+    table(
+        ("source", "up", "duration s", "readings", "error"),
+        [
+            (
+                source["source"],
+                "yes" if source["is_up"] else "NO",
+                number(source["duration_s"], 3),
+                str(source["readings"]),
+                source["error"],
+            )
+            for source in sources
+        ],
+    )
+
+
+@app.command("register")
+def register(
+    file: Annotated[Path, typer.Argument(help="A site as JSON or YAML.", exists=True)],
+    url: Url = None,
+    api_key: ApiKey = None,
+    as_json: AsJson = False,
+) -> None:
+    """Register a site, or change one; the answer tells how its agent gets in."""
+    import yaml
+
+    from suanwang.errors import BadInput
+
+    try:
+        body = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except yaml.YAMLError as failure:
+        raise BadInput(f"{file}: {failure}") from failure
+    with connect(url, api_key) as client:
+        site = client.post("/v1/sites", body)
+    if as_json:
+        emit_json(site)
+    else:
+        line(f"{site['id']} is registered; make its agent's token with `suanwang sites token`")
+
+
+@app.command("token")
+def token(
+    site_id: SiteName, url: Url = None, api_key: ApiKey = None, as_json: AsJson = False
+) -> None:
+    """Make the token of a site's agent; it is shown once."""
+    with connect(url, api_key) as client:
+        answer = client.post(f"/v1/sites/{site_id}/token")
+    if as_json:
+        emit_json(answer)
+    else:
+        line(answer["secret"])
+
+
+@app.command("open")
+def open_site(
+    site_id: SiteName, url: Url = None, api_key: ApiKey = None, as_json: AsJson = False
+) -> None:
+    """Let new jobs come to a site."""
+    _switch(site_id, "open", connect(url, api_key), as_json=as_json)
+
+
+@app.command("close")
+def close_site(
+    site_id: SiteName, url: Url = None, api_key: ApiKey = None, as_json: AsJson = False
+) -> None:
+    """Keep new jobs away from a site; what runs there runs on."""
+    _switch(site_id, "close", connect(url, api_key), as_json=as_json)
+
+
+def _switch(site_id: str, verb: str, client: Json, *, as_json: bool) -> None:
+    with client:
+        answer = client.post(f"/v1/sites/{site_id}/{verb}")
+    if as_json:
+        emit_json(answer)
+    else:
+        line(f"{site_id} is {'open' if verb == 'open' else 'closed'}")
+
+
+def pue(
+    site_id: Annotated[str | None, typer.Argument(help="One site; all when left out.")] = None,
+    hours: Annotated[float, typer.Option(min=0.01, help="Length of the period, to now.")] = 24,
+    url: Url = None,
+    api_key: ApiKey = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show PUE with its coverage and quality; anything under a year is interim."""
+    with connect(url, api_key) as client:
+        names = [site_id] if site_id else [site["id"] for site in client.get("/v1/sites")["items"]]
+        figures = [client.get(f"/v1/sites/{name}/pue", hours=hours) for name in names]
+    if as_json:
+        emit_json({"items": figures})
+    else:
+        pue_table(figures)
+
+
+def pue_table(figures: list[Json], title: str = "") -> None:
+    """Print PUE figures, one line a site."""
+    table(
+        ("site", "PUE", "kind", "category", "facility Wh", "IT Wh", "covered", "quality", "note"),
+        [
+            (
+                figure["site_id"],
+                number(figure["value"], 4),
+                "interim" if figure["is_interim"] else "annual",
+                figure["category"],
+                number(figure["facility_wh"], 3),
+                number(figure["it_wh"], 3),
+                f"{figure['coverage_facility']:.0%} / {figure['coverage_it']:.0%}",
+                figure["quality"],
+                figure["withheld"],
+            )
+            for figure in figures
+        ],
+        title=title,
+    )

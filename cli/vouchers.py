@@ -1,0 +1,207 @@
+"""``suanwang voucher`` and ``suanwang tenants``: who pays, and whether the books are right."""
+
+from typing import Annotated
+
+import typer
+
+from cli.connection import ApiKey, Url, connect
+from cli.output import AsJson, Json, clock_time, emit_json, line, table, yuan
+from suanwang.errors import BadInput, SuanwangError
+
+TenantName = Annotated[str, typer.Argument(help="The tenant's id.")]
+
+app = typer.Typer(help="Show vouchers, grant one, check the ledger.")
+tenants_app = typer.Typer(no_args_is_help=True, help="Register tenants and make their keys.")
+
+
+@app.callback(invoke_without_command=True)
+def vouchers(
+    context: typer.Context,
+    url: Url = None,
+    api_key: ApiKey = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show voucher lots and cash."""
+    if context.invoked_subcommand:
+        return
+    with connect(url, api_key) as client:
+        answer = client.get("/v1/vouchers")
+    if as_json:
+        emit_json(answer)
+        return
+    lot_table(answer["items"])
+    for tenant_id, cash in sorted(answer.get("cash_fen", {}).items()):
+        line(f"cash of {tenant_id}: {yuan(cash)} CNY")
+
+
+def lot_table(lots: list[Json], title: str = "") -> None:
+    """Print lots: what was granted is always what is left, held, spent and expired together."""
+    table(
+        (
+            "lot",
+            "tenant",
+            "programme",
+            "granted",
+            "left",
+            "held",
+            "spent",
+            "expired",
+            "pays",
+            "until",
+        ),
+        [
+            (
+                lot["id"],
+                lot["tenant_id"],
+                lot["programme"],
+                yuan(lot["issued_fen"]),
+                yuan(lot["available_fen"]),
+                yuan(lot["held_fen"]),
+                yuan(lot["spent_fen"]),
+                yuan(lot["expired_fen"]),
+                f"{lot['ratio_num']}/{lot['ratio_den']}",
+                clock_time(lot["expires_at"]),
+            )
+            for lot in lots
+        ],
+        title=title,
+    )
+
+
+def _amount(text: str) -> int:
+    from suanwang.units import parse_yuan
+
+    try:
+        return parse_yuan(text)
+    except ValueError as failure:
+        raise BadInput(str(failure)) from failure
+
+
+@app.command("issue")
+def issue(
+    tenant_id: TenantName,
+    amount: Annotated[str, typer.Argument(help="Amount in yuan, such as 1000.00.")],
+    lot: Annotated[str, typer.Option(help="Id of the lot; a repeat changes nothing.")],
+    programme: Annotated[str, typer.Option(help="Programme that grants it.")],
+    ratio: Annotated[str, typer.Option(help="Share of a price it may pay, such as 1/5.")],
+    expires: Annotated[str, typer.Option(help="RFC 3339 moment at which it ends.")],
+    url: Url = None,
+    api_key: ApiKey = None,
+    as_json: AsJson = False,
+) -> None:
+    """Grant a voucher lot to a tenant."""
+    numerator, slash, denominator = ratio.partition("/")
+    if not (numerator.isdigit() and slash and denominator.isdigit()):
+        raise BadInput(f"--ratio {ratio!r} is not a fraction", next_step="write it such as 1/5")
+    body = {
+        "lot_id": lot, "tenant_id": tenant_id, "programme": programme,
+        "amount_fen": _amount(amount), "ratio_num": int(numerator), "ratio_den": int(denominator),
+        "expires_at": expires,
+    }  # fmt: skip
+    with connect(url, api_key) as client:
+        answer = client.post("/v1/vouchers", body, key=f"issue:{lot}")
+    if as_json:
+        emit_json(answer)
+    else:
+        line(f"lot {lot}: {amount} CNY granted to {tenant_id}")
+
+
+@app.command("deposit")
+def deposit(
+    tenant_id: TenantName,
+    amount: Annotated[str, typer.Argument(help="Amount in yuan.")],
+    key: Annotated[str, typer.Option(help="Your reference; a repeat changes nothing.")],
+    url: Url = None,
+    api_key: ApiKey = None,
+    as_json: AsJson = False,
+) -> None:
+    """Book cash that a tenant paid in."""
+    body = {"tenant_id": tenant_id, "amount_fen": _amount(amount), "key": key}
+    with connect(url, api_key) as client:
+        answer = client.post("/v1/cash", body, key=key)
+    if as_json:
+        emit_json(answer)
+    else:
+        line(f"{amount} CNY booked for {tenant_id}")
+
+
+@app.command("check")
+def check(url: Url = None, api_key: ApiKey = None, as_json: AsJson = False) -> None:
+    """Prove the books: postings sum to zero, each lot adds up, the chain is whole."""
+    with connect(url, api_key) as client:
+        answer = client.get("/v1/ledger/check")
+    if as_json:
+        emit_json(answer)
+    else:
+        line("the ledger is sound" if answer["is_sound"] else "THE LEDGER IS NOT SOUND")
+        for finding in answer["findings"]:
+            line(f"  {finding}")
+    if not answer["is_sound"]:
+        raise SuanwangError("the ledger is not sound", next_step="see docs/ledger.md")
+
+
+@app.command("entries")
+def entries(
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="Most entries.")] = 50,
+    url: Url = None,
+    api_key: ApiKey = None,
+    as_json: AsJson = False,
+) -> None:
+    """List your entries of the ledger."""
+    with connect(url, api_key) as client:
+        answer = client.get("/v1/ledger/entries", limit=limit)
+    if as_json:
+        emit_json(answer)
+        return
+    table(
+        ("entry", "at", "kind", "from", "to", "CNY"),
+        [
+            (
+                str(entry["seq"]),
+                clock_time(entry["at"]),
+                entry["kind"],
+                posting["source"],
+                posting["target"],
+                yuan(posting["amount_fen"]),
+            )
+            for entry in answer["items"]
+            for posting in entry["postings"]
+        ],
+    )
+
+
+@tenants_app.command("add")
+def add_tenant(
+    tenant_id: TenantName,
+    name: Annotated[str, typer.Argument(help="Name for people.")],
+    uscc: Annotated[str, typer.Option(help="Unified social credit code.")] = "",
+    url: Url = None,
+    api_key: ApiKey = None,
+    as_json: AsJson = False,
+) -> None:
+    """Register a tenant."""
+    with connect(url, api_key) as client:
+        answer = client.post("/v1/tenants", {"id": tenant_id, "name": name, "uscc": uscc})
+    if as_json:
+        emit_json(answer)
+    else:
+        line(f"tenant {tenant_id} is registered")
+
+
+@tenants_app.command("key")
+def make_key(
+    tenant_id: TenantName,
+    role: Annotated[
+        str, typer.Option(help="enterprise, researcher, operator or admin.")
+    ] = "enterprise",
+    url: Url = None,
+    api_key: ApiKey = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make an API key for a tenant; it is shown once."""
+    with connect(url, api_key) as client:
+        answer = client.post(f"/v1/tenants/{tenant_id}/keys", {"role": role})
+    if as_json:
+        emit_json(answer)
+    else:
+        line(answer["secret"])
