@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
+from suanwang.model.plan import ReasonCode
 from suanwang.model.site import DataClass
 
 Breakpoints = tuple[tuple[float, float], ...]
@@ -33,7 +34,8 @@ class SiteSpec:
 
     ``facility_w`` is the convex piecewise-linear facility power as (IT watts, facility watts)
     breakpoints for each slot; ``it_base_w`` is IT power that is drawn whatever is decided (idle
-    units and foreign load). ``power_w_max`` bounds facility power.
+    units and foreign load). ``power_w_max`` bounds facility power. A site that is not open is shown
+    with ``closed_reason`` (site-down or stale) and ``closed_message``.
     """
 
     id: str
@@ -46,6 +48,7 @@ class SiteSpec:
     data_homes: frozenset[str] = frozenset()
     is_open: bool = True
     closed_message: str = ""
+    closed_reason: ReasonCode = ReasonCode.SITE_DOWN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +115,9 @@ class Policy:
     """Weights of the objective, all in yuan, and the planner's limits.
 
     ``latency_yuan_per_ms`` is paid once a job for each millisecond of round trip, ``waiting`` for
-    each hour and unit between now and the start, ``unserved`` for each unit-hour not placed.
+    each hour and unit between now and the start, ``unserved`` for each unit-hour not placed; the
+    latter grows by ``ageing_per_hour`` of itself for each full hour that the job has waited, so no
+    job starves. The search for whole jobs stops at ``mip_gap`` or after ``mip_time_s``.
     """
 
     carbon_yuan_per_kg: float = 0.06
@@ -122,6 +127,9 @@ class Policy:
     user_price_weight: float = 1.0
     time_limit_s: float = 10.0
     mip_columns_max: int = 2_000
+    ageing_per_hour: float = 0.1
+    mip_gap: float = 1e-4
+    mip_time_s: float = 2.0
 
 
 DEFAULT_SLOT_LENGTHS_S: Final = (60, 240, 600, 900, 1_800, 3_600, 3_600, 3_600)

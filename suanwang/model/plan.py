@@ -29,6 +29,7 @@ class ReasonCode(StrEnum):
     SITE_DOWN = "site-down"
     RETRY_ELSEWHERE = "retry-elsewhere"
     LATER_IS_CHEAPER = "later-is-cheaper"
+    NOT_YET = "not-yet"
     USER_STOPPED = "user-stopped"
     USER_FAILED = "user-failed"
     SITE_FAILED = "site-failed"

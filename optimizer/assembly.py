@@ -1,0 +1,172 @@
+"""From counts by class to a plan by job: deals starts out to the jobs, with figures and reasons."""
+
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+import numpy as np
+
+from optimizer.arrays import Floats
+from optimizer.explain import reject, verdicts_of_start
+from optimizer.money import Payment
+from optimizer.occupancy import Occupancy
+from optimizer.problem import JobSpec
+from suanwang.ids import JobId, PoolId, SiteId
+from suanwang.model.plan import Placement, Plan, PlannerKind, Rejection, SiteVerdict
+from suanwang.units import SECONDS_PER_HOUR
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """Who made the plan, how good it is, how long it took; ``is_complete`` False: time ran out."""
+
+    planner: PlannerKind
+    solver: str
+    build_s: float
+    solve_s: float
+    bound: float | None = None
+    note: str = ""
+    is_complete: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class _Shares:
+    """A plan's energy, carbon and cost for each watt of mean IT load, by (s, t)."""
+
+    wh: Floats
+    g: Floats
+    yuan: Floats
+
+
+def assemble(state: Occupancy, verdict: Verdict) -> Plan:
+    """Return the plan of a state: of each class, who waited longest starts first.
+
+    Energy, carbon and cost of a placement are its share of the whole plan's, so they add up to it.
+    """
+    objective = state.objective()
+    placements, left = _placements(state)
+    is_now = {placement.job_id: slot == 0 for placement, slot in placements}
+    in_order = [placement for placement, _ in placements]
+    return Plan(
+        made_at=state.instance.problem.origin,
+        planner=verdict.planner,
+        solver=verdict.solver,
+        starts=tuple(placement for placement in in_order if is_now[placement.job_id]),
+        later=tuple(placement for placement in in_order if not is_now[placement.job_id]),
+        rejections=_rejections(state, left, is_complete=verdict.is_complete),
+        objective=objective,
+        bound=None if verdict.bound is None else min(verdict.bound, objective),
+        build_s=verdict.build_s,
+        solve_s=verdict.solve_s,
+        note=verdict.note,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """One start that a job will be dealt."""
+
+    column: int
+    payment: Payment
+    figures: "_Figures"
+    verdicts: tuple[SiteVerdict, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Figures:
+    energy_wh: float
+    carbon_g: float
+    cost: float
+
+
+def _placements(state: Occupancy) -> tuple[list[tuple[Placement, int]], dict[int, list[JobSpec]]]:
+    """Deal the starts of each class to its members; return them with slots, and who is left."""
+    columns, instance = state.columns, state.instance
+    by_class: dict[int, list[_Start]] = {}
+    shares = _shares(state)
+    for column in sorted(state.payments, key=lambda at: (columns.slot[at], at)):
+        verdicts = verdicts_of_start(state, column)
+        figures = _figures(state, shares, column)
+        starts = by_class.setdefault(int(columns.klass[column]), [])
+        for payment in list(state.payments[column]):
+            starts.append(_Start(column, payment, figures, _with_payment(verdicts, payment)))
+    placed: list[tuple[Placement, int]] = []
+    left: dict[int, list[JobSpec]] = {}
+    for k, klass in enumerate(instance.classes):
+        starts = by_class.get(k, [])
+        for job, start in zip(klass.members, starts, strict=False):
+            placed.append((_placement(state, job, start), int(columns.slot[start.column])))
+        left[k] = list(klass.members[len(starts) :])
+    return placed, left
+
+
+def _placement(state: Occupancy, job: JobSpec, start: _Start) -> Placement:
+    instance, columns = state.instance, state.columns
+    p = int(columns.pool[start.column])
+    pool = instance.pools[p]
+    start_s = float(instance.timeline.start_s[columns.slot[start.column]])
+    return Placement(
+        job_id=JobId(job.id),
+        site_id=SiteId(pool.site_id),
+        pool_id=PoolId(pool.id),
+        units=job.units,
+        start=instance.problem.origin + timedelta(seconds=start_s),
+        price_fen_max=start.payment.price_fen,
+        cash_fen=start.payment.cash_fen,
+        lots=dict(start.payment.lots),
+        energy_wh=start.figures.energy_wh,
+        carbon_g=start.figures.carbon_g,
+        latency_ms=instance.rtt_ms(job, p),
+        cost=start.figures.cost,
+        verdicts=start.verdicts,
+    )
+
+
+def _with_payment(verdicts: tuple[SiteVerdict, ...], payment: Payment) -> tuple[SiteVerdict, ...]:
+    """The rows of equal starts are equal but for how the own row is paid."""
+    own = replace(verdicts[0], voucher_fen=payment.voucher_fen, cash_fen=payment.cash_fen)
+    return (own, *verdicts[1:])
+
+
+def _rejections(
+    state: Occupancy, left: dict[int, list[JobSpec]], *, is_complete: bool
+) -> tuple[Rejection, ...]:
+    rejections: list[Rejection] = []
+    for k, jobs in left.items():
+        if not jobs:
+            continue
+        reason = reject(state, k, is_complete=is_complete)
+        rejections.extend(replace(reason, job_id=JobId(job.id)) for job in jobs)
+    return tuple(rejections)
+
+
+def _shares(state: Occupancy) -> _Shares:
+    facilities, mean_w = state.instance.facilities, state.mean_w
+    is_used = mean_w > 0
+    extra_wh = facilities.extra_w(mean_w) * facilities.hours
+    yuan = facilities.cost_yuan(mean_w)
+    watts = np.where(is_used, mean_w, 1.0)
+    wh = np.where(is_used, extra_wh / watts, 0.0)
+    return _Shares(
+        wh=wh, g=wh * facilities.carbon_g / 1_000.0, yuan=np.where(is_used, yuan / watts, 0.0)
+    )
+
+
+def _figures(state: Occupancy, shares: _Shares, column: int) -> _Figures:
+    columns, facilities = state.columns, state.instance.facilities
+    first, last = int(columns.slot[column]), int(columns.last[column])
+    s = int(state.instance.site_of[columns.pool[column]])
+    mean_w = np.full(last + 1 - first, state.watts(column))
+    mean_w[-1] *= columns.last_share[column]
+    window = slice(first, last + 1)
+    tail_wh = (
+        state.watts(column)
+        * float(columns.tail_s[column])
+        / SECONDS_PER_HOUR
+        * float(facilities.base_slope[s, -1])
+    )
+    return _Figures(
+        energy_wh=float(mean_w @ shares.wh[s, window]) + tail_wh,
+        carbon_g=float(mean_w @ shares.g[s, window])
+        + tail_wh * float(facilities.carbon_g[s, -1]) / 1_000.0,
+        cost=float(mean_w @ shares.yuan[s, window]) + float(columns.cost[column]),
+    )

@@ -1,0 +1,103 @@
+"""A problem made ready for planning: arrays, classes and look-ups that every step shares."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from optimizer.arrays import Floats, Ints
+from optimizer.classes import JobClass, classify
+from optimizer.facility import Facilities, facilities_of
+from optimizer.money import Purse, purse_of
+from optimizer.problem import JobSpec, PoolSpec, Problem, SiteSpec
+from optimizer.rules import Pair
+from optimizer.timeline import Timeline, timeline_of
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """``site_of[p]`` is a place in ``sites``; ``units_free[p,t]`` and ``busy_w[p]`` are data."""
+
+    problem: Problem
+    timeline: Timeline
+    facilities: Facilities
+    classes: tuple[JobClass, ...]
+    pools: tuple[PoolSpec, ...]
+    sites: tuple[SiteSpec, ...]
+    site_of: Ints
+    units_free: Ints
+    busy_w: Floats
+
+    def pair(self, job: JobSpec, pool_at: int) -> Pair:
+        """Return the job and the pool as the rules want them."""
+        site = self.sites[self.site_of[pool_at]]
+        rtt_ms = self.problem.rtt_ms.get((job.origin, site.id))
+        return Pair(job=job, pool=self.pools[pool_at], site=site, rtt_ms=rtt_ms)
+
+    def rtt_ms(self, job: JobSpec, pool_at: int) -> float:
+        """Return the round trip that is priced: an unknown one counts like the origin's worst."""
+        site_id = self.pools[pool_at].site_id
+        known = self.problem.rtt_ms.get((job.origin, site_id))
+        if known is not None:
+            return known
+        return max(
+            (rtt for (origin, _), rtt in self.problem.rtt_ms.items() if origin == job.origin),
+            default=0.0,
+        )
+
+    def purse(self) -> Purse:
+        """Return a purse with all the money of the problem."""
+        return purse_of(self.problem.lots, self.problem.cash_fen)
+
+
+def instance_of(problem: Problem, jobs: Sequence[JobSpec] | None = None) -> Instance:
+    """Return the problem as an instance, with ``jobs`` in place of its own if they are given.
+
+    Raise ValueError where the sequences of the problem do not fit together or an id stands twice.
+    """
+    wanted = problem.jobs if jobs is None else jobs
+    _check_shapes(problem)
+    _check_ids("job", [job.id for job in wanted])
+    site_at = {site.id: at for at, site in enumerate(problem.sites)}
+    slots = len(problem.slots)
+    free = np.array([pool.units_free for pool in problem.pools], dtype=np.int64)
+    return Instance(
+        problem=problem,
+        timeline=timeline_of(problem.slots),
+        facilities=facilities_of(problem),
+        classes=classify(wanted, problem.policy),
+        pools=problem.pools,
+        sites=problem.sites,
+        site_of=np.array([site_at[pool.site_id] for pool in problem.pools], dtype=np.int64),
+        units_free=np.maximum(0, free.reshape(len(problem.pools), slots)),
+        busy_w=np.array([max(0.0, pool.busy_extra_w) for pool in problem.pools], dtype=np.float64),
+    )
+
+
+def _check_shapes(problem: Problem) -> None:
+    slots = len(problem.slots)
+    _check_ids("site", [site.id for site in problem.sites])
+    _check_ids("pool", [pool.id for pool in problem.pools])
+    _check_ids("lot", [lot.id for lot in problem.lots])
+    known = {site.id for site in problem.sites}
+    for pool in problem.pools:
+        if pool.site_id not in known:
+            raise ValueError(f"pool {pool.id} is at site {pool.site_id}, which the problem lacks")
+        if len(pool.units_free) != slots:
+            raise ValueError(f"pool {pool.id} has {len(pool.units_free)} slots, not {slots}")
+    for site in problem.sites:
+        series = (
+            site.price_uyuan_per_kwh,
+            site.carbon_g_per_kwh,
+            site.facility_w,
+            site.it_base_w,
+            site.power_w_max,
+        )
+        if any(len(row) != slots for row in series):
+            raise ValueError(f"site {site.id} has a series that does not have {slots} slots")
+
+
+def _check_ids(noun: str, ids: list[str]) -> None:
+    if len(set(ids)) != len(ids):
+        twice = sorted({name for name in ids if ids.count(name) > 1})
+        raise ValueError(f"{noun} ids stand twice: {', '.join(twice[:5])}")

@@ -1,0 +1,218 @@
+"""The state of a plan in the making: units, power, energy and money, exact, never over a limit.
+
+Greedy, rounding, improvement and explanation all work on this one state, so they cannot disagree
+about what fits. (The finished plan is checked again by ``check``, which shares none of this.)
+"""
+
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+
+from optimizer.arrays import Bools, Floats, Ints
+from optimizer.columns import Columns
+from optimizer.instance import Instance
+from optimizer.money import Payment, Purse, Shortfall
+from optimizer.problem import JobSpec
+from suanwang.units import SECONDS_PER_HOUR
+
+Place = tuple[Ints, Ints]
+"""Sites and slots, side by side: an index into any (s, t) table."""
+
+_WATT_SLACK: Final = 1e-6
+
+
+@dataclass(slots=True)
+class Occupancy:
+    """What is taken so far. ``payments[column]`` holds one payment a job that starts there.
+
+    ``used[p,t]`` are units in use in any part of a slot, ``peak_w[s,t]`` their IT power together,
+    ``mean_w[s,t]`` the mean IT power over the slot (a run may end in the middle of one).
+    """
+
+    instance: Instance
+    columns: Columns
+    used: Ints
+    peak_w: Floats
+    mean_w: Floats
+    purse: Purse
+    left: Ints
+    payments: dict[int, list[Payment]] = field(default_factory=lambda: defaultdict(list))
+
+    def job(self, column: int) -> JobSpec:
+        """Return the job that stands for the column's class."""
+        return self.instance.classes[int(self.columns.klass[column])].spec
+
+    def watts(self, column: int) -> float:
+        """Return the IT power that one job of the column adds."""
+        return float(self.job(column).units * self.instance.busy_w[self.columns.pool[column]])
+
+    def fits(self, k: int) -> Bools:
+        """For each column of class k: whether units and power have room for one more job."""
+        return self.has_units(k) & self.has_power(k)
+
+    def has_units(self, k: int) -> Bools:
+        """For each column of class k: whether enough units are free in every slot it touches."""
+        units = self.instance.classes[k].spec.units
+        is_full = self.instance.units_free - self.used < units
+        return self._window_is_clear(is_full, k)
+
+    def has_power(self, k: int) -> Bools:
+        """For each column of class k: whether its site has power left in every slot it touches."""
+        watts = self.instance.classes[k].spec.units * self.instance.busy_w
+        room_w = (self.instance.facilities.room_w - self.peak_w)[self.instance.site_of]
+        return self._window_is_clear(room_w + _WATT_SLACK < watts[:, None], k)
+
+    def room(self, column: int) -> int:
+        """Return how many jobs of the column still fit into units and power."""
+        columns, instance = self.columns, self.instance
+        p = int(columns.pool[column])
+        window = slice(int(columns.slot[column]), int(columns.last[column]) + 1)
+        free = int((instance.units_free[p, window] - self.used[p, window]).min())
+        count = free // self.job(column).units
+        watts = self.watts(column)
+        if count <= 0 or watts <= 0:
+            return max(0, count)
+        s = int(instance.site_of[p])
+        room_w = float((instance.facilities.room_w[s, window] - self.peak_w[s, window]).min())
+        return max(0, min(count, int((room_w + _WATT_SLACK) / watts)))
+
+    def energy_yuan(self, k: int) -> Floats:
+        """For each column of class k: what the energy of one more job costs at the present load."""
+        return self._over_slots(k, self.instance.facilities.added_cost_yuan)
+
+    def energy_wh(self, k: int) -> Floats:
+        """For each column of class k: facility watt-hours of one more job, the tail included."""
+        total: Floats = self._over_slots(k, self._added_wh) + self._tail_wh(k)
+        return total
+
+    def carbon_g(self, k: int) -> Floats:
+        """For each column of class k: grams of CO2 of one more job, the tail included."""
+        carbon_g = self.instance.facilities.carbon_g
+        site = self.instance.site_of[self.columns.pool[self.columns.of_class(k)]]
+        tail = self._tail_wh(k) * carbon_g[site, -1] / 1_000.0
+        total: Floats = self._over_slots(k, self._added_g) + tail
+        return total
+
+    def split(self, column: int) -> Payment | Shortfall:
+        """Return how one more job of the column would be paid."""
+        columns = self.columns
+        job = self.job(column)
+        start_s = float(self.instance.timeline.start_s[columns.slot[column]])
+        pool = self.instance.pools[columns.pool[column]]
+        return self.purse.split(job, pool, start_s + job.run_s)
+
+    def take(self, column: int, payment: Payment) -> None:
+        """Start one job of the column; the caller has made sure that it fits."""
+        self.payments[column].append(payment)
+        self.purse.take(self.job(column), payment)
+        self.left[self.columns.klass[column]] -= 1
+        self._load(column, 1)
+
+    def give_back(self, column: int) -> Payment:
+        """Undo the column's last start and return how it was paid."""
+        payment = self.payments[column].pop()
+        if not self.payments[column]:
+            del self.payments[column]
+        self.purse.give_back(self.job(column), payment)
+        self.left[self.columns.klass[column]] += 1
+        self._load(column, -1)
+        return payment
+
+    def place(self, column: int, wanted: int) -> int:
+        """Start up to ``wanted`` jobs as units, power and money allow; return how many."""
+        count = min(wanted, int(self.left[self.columns.klass[column]]), self.room(column))
+        for done in range(count):
+            payment = self.split(column)
+            if isinstance(payment, Shortfall):
+                return done
+            self.take(column, payment)
+        return max(0, count)
+
+    def objective(self) -> float:
+        """Return the plan's cost in yuan: columns, energy above the base, and the unserved."""
+        starts = sum(
+            float(self.columns.cost[column]) * len(self.payments[column])
+            for column in sorted(self.payments)
+        )
+        energy = float(self.instance.facilities.cost_yuan(self.mean_w).sum())
+        unserved = sum(
+            klass.unserved_yuan * int(left)
+            for klass, left in zip(self.instance.classes, self.left, strict=True)
+        )
+        return starts + energy + unserved
+
+    def _load(self, column: int, sign: int) -> None:
+        columns = self.columns
+        p, last = int(columns.pool[column]), int(columns.last[column])
+        s = int(self.instance.site_of[p])
+        window = slice(int(columns.slot[column]), last + 1)
+        watts = self.watts(column)
+        self.used[p, window] += sign * self.job(column).units
+        self.peak_w[s, window] += sign * watts
+        self.mean_w[s, window] += sign * watts
+        self.mean_w[s, last] -= sign * watts * (1.0 - float(columns.last_share[column]))
+
+    def _window_is_clear(self, is_bad: Bools, k: int) -> Bools:
+        own = self.columns.of_class(k)
+        pool, slot, last = self.columns.pool[own], self.columns.slot[own], self.columns.last[own]
+        bad = _prefix(is_bad)
+        clear: Bools = bad[pool, last + 1] == bad[pool, slot]
+        return clear
+
+    def _over_slots(self, k: int, added: Callable[[Place, Floats, Floats], Floats]) -> Floats:
+        """For each column of class k: ``added`` summed over the slots that one more job touches."""
+        instance, columns = self.instance, self.columns
+        own = columns.of_class(k)
+        pool, slot, last = columns.pool[own], columns.slot[own], columns.last[own]
+        watts = instance.classes[k].spec.units * instance.busy_w
+        pools, slots = instance.units_free.shape
+        everywhere = (
+            np.repeat(instance.site_of, slots),
+            np.tile(np.arange(slots, dtype=np.int64), pools),
+        )
+        at_end = (instance.site_of[pool], last)
+        whole = added(everywhere, self.mean_w[everywhere], np.repeat(watts, slots))
+        part = added(at_end, self.mean_w[at_end], watts[pool] * columns.last_share[own])
+        summed = _prefix(whole.reshape(pools, slots))
+        total: Floats = summed[pool, last] - summed[pool, slot] + part
+        return total
+
+    def _added_wh(self, place: Place, load_w: Floats, more_w: Floats) -> Floats:
+        facilities = self.instance.facilities
+        return facilities.added_w(place, load_w, more_w) * facilities.hours[place[1]]
+
+    def _added_g(self, place: Place, load_w: Floats, more_w: Floats) -> Floats:
+        carbon_g = self.instance.facilities.carbon_g[place]
+        return self._added_wh(place, load_w, more_w) * carbon_g / 1_000.0
+
+    def _tail_wh(self, k: int) -> Floats:
+        columns, instance = self.columns, self.instance
+        own = columns.of_class(k)
+        watts = instance.classes[k].spec.units * instance.busy_w[columns.pool[own]]
+        slope = instance.facilities.base_slope[instance.site_of[columns.pool[own]], -1]
+        tail: Floats = slope * watts * columns.tail_s[own] / SECONDS_PER_HOUR
+        return tail
+
+
+def empty_occupancy(instance: Instance, columns: Columns) -> Occupancy:
+    """Return a state in which nothing is placed and all money is there."""
+    power = instance.facilities.base_w.shape
+    return Occupancy(
+        instance=instance,
+        columns=columns,
+        used=np.zeros(instance.units_free.shape, dtype=np.int64),
+        peak_w=np.zeros(power),
+        mean_w=np.zeros(power),
+        purse=instance.purse(),
+        left=np.array([klass.count for klass in instance.classes], dtype=np.int64),
+    )
+
+
+def _prefix(table: Floats | Bools) -> Floats:
+    """Return running sums along slots, with a zero in front."""
+    sums = np.zeros((table.shape[0], table.shape[1] + 1))
+    np.cumsum(table, axis=1, out=sums[:, 1:])
+    return sums
