@@ -101,8 +101,15 @@ class UnknownRun(ExecutorError):
     """The executor's system answers and has no such run."""
 
 
+class RefusedRun(ExecutorError):
+    """The executor's system answers and will never take this run as it is written."""
+
+
 class Executor(Protocol):
-    """Runs attempts. Every method may raise ExecutorError; ``get`` and ``stop`` also UnknownRun."""
+    """Runs attempts. Every method may raise ExecutorError.
+
+    ``get``, ``stop`` and ``logs`` may also raise UnknownRun, and ``submit`` RefusedRun.
+    """
 
     async def health(self) -> Health:
         """Return whether the system answers; never raises."""

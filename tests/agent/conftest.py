@@ -1,0 +1,15 @@
+"""Fixtures of the agent's tests: one real Ray cluster for all of them."""
+
+from collections.abc import Iterator
+
+import pytest
+from agent_ray import running_cluster
+
+from agent.ray_cluster import RayCluster
+
+
+@pytest.fixture(scope="session")
+def ray_cluster() -> Iterator[RayCluster]:
+    """A real Ray cluster with 4 CPUs and 2 logical GPUs."""
+    with running_cluster("agent-tests", "127.0.0.61") as cluster:
+        yield cluster
