@@ -135,7 +135,7 @@ agent_command: Final = Table(
     Column("attempt_id", Text, ForeignKey("attempt.id"), nullable=False, comment="which attempt"),
     Column("kind", Text, nullable=False, comment="start, stop, fence or forget"),
     Column("issued_at", UtcDateTime, nullable=False, comment="when, UTC"),
-    Column("handed_out_at", UtcDateTime, comment="first time that the agent was given it, UTC"),
+    Column("is_handed_out", Boolean, nullable=False, comment="whether an agent may know of it"),
     Column("acknowledged_at", UtcDateTime, comment="when the agent had it on disk, UTC"),
     UniqueConstraint("attempt_id", "kind"),
     comment="Orders to agents; handed out again until they are acknowledged.",

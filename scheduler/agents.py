@@ -1,0 +1,211 @@
+"""The centre's side of the agent channel: greetings, orders, reports, output, packages.
+
+Every call may come twice or late, and none may harm another site: what names an attempt of another
+site is refused by name and nothing else is touched.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy import Connection
+
+from scheduler import packages, store, store_orders, store_registry
+from scheduler.events import Reported, Seen
+from scheduler.rows import clean_text
+from scheduler.transition import take
+from suanwang.errors import InvalidTransition, NotFound
+from suanwang.ids import AttemptId, JobId, SiteId
+from suanwang.model.attempt import Attempt, AttemptState
+from suanwang.model.job import Job
+from suanwang.wire.agent import (
+    AttemptReport,
+    FenceOrder,
+    Hello,
+    LogReceipt,
+    LogUpload,
+    Order,
+    Receipt,
+    StartOrder,
+    StopOrder,
+    Welcome,
+)
+
+HELLO_EVERY_S: Final = 10.0
+"""How often an agent greets; three missed greetings make its site unreachable."""
+
+package_by_digest = packages.package_by_digest
+
+
+def hello(connection: Connection, site_id: SiteId, greeting: Hello, now: datetime) -> Welcome:
+    """Note that a site's agent lives and how its executor does; answer what should run there.
+
+    ``Welcome.running`` leaves out attempts whose start order the agent has not acknowledged: that
+    order is still to come. Raises NotFound for an unknown site.
+    """
+    words = {
+        "agent_version": clean_text(greeting.agent_version),
+        "executor_state": greeting.executor_state,
+        "executor_message": clean_text(greeting.executor_message),
+    }
+    if not store_registry.note_agent(connection, site_id, now, words):
+        raise NotFound(f"there is no site {site_id}", site_id=site_id)
+    if greeting.executor_state != "unreachable":
+        _see(connection, site_id, greeting.running, now)
+    return Welcome(
+        site_id=site_id,
+        clock=now,
+        hello_every_s=HELLO_EVERY_S,
+        running=store_orders.acknowledged_live_attempts(connection, site_id),
+    )
+
+
+def _see(connection: Connection, site_id: SiteId, running: Sequence[str], now: datetime) -> None:
+    """Take the list of running attempts as news; one that was unknown is recovered."""
+    alive = {attempt.id: attempt for attempt in store.live_attempts(connection, site_id=site_id)}
+    named = [alive[AttemptId(name)] for name in running if name in alive]
+    store.touch_attempts(connection, [attempt.id for attempt in named], now)
+    unknown = [one for one in named if one.state is AttemptState.UNKNOWN]
+    jobs = store.lock_jobs(connection, [attempt.job_id for attempt in unknown])
+    for attempt_id in sorted(attempt.id for attempt in unknown):
+        attempt = store.attempts_by_id(connection, [attempt_id])[attempt_id]
+        take(connection, jobs[attempt.job_id], attempt, Seen(at=now))
+
+
+def orders(connection: Connection, site_id: SiteId) -> tuple[Order, ...]:
+    """Return the orders that a site has not acknowledged, oldest first; notes that they went out.
+
+    A start whose attempt must be fenced is never handed out any more, nor is any order but a fence
+    for an attempt that is proven dead.
+    """
+    waiting = store_orders.open_orders(connection, site_id)
+    fenced = {attempt.id for kind, attempt in waiting if kind == "fence"}
+    due = [
+        (kind, attempt)
+        for kind, attempt in waiting
+        if kind == "fence"
+        or (not attempt.state.is_dead and not (kind == "start" and attempt.id in fenced))
+    ]
+    if not due:
+        return ()
+    ids = [f"{attempt.id}-{kind}" for kind, attempt in due]
+    there = store_orders.mark_handed_out(connection, ids)
+    return tuple(
+        _order(connection, kind, attempt)
+        for (kind, attempt), order_id in zip(due, ids, strict=True)
+        if order_id in there
+    )
+
+
+def _order(connection: Connection, kind: str, attempt: Attempt) -> Order:
+    if kind == "start":
+        return _start_order(connection, store.job_by_id(connection, attempt.job_id), attempt)
+    if kind == "stop":
+        return StopOrder(
+            id=f"{attempt.id}-stop",
+            attempt_id=attempt.id,
+            executor_id=attempt.executor_id,
+            reason=store.job_by_id(connection, attempt.job_id).message,
+        )
+    return FenceOrder(
+        id=f"{attempt.id}-fence", attempt_id=attempt.id, executor_id=attempt.executor_id
+    )
+
+
+def _start_order(connection: Connection, job: Job, attempt: Attempt) -> StartOrder:
+    pool = store_registry.pool_by_id(connection, attempt.pool_id)
+    return StartOrder(
+        id=f"{attempt.id}-start",
+        attempt_id=attempt.id,
+        executor_id=attempt.executor_id,
+        submission_id=job.submission_id,
+        entrypoint=job.entrypoint,
+        runtime_env=dict(job.runtime_env),
+        metadata=dict(job.metadata),
+        units=attempt.units,
+        accelerator="" if pool is None else pool.accelerator,
+        entrypoint_num_cpus=job.entrypoint_num_cpus,
+        entrypoint_num_gpus=job.entrypoint_num_gpus,
+        entrypoint_memory=job.entrypoint_memory,
+        entrypoint_resources=dict(job.entrypoint_resources),
+        packages=packages.digests_of(connection, job.tenant_id, job.runtime_env),
+        stop_grace_s=job.wishes.stop_grace_s,
+        run_s_max=attempt.run_s_max,
+        lease_expires_at=attempt.lease_expires_at,
+    )
+
+
+def acknowledge(
+    connection: Connection, site_id: SiteId, ids: Sequence[str], now: datetime
+) -> Receipt:
+    """Note that the agent has these orders on disk; unknown and repeated ids do no harm."""
+    store_registry.note_agent(connection, site_id, now)
+    accepted = store_orders.acknowledge(connection, site_id, ids, now)
+    return Receipt(accepted=accepted, duplicates=len(ids) - accepted)
+
+
+def take_reports(
+    connection: Connection, site_id: SiteId, reports: Sequence[AttemptReport], now: datetime
+) -> Receipt:
+    """Take reports into the record, in their order; each ends with its money settled or kept.
+
+    A repeat is counted and changes nothing. A report that can never be taken (no such attempt at
+    this site, a state that cannot be) is named in ``refused``; the others are taken.
+    """
+    store_registry.note_agent(connection, site_id, now)
+    named = [AttemptId(report.attempt_id) for report in reports]
+    known = store.attempts_by_id(connection, named, site_id=site_id)
+    jobs = store.lock_jobs(connection, [attempt.job_id for attempt in known.values()])
+    attempts = store.attempts_by_id(connection, named, site_id=site_id)
+    accepted, refused = 0, []
+    for report in reports:
+        attempt = attempts.get(AttemptId(report.attempt_id))
+        if attempt is None:
+            refused.append(f"{report.attempt_id}: there is no such attempt at {site_id}")
+            continue
+        try:
+            step = take(connection, jobs[attempt.job_id], attempt, _event(report, now))
+        except InvalidTransition as error:
+            refused.append(f"{report.attempt_id}: {error.message}")
+            continue
+        if step.attempt is not None and step.attempt.report_seq > attempt.report_seq:
+            accepted += 1
+            attempts[attempt.id] = step.attempt
+            jobs[attempt.job_id] = step.job
+    duplicates = len(reports) - accepted - len(refused)
+    return Receipt(accepted=accepted, duplicates=duplicates, refused=tuple(refused))
+
+
+def _event(report: AttemptReport, now: datetime) -> Reported:
+    return Reported(
+        at=now,
+        seq=report.seq,
+        state=AttemptState(report.state),
+        started_at=report.started_at,
+        ended_at=report.ended_at,
+        window_source=report.window_source,
+        exit_code=report.exit_code,
+        is_infrastructure=report.is_infrastructure,
+        message=clean_text(report.message),
+    )
+
+
+def append_log(connection: Connection, site_id: SiteId, upload: LogUpload) -> LogReceipt:
+    """Add a piece of output; what is here already is skipped, a gap is asked for again.
+
+    Raises NotFound where the attempt is not of this site.
+    """
+    attempt_id = AttemptId(upload.attempt_id)
+    if not store.attempts_by_id(connection, [attempt_id], site_id=site_id):
+        raise NotFound(f"there is no attempt {attempt_id} at {site_id}", attempt_id=attempt_id)
+    here = store_orders.log_length(connection, attempt_id)
+    fresh = clean_text(upload.text)[max(0, here - upload.offset) :]
+    if upload.offset > here or not fresh:
+        return LogReceipt(next_offset=here)
+    store_orders.append_log(connection, attempt_id, here, fresh)
+    return LogReceipt(next_offset=store_orders.log_length(connection, attempt_id))
+
+
+def read_log(connection: Connection, job_id: JobId, offset: int = 0) -> str:
+    """Return a job's output from character ``offset`` on, all its attempts as one stream."""
+    return "".join(store_orders.log_pieces(connection, job_id))[max(0, offset) :]

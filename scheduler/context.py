@@ -1,0 +1,59 @@
+"""What the scheduler is handed from outside: time, ids, the energy catalogue and its own limits."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from optimizer.planner import plan
+from optimizer.problem import Policy, Problem
+from suanwang.clock import Clock
+from suanwang.energy.catalogue import EnergyCatalogue, load_catalogue
+from suanwang.ids import IdSource
+from suanwang.model.plan import Plan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SchedulerSettings:
+    """Limits and times of the scheduler.
+
+    ``holder`` names this process in the leader's lease. ``start_margin_s`` is what a lease allows
+    on top of the run for reaching the site and starting. An attempt without news for
+    ``unknown_after_s`` is unknown; one without for ``fence_after_s`` whose agent answers is fenced.
+    A site that has failed a job is avoided by that job for ``avoid_s``.
+    """
+
+    holder: str = "scheduler"
+    cycle_s: float = 2.0
+    leader_lease_s: float = 15.0
+    queue_limit: int = 2_000
+    avoid_s: float = 600.0
+    start_margin_s: int = 900
+    unknown_after_s: float = 60.0
+    fence_after_s: float = 120.0
+    reconcile_every_s: float = 10.0
+    policy: Policy = field(default_factory=Policy)
+
+
+def _go_on(step: str) -> None:
+    """Do nothing between two steps of the cycle."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """The scheduler's surroundings; ``on_step`` hears the name of each finished step of a cycle."""
+
+    clock: Clock
+    ids: IdSource
+    catalogue: EnergyCatalogue
+    settings: SchedulerSettings = field(default_factory=SchedulerSettings)
+    planner: Callable[[Problem], Plan] = plan
+    on_step: Callable[[str], None] = _go_on
+
+
+def make_context(clock: Clock, ids: IdSource, settings: SchedulerSettings | None = None) -> Context:
+    """Return a context with the packaged energy catalogue and the real planner."""
+    return Context(
+        clock=clock,
+        ids=ids,
+        catalogue=load_catalogue(),
+        settings=settings or SchedulerSettings(),
+    )

@@ -1,0 +1,158 @@
+"""Quotes: what a job would cost in each pool of the live network, or why it cannot run there."""
+
+from dataclasses import replace
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy import Connection
+
+from optimizer.problem import JobSpec, Problem
+from optimizer.quote import quote as quote_pools
+from scheduler import store
+from scheduler.context import Context
+from scheduler.problem import Money, build_problem
+from scheduler.snapshot import take_snapshot
+from suanwang.errors import Refused
+from suanwang.ids import JobId, TenantId
+from suanwang.model.job import Job, JobState, Wishes
+from suanwang.model.network import ComputeNetwork
+from suanwang.model.plan import ReasonCode, SiteVerdict
+from suanwang.model.site import Pool
+from suanwang.model.voucher import HoldState, Lot
+from suanwang.units import hold_fen, yuan_text
+from voucher import store as money_store
+
+FOR_GOOD: Final = frozenset(
+    {
+        ReasonCode.LATENCY,
+        ReasonCode.DATA_LAW,
+        ReasonCode.DATA_HOME,
+        ReasonCode.ACCELERATOR,
+        ReasonCode.DOMESTIC_ONLY,
+        ReasonCode.SITE_NOT_ASKED,
+        ReasonCode.TOO_LARGE,
+        ReasonCode.VOUCHER,
+        ReasonCode.CASH_BUDGET,
+        ReasonCode.DEADLINE,
+    }
+)
+"""Reasons that no later cycle changes by itself; with one in every pool a job is refused."""
+_BUDGET: Final = frozenset({ReasonCode.VOUCHER, ReasonCode.CASH_BUDGET})
+
+
+def quote(
+    connection: Connection, wishes: Wishes, tenant_id: TenantId, context: Context
+) -> tuple[SiteVerdict, ...]:
+    """Return a row for every pool, feasible ones first and by cost; nothing is promised or held."""
+    now = context.clock.now()
+    network = take_snapshot(connection, now)
+    lots = money_store.lots(connection, tenant_id=tenant_id, now=now)
+    money = Money(lots=lots, cash_fen={tenant_id: money_store.cash_fen(connection, tenant_id)})
+    return _ask(network, money, _as_job(wishes, tenant_id, now), context)
+
+
+def refuse_hopeless(connection: Connection, job: Job, context: Context) -> None:
+    """Raise Refused where every pool is out for good; money that is only held counts as there."""
+    network = take_snapshot(connection, job.submitted_at)
+    money = _money_in_all(connection, job.tenant_id, job.submitted_at)
+    verdicts = _ask(network, money, job, context)
+    if not verdicts or any(verdict.reason not in FOR_GOOD for verdict in verdicts):
+        return
+    over_budget = [verdict for verdict in verdicts if verdict.reason in _BUDGET]
+    if over_budget:
+        raise _too_dear(network, money, job, over_budget)
+    first = verdicts[0]
+    said = "; ".join(f"{verdict.pool_id}: {verdict.message}" for verdict in verdicts[:8])
+    raise Refused(
+        f"no site can run this job: {said}",
+        next_step="ask for a quote and change what stands in the way",
+        reason=first.reason.value,
+        pools=len(verdicts),
+    )
+
+
+def _too_dear(
+    network: ComputeNetwork, money: Money, job: Job, verdicts: list[SiteVerdict]
+) -> Refused:
+    """State both amounts: the least that the job needs, and the most that there is for it."""
+    prices = {
+        verdict.pool_id: _price_fen(job, network.pool(verdict.pool_id).pool)
+        for verdict in verdicts
+    }
+    pool = min(prices, key=lambda pool_id: (prices[pool_id], pool_id))
+    needed = prices[pool]
+    voucher = sum(lot.available_fen for lot in money.lots) if job.wishes.uses_voucher else 0
+    cash = money.cash_fen.get(job.tenant_id, 0)
+    if job.wishes.cash_fen_max is not None:
+        cash = min(cash, job.wishes.cash_fen_max)
+    words = {verdict.pool_id: verdict.message for verdict in verdicts}[pool]
+    return Refused(
+        f"the job can cost {yuan_text(needed)} yuan where it is cheapest ({pool}); vouchers have "
+        f"{yuan_text(voucher)} yuan and cash has {yuan_text(cash)} yuan for it: {words}",
+        next_step="ask for fewer units or minutes, or add a voucher or cash",
+        reason=ReasonCode.CASH_BUDGET.value if not voucher else ReasonCode.VOUCHER.value,
+        needed_fen=needed,
+        voucher_fen=voucher,
+        cash_fen=cash,
+    )
+
+
+def _price_fen(job: Job, pool: Pool) -> int:
+    unit_ms = job.wishes.units * job.wishes.run_s_max * 1_000
+    return int(hold_fen(unit_ms, pool.price_uyuan_per_unit_hour))
+
+
+def _money_in_all(connection: Connection, tenant_id: TenantId, now: datetime) -> Money:
+    """Return a tenant's money with what is set aside for live attempts, which may come back."""
+    lots = money_store.lots(connection, tenant_id=tenant_id, now=now)
+    cash = money_store.cash_fen(connection, tenant_id)
+    for attempt in store.live_attempts_of_tenant(connection, tenant_id):
+        hold = money_store.find_hold(connection, attempt.hold_id)
+        if hold.state is HoldState.OPEN:
+            cash += sum(part.amount_fen for part in hold.slices if part.lot_id is None)
+    return Money(lots=tuple(_with_held(lot) for lot in lots), cash_fen={tenant_id: cash})
+
+
+def _with_held(lot: Lot) -> Lot:
+    return replace(lot, available_fen=lot.available_fen + lot.held_fen, held_fen=0)
+
+
+def _ask(
+    network: ComputeNetwork, money: Money, job: Job, context: Context
+) -> tuple[SiteVerdict, ...]:
+    problem = build_problem(network, [job], money, context.catalogue, context.settings.policy)
+    problem = constrain(problem, [job], {})
+    return quote_pools(problem, problem.jobs[0])
+
+
+def constrain(problem: Problem, jobs: list[Job], avoid: dict[JobId, dict[str, str]]) -> Problem:
+    """Return the problem with the pools that each job must not use, and why.
+
+    ``avoid`` comes from former attempts. A driver that asks for GPUs never runs on plain cores.
+    """
+    cores = {
+        pool.id: "the job asks for GPUs, and these are cores"
+        for pool in problem.pools
+        if pool.accelerator == "cpu"
+    }
+    wants_gpu = {job.id for job in jobs if job.entrypoint_num_gpus}
+
+    def constrained(spec: JobSpec) -> JobSpec:
+        reasons = dict(avoid.get(JobId(spec.id), {}))
+        if spec.id in wants_gpu and not spec.accelerators:
+            reasons |= cores
+        return replace(spec, avoid={**spec.avoid, **reasons}) if reasons else spec
+
+    return replace(problem, jobs=tuple(constrained(spec) for spec in problem.jobs))
+
+
+def _as_job(wishes: Wishes, tenant_id: TenantId, now: datetime) -> Job:
+    return Job(
+        id=JobId("quote"),
+        submission_id="quote",
+        tenant_id=tenant_id,
+        state=JobState.QUEUED,
+        entrypoint="",
+        wishes=wishes,
+        submitted_at=now,
+    )

@@ -1,0 +1,128 @@
+"""Rows of jobs, attempts and decisions as dataclasses, and back: no SQL, only shapes."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+from suanwang.ids import AttemptId, HoldId, JobId, PoolId, SiteId, TenantId
+from suanwang.model.attempt import Attempt, AttemptState, FailureKind
+from suanwang.model.job import Job, JobState, Wishes
+from suanwang.model.plan import Placement, ReasonCode, SiteVerdict
+from suanwang.model.site import DataClass
+
+# ``Any`` stands here for what a database driver or JSON hands over: this is the edge.
+Row = Mapping[str, Any]
+
+
+def wishes_document(wishes: Wishes) -> dict[str, object]:
+    """Return wishes as JSON: sets sorted, moments as text."""
+    return {key: _plain(value) for key, value in asdict(wishes).items()}
+
+
+def wishes_of(document: Row) -> Wishes:
+    """Return wishes from their JSON."""
+    return Wishes(
+        units=document["units"],
+        accelerators=frozenset(document["accelerators"]),
+        run_s_max=document["run_s_max"],
+        origin=document["origin"],
+        latency_ms_max=document["latency_ms_max"],
+        data_class=DataClass(document["data_class"]),
+        data_home=document["data_home"],
+        domestic_only=document["domestic_only"],
+        uses_voucher=document["uses_voucher"],
+        cash_fen_max=document["cash_fen_max"],
+        deadline=_moment(document["deadline"]),
+        earliest_start=_moment(document["earliest_start"]),
+        stop_grace_s=document["stop_grace_s"],
+        sites=frozenset(document["sites"]),
+    )
+
+
+def job_row(job: Job) -> dict[str, object]:
+    """Return the columns of a job."""
+    row: dict[str, object] = {name: getattr(job, name) for name in Job.__slots__}
+    row["state"] = job.state.value
+    row["wishes"] = wishes_document(job.wishes)
+    row["runtime_env"] = dict(job.runtime_env)
+    row["metadata"] = dict(job.metadata)
+    row["entrypoint_resources"] = dict(job.entrypoint_resources)
+    row["reason"] = None if job.reason is None else job.reason.value
+    return row
+
+
+def job_of(row: Row) -> Job:
+    """Return the job of a row."""
+    fields = {name: row[name] for name in Job.__slots__}
+    fields["id"] = JobId(row["id"])
+    fields["tenant_id"] = TenantId(row["tenant_id"])
+    fields["state"] = JobState(row["state"])
+    fields["wishes"] = wishes_of(row["wishes"])
+    fields["reason"] = None if row["reason"] is None else ReasonCode(row["reason"])
+    return Job(**fields)
+
+
+def attempt_row(attempt: Attempt) -> dict[str, object]:
+    """Return the columns of an attempt."""
+    row: dict[str, object] = {name: getattr(attempt, name) for name in Attempt.__slots__}
+    row["state"] = attempt.state.value
+    row["failure"] = None if attempt.failure is None else attempt.failure.value
+    return row
+
+
+def attempt_of(row: Row) -> Attempt:
+    """Return the attempt of a row."""
+    fields = {name: row[name] for name in Attempt.__slots__}
+    fields["id"] = AttemptId(row["id"])
+    fields["job_id"] = JobId(row["job_id"])
+    fields["site_id"] = SiteId(row["site_id"])
+    fields["pool_id"] = PoolId(row["pool_id"])
+    fields["hold_id"] = HoldId(row["hold_id"])
+    fields["state"] = AttemptState(row["state"])
+    fields["failure"] = None if row["failure"] is None else FailureKind(row["failure"])
+    return Attempt(**fields)
+
+
+def verdict_document(verdict: SiteVerdict) -> dict[str, object]:
+    """Return a verdict as JSON."""
+    return {key: _plain(value) for key, value in asdict(verdict).items()}
+
+
+def verdict_of(document: Row) -> SiteVerdict:
+    """Return a verdict from its JSON."""
+    fields = dict(document)
+    fields["reason"] = ReasonCode(document["reason"])
+    fields["start"] = _moment(document["start"])
+    return SiteVerdict(**fields)
+
+
+def placement_document(placement: Placement) -> dict[str, object]:
+    """Return a placement as JSON, without its verdicts (they have a column of their own)."""
+    document = {key: _plain(value) for key, value in asdict(placement).items()}
+    del document["verdicts"]
+    return document
+
+
+def placement_of(document: Row) -> Placement:
+    """Return a placement from its JSON, without verdicts."""
+    fields = dict(document)
+    fields["start"] = _moment(document["start"])
+    return Placement(**fields)
+
+
+def clean_text(text: str) -> str:
+    """Return text that every database takes, of the same length: no NUL, no half characters."""
+    return text.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, frozenset):
+        return sorted(value)
+    return value
+
+
+def _moment(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)

@@ -1,0 +1,102 @@
+"""The compute network at one moment: what is registered, what is measured, what our attempts use.
+
+A fact carries its own age and quality; here nothing is guessed. An attempt that is not proven dead
+keeps its units, also when nobody has seen it for hours.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Final
+
+from sqlalchemy import Connection
+
+from collectors import store as telemetry
+from scheduler import registry, store, store_registry
+from scheduler.registry import RegisteredSite
+from suanwang.ids import PoolId
+from suanwang.model.attempt import Attempt, AttemptState
+from suanwang.model.network import ComputeNetwork, Fact, PoolState, SiteState
+from suanwang.model.reading import Quality
+from suanwang.model.site import Pool
+
+REACHABLE_FOR: Final = timedelta(seconds=30)
+"""A site is reachable this long after its agent's last call (three greetings)."""
+PUE_OVER: Final = timedelta(days=1)
+WET_BULB: Final = ("site", "wet_bulb_c")
+_OVERDUE: Final = timedelta(minutes=1)
+_MISSING: Final = Fact(value=0.0, at=None, quality=Quality.MISSING)
+
+
+def take_snapshot(connection: Connection, now: datetime) -> ComputeNetwork:
+    """Return all sites with what is free, how old each fact is, and who can be reached."""
+    running: dict[PoolId, list[Attempt]] = defaultdict(list)
+    for attempt in store.live_attempts(connection):
+        running[attempt.pool_id].append(attempt)
+    return ComputeNetwork(
+        at=now,
+        sites=tuple(
+            _site_state(connection, registered, running, now)
+            for registered in registry.sites(connection)
+        ),
+        rtt_ms=store_registry.rtt_ms(connection),
+    )
+
+
+def _site_state(
+    connection: Connection,
+    registered: RegisteredSite,
+    running: Mapping[PoolId, Sequence[Attempt]],
+    now: datetime,
+) -> SiteState:
+    site = registered.site
+    it_power_w, facility_power_w = telemetry.site_power(connection, site.id)
+    figure = telemetry.pue(connection, site.id, now - PUE_OVER, now, now)
+    pue = _MISSING
+    if figure.value is not None:
+        pue = Fact(value=figure.value, at=figure.end, quality=figure.quality)
+    return SiteState(
+        site=site,
+        pools=tuple(pool_state(pool, running.get(pool.id, ()), now) for pool in site.pools),
+        it_power_w=it_power_w,
+        facility_power_w=facility_power_w,
+        pue=pue,
+        wet_bulb_c=telemetry.latest(connection, site.id).get(WET_BULB, _MISSING),
+        agent_seen_at=registered.agent_seen_at,
+        is_reachable=is_reachable(registered, now),
+        is_open=registered.is_open,
+    )
+
+
+def is_reachable(registered: RegisteredSite, now: datetime) -> bool:
+    """Whether a site's agent was heard a short time ago and its executor answers."""
+    seen = registered.agent_seen_at
+    is_heard = seen is not None and now - seen <= REACHABLE_FOR
+    return is_heard and registered.executor_state != "unreachable"
+
+
+def pool_state(pool: Pool, running: Sequence[Attempt], now: datetime) -> PoolState:
+    """Return a pool with what its live attempts leave free.
+
+    The time at which an unknown attempt's units come back is not known, so it is not in
+    ``busy_until``.
+    """
+    used = sum(attempt.units for attempt in running)
+    return PoolState(
+        pool=pool,
+        units_free=max(0, pool.units_usable - used),
+        busy_until=tuple(
+            sorted(
+                (_free_at(attempt, now), attempt.units)
+                for attempt in running
+                if attempt.state is not AttemptState.UNKNOWN
+            )
+        ),
+    )
+
+
+def _free_at(attempt: Attempt, now: datetime) -> datetime:
+    end = attempt.lease_expires_at
+    if attempt.started_at is not None:
+        end = min(end, attempt.started_at + timedelta(seconds=attempt.run_s_max))
+    return max(end, now + _OVERDUE)

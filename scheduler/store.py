@@ -1,0 +1,258 @@
+"""Jobs, attempts and the story of each job in the database. Nothing here commits.
+
+Who changes a job locks its row first (PostgreSQL; on SQLite the whole transaction is the lock), in
+the order of job ids where there are several. ``version`` guards those who decided on an older read.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy import Connection, Table, delete, func, insert, select, tuple_, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from scheduler.rows import attempt_of, attempt_row, job_of, job_row
+from suanwang.db.tables import agent_command as command_table
+from suanwang.db.tables import attempt as attempt_table
+from suanwang.db.tables import attempt_log, decision, usage_interval
+from suanwang.db.tables import job as job_table
+from suanwang.db.tables import job_event as event_table
+from suanwang.errors import Conflict, NotFound
+from suanwang.ids import AttemptId, JobId, SiteId, TenantId
+from suanwang.model.attempt import DEAD_ATTEMPT_STATES, Attempt, AttemptState
+from suanwang.model.job import Job, JobState
+
+LIST_LIMIT_MAX: Final = 1_000
+DEAD: Final = sorted(state.value for state in DEAD_ATTEMPT_STATES)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobEvent:
+    """One line of a job's story."""
+
+    job_id: JobId
+    seq: int
+    at: datetime
+    kind: str
+    message: str
+    facts: Mapping[str, object] = field(default_factory=dict)
+
+
+def insert_if_new(connection: Connection, table: Table, row: Mapping[str, object]) -> bool:
+    """Insert a row unless one with its key is there; return whether it was inserted."""
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    statement = dialect.insert(table).values(**row).on_conflict_do_nothing()
+    return connection.execute(statement).rowcount == 1
+
+
+# --- jobs ---------------------------------------------------------------------------------------
+
+
+def insert_job(connection: Connection, job: Job) -> bool:
+    """Insert a job; return False where its submission id is taken."""
+    return insert_if_new(connection, job_table, job_row(job))
+
+
+def job_by_id(connection: Connection, job_id: JobId, *, lock: bool = False) -> Job:
+    """Return a job; raise NotFound. With ``lock`` nobody else changes it in this transaction."""
+    query = select(job_table).where(job_table.c.id == job_id)
+    row = connection.execute(query.with_for_update() if lock else query).mappings().first()
+    if row is None:
+        raise NotFound(f"there is no job {job_id}", job_id=job_id)
+    return job_of(dict(row))
+
+
+def job_by_submission(
+    connection: Connection,
+    tenant_id: TenantId | None,
+    submission_id: str,
+    *,
+    lock: bool = False,
+) -> Job:
+    """Return a tenant's job (None: of any tenant); raise NotFound, also for somebody else's."""
+    query = select(job_table).where(job_table.c.submission_id == submission_id)
+    if tenant_id is not None:
+        query = query.where(job_table.c.tenant_id == tenant_id)
+    row = connection.execute(query.with_for_update() if lock else query).mappings().first()
+    if row is None:
+        raise NotFound(
+            f"there is no job {submission_id!r}",
+            next_step="list your jobs with: suanwang jobs",
+            submission_id=submission_id,
+        )
+    return job_of(dict(row))
+
+
+def lock_jobs(connection: Connection, job_ids: Iterable[JobId]) -> dict[JobId, Job]:
+    """Lock several jobs, always in the same order, and return those that are there."""
+    wanted = sorted(set(job_ids))
+    if not wanted:
+        return {}
+    query = select(job_table).where(job_table.c.id.in_(wanted)).order_by(job_table.c.id)
+    rows = connection.execute(query.with_for_update()).mappings()
+    return {JobId(row["id"]): job_of(dict(row)) for row in rows}
+
+
+def update_job(connection: Connection, job: Job) -> Job:
+    """Write a job that was read at ``job.version``; return it with the next version.
+
+    Raises Conflict where somebody wrote it in between.
+    """
+    newer = replace(job, version=job.version + 1)
+    result = connection.execute(
+        update(job_table)
+        .where(job_table.c.id == job.id, job_table.c.version == job.version)
+        .values(**job_row(newer))
+    )
+    if result.rowcount != 1:
+        raise Conflict(
+            f"job {job.submission_id} changed in the meantime", job_id=job.id, version=job.version
+        )
+    return newer
+
+
+def queued_jobs(connection: Connection, limit: int) -> tuple[Job, ...]:
+    """Return the queue, oldest first."""
+    query = (
+        select(job_table)
+        .where(job_table.c.state == JobState.QUEUED.value)
+        .order_by(job_table.c.submitted_at, job_table.c.id)
+        .limit(limit)
+    )
+    return tuple(job_of(dict(row)) for row in connection.execute(query).mappings())
+
+
+def list_jobs(
+    connection: Connection,
+    *,
+    tenant_id: TenantId | None = None,
+    state: JobState | None = None,
+    before: tuple[datetime, str] | None = None,
+    limit: int = 100,
+) -> tuple[Job, ...]:
+    """Return jobs, newest first; ``before`` is (submitted_at, id) of the last one of a page."""
+    newest = (job_table.c.submitted_at.desc(), job_table.c.id.desc())
+    query = select(job_table).order_by(*newest).limit(min(max(limit, 1), LIST_LIMIT_MAX))
+    if tenant_id is not None:
+        query = query.where(job_table.c.tenant_id == tenant_id)
+    if state is not None:
+        query = query.where(job_table.c.state == state.value)
+    if before is not None:
+        query = query.where(tuple_(job_table.c.submitted_at, job_table.c.id) < before)
+    return tuple(job_of(dict(row)) for row in connection.execute(query).mappings())
+
+
+def delete_job(connection: Connection, job: Job) -> None:
+    """Remove a final job with everything but its money: the ledger keeps its entries for ever."""
+    ids = select(attempt_table.c.id).where(attempt_table.c.job_id == job.id)
+    for table in (command_table, attempt_log, usage_interval):
+        connection.execute(delete(table).where(table.c.attempt_id.in_(ids)))
+    for table in (decision, event_table, attempt_table):
+        connection.execute(delete(table).where(table.c.job_id == job.id))
+    connection.execute(delete(job_table).where(job_table.c.id == job.id))
+
+
+# --- the story ----------------------------------------------------------------------------------
+
+
+def add_event(connection: Connection, event: JobEvent) -> None:
+    """Append a line to a job's story; ``event.seq`` is drawn here. The job's row is locked."""
+    last = connection.execute(
+        select(func.max(event_table.c.seq)).where(event_table.c.job_id == event.job_id)
+    ).scalar_one()
+    connection.execute(
+        insert(event_table).values(
+            job_id=event.job_id,
+            seq=(last or 0) + 1,
+            at=event.at,
+            kind=event.kind,
+            message=event.message,
+            facts=dict(event.facts),
+        )
+    )
+
+
+def job_events(connection: Connection, job_id: JobId) -> tuple[JobEvent, ...]:
+    """Return a job's story from the beginning."""
+    query = select(event_table).where(event_table.c.job_id == job_id).order_by(event_table.c.seq)
+    return tuple(JobEvent(**row) for row in connection.execute(query).mappings())
+
+
+# --- attempts -----------------------------------------------------------------------------------
+
+
+def save_attempt(connection: Connection, attempt: Attempt) -> None:
+    """Insert or overwrite an attempt; the job's row is locked."""
+    row = attempt_row(attempt)
+    changed = connection.execute(
+        update(attempt_table).where(attempt_table.c.id == attempt.id).values(**row)
+    )
+    if changed.rowcount == 0:
+        connection.execute(insert(attempt_table).values(**row))
+
+
+def touch_attempts(connection: Connection, ids: Sequence[AttemptId], at: datetime) -> None:
+    """Note that there was news of these attempts."""
+    connection.execute(
+        update(attempt_table).where(attempt_table.c.id.in_(ids)).values(last_seen_at=at)
+    )
+
+
+def attempts_of(connection: Connection, job_id: JobId) -> tuple[Attempt, ...]:
+    """Return a job's attempts, first to last."""
+    query = (
+        select(attempt_table)
+        .where(attempt_table.c.job_id == job_id)
+        .order_by(attempt_table.c.number)
+    )
+    return tuple(attempt_of(dict(row)) for row in connection.execute(query).mappings())
+
+
+def latest_attempt(connection: Connection, job_id: JobId) -> Attempt | None:
+    """Return a job's newest attempt, or None where there is none."""
+    attempts = attempts_of(connection, job_id)
+    return attempts[-1] if attempts else None
+
+
+def attempts_by_id(
+    connection: Connection, ids: Sequence[AttemptId], *, site_id: SiteId | None = None
+) -> dict[AttemptId, Attempt]:
+    """Return those of the attempts that are there (and at the site, where one is named)."""
+    query = select(attempt_table).where(attempt_table.c.id.in_(ids))
+    if site_id is not None:
+        query = query.where(attempt_table.c.site_id == site_id)
+    rows = connection.execute(query).mappings()
+    return {AttemptId(row["id"]): attempt_of(dict(row)) for row in rows}
+
+
+def live_attempts(connection: Connection, *, site_id: SiteId | None = None) -> tuple[Attempt, ...]:
+    """Return the attempts that are not proven dead, in the order of their ids."""
+    query = select(attempt_table).where(attempt_table.c.state.not_in(DEAD))
+    if site_id is not None:
+        query = query.where(attempt_table.c.site_id == site_id)
+    rows = connection.execute(query.order_by(attempt_table.c.id)).mappings()
+    return tuple(attempt_of(dict(row)) for row in rows)
+
+
+def live_attempts_of_tenant(connection: Connection, tenant_id: TenantId) -> tuple[Attempt, ...]:
+    """Return a tenant's attempts that are not proven dead."""
+    query = (
+        select(attempt_table)
+        .join(job_table, job_table.c.id == attempt_table.c.job_id)
+        .where(job_table.c.tenant_id == tenant_id, attempt_table.c.state.not_in(DEAD))
+    )
+    return tuple(attempt_of(dict(row)) for row in connection.execute(query).mappings())
+
+
+def infrastructure_failures(
+    connection: Connection, job_ids: Sequence[JobId], since: datetime
+) -> tuple[Attempt, ...]:
+    """Return attempts of these jobs that a site has failed since a moment."""
+    query = select(attempt_table).where(
+        attempt_table.c.job_id.in_(job_ids),
+        attempt_table.c.failure == "infrastructure",
+        attempt_table.c.state.in_([AttemptState.FAILED.value, AttemptState.FENCED.value]),
+        attempt_table.c.ended_at > since,
+    )
+    return tuple(attempt_of(dict(row)) for row in connection.execute(query).mappings())

@@ -1,0 +1,121 @@
+"""Planning runs and the newest decision about each job, in the database."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy import Connection, delete, insert, select, update
+
+from scheduler.rows import placement_document, placement_of, verdict_document, verdict_of
+from scheduler.store import insert_if_new
+from suanwang.db.tables import decision as decision_table
+from suanwang.db.tables import plan_run as run_table
+from suanwang.ids import JobId
+from suanwang.model.plan import Placement, Plan, ReasonCode, SiteVerdict
+
+_BATCH: Final = 500
+"""Ids in one query: below every database's limit of parameters."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What was decided about a job, when, and how every pool looked then."""
+
+    job_id: JobId
+    plan_id: str
+    decided_at: datetime
+    reason: ReasonCode
+    message: str
+    placement: Placement | None = None
+    verdicts: tuple[SiteVerdict, ...] = field(default=())
+
+
+def add_run(connection: Connection, run_id: str, plan: Plan, epoch: int, jobs: int) -> None:
+    """Write a planning run."""
+    connection.execute(
+        insert(run_table).values(
+            id=run_id,
+            made_at=plan.made_at,
+            epoch=epoch,
+            planner=plan.planner.value,
+            solver=plan.solver,
+            objective=plan.objective,
+            bound=plan.bound,
+            build_s=plan.build_s,
+            solve_s=plan.solve_s,
+            jobs=jobs,
+            starts=len(plan.starts),
+            note=plan.note,
+        )
+    )
+
+
+def save_decision(connection: Connection, decision: Decision) -> None:
+    """Write the newest decision about a job, in place of the last one."""
+    row = {
+        "job_id": decision.job_id,
+        "plan_id": decision.plan_id,
+        "decided_at": decision.decided_at,
+        "reason": decision.reason.value,
+        "message": decision.message,
+        "placement": (
+            None if decision.placement is None else placement_document(decision.placement)
+        ),
+        "verdicts": [verdict_document(verdict) for verdict in decision.verdicts],
+    }
+    if not insert_if_new(connection, decision_table, row):
+        connection.execute(
+            update(decision_table)
+            .where(decision_table.c.job_id == decision.job_id)
+            .values(**row)
+        )
+
+
+def find_decision(connection: Connection, job_id: JobId) -> Decision | None:
+    """Return the newest decision about a job, or None before the first cycle."""
+    query = select(decision_table).where(decision_table.c.job_id == job_id)
+    row = connection.execute(query).mappings().first()
+    if row is None:
+        return None
+    return Decision(
+        job_id=JobId(row["job_id"]),
+        plan_id=row["plan_id"],
+        decided_at=row["decided_at"],
+        reason=ReasonCode(row["reason"]),
+        message=row["message"],
+        placement=None if row["placement"] is None else placement_of(row["placement"]),
+        verdicts=tuple(verdict_of(document) for document in row["verdicts"]),
+    )
+
+
+def decided(
+    connection: Connection, job_ids: Sequence[JobId]
+) -> dict[JobId, tuple[datetime, str]]:
+    """Return when and with which words each of these jobs was last decided about."""
+    found: dict[JobId, tuple[datetime, str]] = {}
+    for start in range(0, len(job_ids), _BATCH):
+        query = select(
+            decision_table.c.job_id, decision_table.c.decided_at, decision_table.c.message
+        ).where(decision_table.c.job_id.in_(job_ids[start : start + _BATCH]))
+        found |= {JobId(r.job_id): (r.decided_at, r.message) for r in connection.execute(query)}
+    return found
+
+
+def prune_runs(connection: Connection, before: datetime) -> int:
+    """Remove planning runs that are old and that no decision names; return how many."""
+    named = select(decision_table.c.plan_id)
+    result = connection.execute(
+        delete(run_table).where(run_table.c.made_at < before, run_table.c.id.not_in(named))
+    )
+    return result.rowcount
+
+
+def last_runs(connection: Connection, limit: int) -> Iterable[tuple[str, float, float]]:
+    """Return (planner, build s, solve s) of the newest runs, newest first."""
+    query = (
+        select(run_table.c.planner, run_table.c.build_s, run_table.c.solve_s)
+        .order_by(run_table.c.made_at.desc(), run_table.c.id.desc())
+        .limit(limit)
+    )
+    return [(row.planner, row.build_s, row.solve_s) for row in connection.execute(query)]

@@ -1,0 +1,95 @@
+"""The shell around ``lifecycle.advance``: writes what it decides, all in the caller's transaction.
+
+The caller has locked the job's row and read job and attempt after that. Every line of the job's
+story is also a log line, so a job can be followed through the centre's log by its id.
+"""
+
+import logging
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from scheduler import billing, store, store_orders
+from scheduler.events import (
+    Bill,
+    Event,
+    Instruction,
+    IssueOrder,
+    Note,
+    OpenHold,
+    ReleaseHold,
+    Requeue,
+    WithdrawOrders,
+)
+from scheduler.lifecycle import Step, advance
+from suanwang.errors import InvalidTransition
+from suanwang.model.attempt import Attempt
+from suanwang.model.job import Job
+
+_LOG = logging.getLogger(__name__)
+
+
+def take(connection: Connection, job: Job, attempt: Attempt | None, event: Event) -> Step:
+    """Advance and write: job, attempt, money, orders and story. Returns the step as written.
+
+    Raises InvalidTransition, Conflict (the job was written in between) or billing.HoldRefused; the
+    caller's transaction must then end without a commit.
+    """
+    step = advance(job, attempt, event)
+    written = step.job
+    if step.job != job:
+        written = store.update_job(connection, step.job)
+    if step.attempt is not None and step.attempt != attempt:
+        store.save_attempt(connection, step.attempt)
+    done = step._replace(job=written)
+    for instruction in step.instructions:
+        _carry_out(connection, done, instruction, event.at)
+    return done
+
+
+def _carry_out(connection: Connection, step: Step, instruction: Instruction, now: datetime) -> None:
+    match instruction:
+        case OpenHold():
+            billing.open_hold(connection, step.job.tenant_id, instruction, now)
+            held_fen = sum(part.amount_fen for part in instruction.slices)
+            _tell(connection, step, Note(kind="held", message="money is set aside"), now, held_fen)
+        case IssueOrder(kind=kind, attempt_id=attempt_id, site_id=site_id):
+            store_orders.issue_order(connection, kind, attempt_id, site_id, now)
+        case WithdrawOrders(attempt_id=attempt_id):
+            store_orders.withdraw_orders(connection, attempt_id)
+        case Bill() | ReleaseHold():
+            _settle(connection, step, instruction, now)
+        case Note():
+            _tell(connection, step, instruction, now)
+        case Requeue(message=message):
+            _tell(connection, step, Note(kind="requeued", message=message), now)
+
+
+def _settle(
+    connection: Connection, step: Step, instruction: Bill | ReleaseHold, now: datetime
+) -> None:
+    if isinstance(instruction, Bill) and step.attempt is not None:
+        settled = billing.settle(connection, step.attempt, instruction, now)
+    elif isinstance(instruction, ReleaseHold):
+        settled = billing.release(connection, instruction, now)
+    else:
+        raise InvalidTransition("a bill without an attempt", job_id=step.job.id)
+    note = Note(kind=settled.kind, message=settled.message)
+    _tell(connection, step, note, now, settled.amount_fen)
+
+
+def _tell(
+    connection: Connection, step: Step, note: Note, now: datetime, amount_fen: int | None = None
+) -> None:
+    facts: dict[str, object] = {}
+    if step.attempt is not None:
+        facts["attempt"] = step.attempt.id
+        facts["site"] = step.attempt.site_id
+    if amount_fen is not None:
+        facts["amount_fen"] = amount_fen
+    event = store.JobEvent(
+        job_id=step.job.id, seq=0, at=now, kind=note.kind, message=note.message, facts=facts
+    )
+    store.add_event(connection, event)
+    level = logging.ERROR if note.is_alarm else logging.INFO
+    _LOG.log(level, "job %s: %s", note.kind, note.message, extra={"job": step.job.id, **facts})
