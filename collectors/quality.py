@@ -40,8 +40,8 @@ def refusal_of(reading: Reading, now: datetime) -> str:
     if reading.at - now > AHEAD_MAX:
         ahead_s = (reading.at - now).total_seconds()
         return (
-            f"{reading.subject} {reading.metric}: its time is {ahead_s:.0f} s ahead of the clock of "
-            f"the centre, more than {AHEAD_MAX.total_seconds():.0f} s; set the agent's clock"
+            f"{reading.subject} {reading.metric}: its time is {ahead_s:.0f} s ahead of the "
+            f"centre's clock, more than {AHEAD_MAX.total_seconds():.0f} s; set the agent's clock"
         )
     if now - reading.at > LATE_MAX:
         return (

@@ -1,0 +1,390 @@
+"""The door to what was measured: take batches in, read what is known.
+
+Every function takes a connection and leaves the transaction to its caller. ``ingest`` may be
+repeated with the same batch for ever: the record changes once.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy import Connection, and_, case, delete, func, select, update
+
+from collectors import quality, store_samples, store_windows
+from collectors.accumulator import Register
+from collectors.store_energy import EnergyFigure, energy_wh, pue
+from collectors.store_samples import SampleRow, insert_new
+from collectors.store_windows import MeterRecord
+from suanwang.clock import from_epoch_ms, to_epoch_ms
+from suanwang.db.tables import (
+    energy_window,
+    meter,
+    meter_state,
+    sample,
+    series,
+    source_state,
+    telemetry_batch,
+)
+from suanwang.errors import Conflict
+from suanwang.model.meter import Meter, MeterRole, WindowState
+from suanwang.model.network import Fact
+from suanwang.model.reading import Quality, Reading, SourceReport, TelemetryBatch
+
+__all__ = [
+    "EnergyFigure",
+    "Ingested",
+    "SourceState",
+    "energy_wh",
+    "ingest",
+    "latest",
+    "prune",
+    "pue",
+    "register_meters",
+    "site_power",
+    "source_states",
+]
+
+METER: Final = "meter:"
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ingested:
+    """What became of a batch. ``refused`` says of each reading that can never be taken, why.
+
+    ``clock_skew_s`` is how far the agent's clock was ahead of the centre's when it sent.
+    """
+
+    accepted: int
+    duplicates: int
+    refused: tuple[str, ...]
+    is_repeat: bool
+    clock_skew_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceState:
+    """A source's last word about itself; ``up_at`` is the last poll that succeeded."""
+
+    source: str
+    is_up: bool
+    duration_s: float
+    readings: int
+    error: str
+    polled_at: datetime
+    up_at: datetime | None
+
+
+def ingest(connection: Connection, batch: TelemetryBatch, digest: str, now: datetime) -> Ingested:
+    """Take a batch into the record; raise Conflict where its id was used for another content."""
+    skew_s = (batch.sent_at - now).total_seconds()
+    if not _claim(connection, batch, digest, now):
+        return Ingested(accepted=0, duplicates=len(batch.readings), refused=(), is_repeat=True)
+    if abs(skew_s) > quality.SKEW_ALERT.total_seconds():
+        _log.warning("clock differs", extra={"site": batch.site_id, "skew_s": round(skew_s, 1)})
+    intake = _Intake(connection, batch, now)
+    accepted = intake.take()
+    _write_reports(connection, batch.site_id, batch.reports)
+    return Ingested(
+        accepted=accepted,
+        duplicates=len(batch.readings) - accepted - len(intake.refused),
+        refused=tuple(intake.refused),
+        is_repeat=False,
+        clock_skew_s=skew_s,
+    )
+
+
+def _claim(connection: Connection, batch: TelemetryBatch, digest: str, now: datetime) -> bool:
+    """Whether the batch is new; its id is ours from here on."""
+    result = connection.execute(
+        insert_new(connection, telemetry_batch).values(
+            id=batch.id,
+            site_id=batch.site_id,
+            digest=digest,
+            sent_at=batch.sent_at,
+            received_at=now,
+            readings=len(batch.readings),
+        )
+    )
+    if result.rowcount:
+        return True
+    known = connection.execute(
+        select(telemetry_batch.c.site_id, telemetry_batch.c.digest).where(
+            telemetry_batch.c.id == batch.id
+        )
+    ).one()
+    if known.site_id != batch.site_id or known.digest != digest:
+        raise Conflict(
+            f"telemetry batch {batch.id} is in the record with another content",
+            next_step="draw a new id for each batch",
+            batch=batch.id,
+        )
+    return False
+
+
+class _Intake:
+    """One batch on its way into the record."""
+
+    def __init__(self, connection: Connection, batch: TelemetryBatch, now: datetime) -> None:
+        self._connection = connection
+        self._batch = batch
+        self._now = now
+        self.refused: list[str] = []
+
+    def take(self) -> int:
+        """Write samples, meter states and windows; return how many readings were new."""
+        meters = store_windows.load_records(
+            self._connection,
+            self._batch.site_id,
+            list({r.subject[len(METER) :] for r in self._batch.readings if _is_meter(r)}),
+        )
+        readings = [reading for reading in self._batch.readings if self._admit(reading, meters)]
+        numbers = store_samples.series_ids(self._connection, self._batch.site_id, readings)
+        rows: dict[tuple[int, int], SampleRow] = {}
+        registers: dict[str, list[Register]] = {}
+        for reading in readings:
+            row = SampleRow(
+                to_epoch_ms(reading.at),
+                numbers[reading.subject, reading.metric],
+                float(reading.value),
+                reading.quality.value,
+            )
+            if _is_meter(reading) and reading.metric == "energy_wh":
+                record = meters[reading.subject[len(METER) :]]
+                record.series_id = row.series_id
+                registers.setdefault(record.meter.id, []).append(store_samples.register_of(row))
+            if _is_meter(reading) and reading.metric == "power_w":
+                _note_power(meters[reading.subject[len(METER) :]], row)
+            rows.setdefault((row.series_id, row.at_ms), row)
+        self._accumulate(meters, registers)
+        return store_samples.add_samples(self._connection, list(rows.values()))
+
+    def _admit(self, reading: Reading, meters: Mapping[str, MeterRecord]) -> bool:
+        reason = quality.refusal_of(reading, self._now)
+        if not reason and _is_meter(reading):
+            record = meters.get(reading.subject[len(METER) :])
+            if record is None:
+                reason = f"{reading.subject}: no such meter at site {self._batch.site_id}"
+            elif to_epoch_ms(reading.at) < record.kept_from_ms:
+                reason = f"{reading.subject}: {reading.at.isoformat()} is before the raw record"
+        if reason:
+            self.refused.append(reason)
+        return not reason
+
+    def _accumulate(
+        self, meters: Mapping[str, MeterRecord], registers: Mapping[str, Sequence[Register]]
+    ) -> None:
+        for meter_id, found in registers.items():
+            store_windows.take_registers(self._connection, meters[meter_id], found)
+        records = list(meters.values())
+        store_windows.write_windows(self._connection, records, self._now)
+        store_windows.write_states(self._connection, records)
+
+
+def _is_meter(reading: Reading) -> bool:
+    return reading.subject.startswith(METER)
+
+
+def _note_power(record: MeterRecord, row: SampleRow) -> None:
+    if record.power_at_ms is None or row.at_ms > record.power_at_ms:
+        record.power_w, record.power_at_ms = row.value, row.at_ms
+
+
+def _write_reports(connection: Connection, site_id: str, reports: Sequence[SourceReport]) -> None:
+    """Keep the newest word of each source, and when it was last up."""
+    if not reports:
+        return
+    known = {
+        row.source: row
+        for row in connection.execute(
+            select(source_state).where(source_state.c.site_id == site_id).with_for_update()
+        )
+    }
+    rows: dict[str, dict[str, object]] = {}
+    newest = {source: row.polled_at for source, row in known.items()}
+    up_at = {source: row.up_at for source, row in known.items()}
+    for report in sorted(reports, key=lambda each: each.at):
+        if report.is_up:
+            up_at[report.source] = max(up_at.get(report.source) or report.at, report.at)
+        if report.source in newest and report.at < newest[report.source]:
+            continue
+        newest[report.source] = report.at
+        rows[report.source] = {
+            "site_id": site_id,
+            "source": report.source,
+            "is_up": report.is_up,
+            "duration_s": report.duration_s,
+            "readings": report.readings,
+            "error": report.error,
+            "polled_at": report.at,
+            "up_at": up_at.get(report.source),
+        }
+    old = list(rows.keys() & known.keys())
+    for piece in store_samples.chunks(old):
+        connection.execute(
+            delete(source_state).where(
+                source_state.c.site_id == site_id, source_state.c.source.in_(piece)
+            )
+        )
+    if rows:
+        connection.execute(source_state.insert(), list(rows.values()))
+
+
+def register_meters(connection: Connection, meters: Sequence[Meter]) -> None:
+    """Write meters or what changed of them; raise Conflict for one that is another site's."""
+    for each in meters:
+        values = {
+            "site_id": each.site_id,
+            "name": each.name,
+            "role": each.role.value,
+            "category": each.category.value,
+            "rated_w": each.rated_w,
+            "resolution_wh": each.resolution_wh,
+            "modulus_wh": each.modulus_wh,
+            "poll_s": each.poll_s,
+        }
+        connection.execute(insert_new(connection, meter).values(id=each.id, **values))
+        result = connection.execute(
+            update(meter)
+            .where(meter.c.id == each.id, meter.c.site_id == each.site_id)
+            .values(values)
+        )
+        if not result.rowcount:
+            raise Conflict(
+                f"meter {each.id} belongs to another site than {each.site_id}",
+                next_step="give the meter an id of its own",
+                meter=each.id,
+            )
+    store_windows.add_states(connection, [each.id for each in meters])
+
+
+def latest(connection: Connection, site_id: str) -> dict[tuple[str, str], Fact]:
+    """Return the newest sample of each series of a site by (subject, metric)."""
+    newest = (
+        select(sample.c.at_ms)
+        .where(sample.c.series_id == series.c.id)
+        .order_by(sample.c.at_ms.desc())
+        .limit(1)
+        .correlate(series)
+        .scalar_subquery()
+    )
+    rows = connection.execute(
+        select(series.c.subject, series.c.metric, sample.c.at_ms, sample.c.value, sample.c.quality)
+        .join(sample, and_(sample.c.series_id == series.c.id, sample.c.at_ms == newest))
+        .where(series.c.site_id == site_id)
+    )
+    return {
+        (row.subject, row.metric): Fact(
+            value=row.value, at=from_epoch_ms(row.at_ms), quality=Quality(row.quality)
+        )
+        for row in rows
+    }
+
+
+def site_power(connection: Connection, site_id: str) -> tuple[Fact, Fact]:
+    """Return IT power and facility power of a site, W, as old as the oldest meter's reading.
+
+    Where some meters of a role never told their power the sum is an estimate; where none did it is
+    missing.
+    """
+    rows = connection.execute(
+        select(meter.c.role, meter_state.c.power_w, meter_state.c.power_at_ms)
+        .outerjoin(meter_state, meter_state.c.meter_id == meter.c.id)
+        .where(meter.c.site_id == site_id)
+    ).all()
+    powers = {
+        role: [(row.power_w, row.power_at_ms) for row in rows if row.role == role.value]
+        for role in (MeterRole.IT, MeterRole.FACILITY)
+    }
+    return _power_fact(powers[MeterRole.IT]), _power_fact(powers[MeterRole.FACILITY])
+
+
+def _power_fact(powers: Sequence[tuple[float | None, int | None]]) -> Fact:
+    known = [(power, at) for power, at in powers if power is not None and at is not None]
+    if not known:
+        return Fact(value=0.0, at=None, quality=Quality.MISSING)
+    is_whole = len(known) == len(powers)
+    return Fact(
+        value=sum(power for power, _ in known),
+        at=from_epoch_ms(min(at for _, at in known)),
+        quality=Quality.MEASURED if is_whole else Quality.ESTIMATED,
+    )
+
+
+def source_states(connection: Connection, site_id: str) -> tuple[SourceState, ...]:
+    """Return every source of a site with its last word, by name."""
+    rows = connection.execute(
+        select(source_state)
+        .where(source_state.c.site_id == site_id)
+        .order_by(source_state.c.source)
+    )
+    return tuple(
+        SourceState(
+            source=row.source,
+            is_up=row.is_up,
+            duration_s=row.duration_s,
+            readings=row.readings,
+            error=row.error,
+            polled_at=row.polled_at,
+            up_at=row.up_at,
+        )
+        for row in rows
+    )
+
+
+_REGISTER_SERIES: Final = select(meter.c.id, series.c.id.label("series_id")).join(
+    series,
+    and_(
+        series.c.site_id == meter.c.site_id,
+        series.c.metric == "energy_wh",
+        series.c.subject == METER + meter.c.id,
+    ),
+)
+
+
+def prune(connection: Connection, before: datetime) -> int:
+    """Delete raw samples older than ``before``, settle old windows; return how many samples went.
+
+    The last register reading before that moment stays, so that no energy is lost between it and
+    the next one. Windows are never deleted. A reading older than what is kept is refused from then
+    on, so ``before`` should leave as many days as a site may be cut off.
+    """
+    before_ms = to_epoch_ms(before)
+    deleted = 0
+    for meter_id, series_id in connection.execute(_REGISTER_SERIES).tuples().all():
+        anchor = connection.scalar(
+            select(func.max(sample.c.at_ms)).where(
+                sample.c.series_id == series_id, sample.c.at_ms < before_ms
+            )
+        )
+        if anchor is None:
+            continue
+        deleted += connection.execute(
+            delete(sample).where(sample.c.series_id == series_id, sample.c.at_ms < anchor)
+        ).rowcount
+        connection.execute(
+            update(meter_state)
+            .where(meter_state.c.meter_id == meter_id)
+            .values(
+                kept_from_ms=case(
+                    (meter_state.c.kept_from_ms > anchor, meter_state.c.kept_from_ms),
+                    else_=anchor,
+                )
+            )
+        )
+    kept = select(_REGISTER_SERIES.subquery().c.series_id)
+    deleted += connection.execute(
+        delete(sample).where(sample.c.at_ms < before_ms, sample.c.series_id.not_in(kept))
+    ).rowcount
+    connection.execute(delete(telemetry_batch).where(telemetry_batch.c.received_at < before))
+    connection.execute(
+        update(energy_window)
+        .where(
+            energy_window.c.state == WindowState.PROVISIONAL.value,
+            energy_window.c.start_at < before - quality.FINAL_AFTER,
+        )
+        .values(state=WindowState.FINAL.value)
+    )
+    return deleted

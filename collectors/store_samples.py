@@ -1,0 +1,139 @@
+"""Raw samples and the names of their series; the first value of a moment stays."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final, NamedTuple, TypeVar
+
+from sqlalchemy import (
+    BigInteger,
+    Connection,
+    Double,
+    Insert,
+    Table,
+    Text,
+    bindparam,
+    func,
+    select,
+    tuple_,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+
+from collectors.accumulator import Register
+from suanwang.db.tables import sample, series
+from suanwang.model.reading import Quality, Reading
+
+_Item = TypeVar("_Item")
+
+CHUNK: Final = 500
+"""Most values in one IN list."""
+
+
+class SampleRow(NamedTuple):
+    """A raw sample as stored. A named tuple, since a batch holds tens of thousands."""
+
+    at_ms: int
+    series_id: int
+    value: float
+    quality: str
+
+
+def insert_new(connection: Connection, table: Table) -> Insert:
+    """Return an insert that leaves existing rows as they are."""
+    if connection.dialect.name == "postgresql":
+        return postgresql_insert(table).on_conflict_do_nothing()
+    return sqlite_insert(table).on_conflict_do_nothing()
+
+
+def chunks(items: Sequence[_Item]) -> Iterator[Sequence[_Item]]:
+    """Cut a sequence into pieces that fit into one statement."""
+    return (items[low : low + CHUNK] for low in range(0, len(items), CHUNK))
+
+
+def series_ids(
+    connection: Connection, site_id: str, readings: Iterable[Reading]
+) -> dict[tuple[str, str], int]:
+    """Return the number of each (subject, metric) at a site, naming new series on the way."""
+    wanted: dict[tuple[str, str], Reading] = {}
+    for reading in readings:
+        wanted.setdefault((reading.subject, reading.metric), reading)
+    found = _find_series(connection, site_id, list(wanted))
+    fresh = [wanted[name] for name in wanted if name not in found]
+    if fresh:
+        connection.execute(
+            insert_new(connection, series),
+            [
+                {
+                    "site_id": site_id,
+                    "subject": reading.subject,
+                    "metric": reading.metric,
+                    "labels": dict(reading.labels),
+                }
+                for reading in fresh
+            ],
+        )
+        found |= _find_series(connection, site_id, [(r.subject, r.metric) for r in fresh])
+    return found
+
+
+def _find_series(
+    connection: Connection, site_id: str, names: Sequence[tuple[str, str]]
+) -> dict[tuple[str, str], int]:
+    found: dict[tuple[str, str], int] = {}
+    for piece in chunks(names):
+        rows = connection.execute(
+            select(series.c.id, series.c.subject, series.c.metric).where(
+                series.c.site_id == site_id,
+                tuple_(series.c.subject, series.c.metric).in_(piece),
+            )
+        )
+        found |= {(row.subject, row.metric): row.id for row in rows}
+    return found
+
+
+def add_samples(connection: Connection, rows: Sequence[SampleRow]) -> int:
+    """Write samples that are not there yet; return how many were new."""
+    if not rows:
+        return 0
+    if connection.dialect.name == "postgresql":
+        return _add_arrays(connection, rows)
+    result = connection.execute(insert_new(connection, sample), [row._asdict() for row in rows])
+    return int(result.rowcount)
+
+
+def _add_arrays(connection: Connection, rows: Sequence[SampleRow]) -> int:
+    """One statement for the whole batch: four arrays, which PostgreSQL unfolds into rows."""
+    columns = ("at_ms", "series_id", "value", "quality")
+    kinds = (ARRAY(BigInteger), ARRAY(BigInteger), ARRAY(Double), ARRAY(Text))
+    unfolded = select(
+        *(
+            func.unnest(bindparam(name, type_=kind)).label(name)
+            for name, kind in zip(columns, kinds, strict=True)
+        )
+    )
+    statement = postgresql_insert(sample).from_select(list(columns), unfolded)
+    values = [list(column) for column in zip(*rows, strict=True)]
+    result = connection.execute(
+        statement.on_conflict_do_nothing(), dict(zip(columns, values, strict=True))
+    )
+    return int(result.rowcount)
+
+
+def register_of(row: SampleRow) -> Register:
+    """Return a stored energy sample, in Wh, as an exact register value in mWh."""
+    return Register(row.at_ms, round(row.value * 1000), Quality(row.quality))
+
+
+def registers_between(
+    connection: Connection, series_id: int, low_ms: int, high_ms: int
+) -> list[Register]:
+    """Return stored register values between two moments, with one before and one after."""
+    columns = (sample.c.at_ms, sample.c.series_id, sample.c.value, sample.c.quality)
+    one = select(*columns).where(sample.c.series_id == series_id)
+    before = one.where(sample.c.at_ms < low_ms).order_by(sample.c.at_ms.desc()).limit(1)
+    inside = one.where(sample.c.at_ms >= low_ms, sample.c.at_ms <= high_ms)
+    after = one.where(sample.c.at_ms > high_ms).order_by(sample.c.at_ms).limit(1)
+    found: list[Register] = []
+    for statement in (before, inside.order_by(sample.c.at_ms), after):
+        found += [register_of(SampleRow(*row)) for row in connection.execute(statement)]
+    return found

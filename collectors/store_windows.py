@@ -1,0 +1,330 @@
+"""The energy record: what new register readings change in the 15-minute windows of their meters.
+
+In-order readings only add to what is there. A late reading, or one that comes when its window is
+already final, makes a new revision of each window that it changes; the older ones stay readable.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final
+
+from sqlalchemy import Connection, bindparam, select, update
+
+from collectors import accumulator, quality
+from collectors.accumulator import WINDOW_MS, Accumulator, MeterRules, Register, Taken, WindowSum
+from collectors.store_samples import chunks, insert_new, registers_between
+from suanwang.clock import from_epoch_ms, to_epoch_ms
+from suanwang.db.tables import energy_window, meter, meter_state
+from suanwang.ids import MeterId, SiteId
+from suanwang.model.meter import Meter, MeterRole, PueCategory
+from suanwang.model.reading import Quality
+
+WINDOW: Final = timedelta(milliseconds=WINDOW_MS)
+REASON_LATE: Final = "late readings"
+REASON_FINAL: Final = "readings came after the window was final"
+
+
+@dataclass(slots=True, kw_only=True)
+class MeterRecord:
+    """A meter, its state, and what a batch does to it. Counts are changes, not totals."""
+
+    meter: Meter
+    rules: MeterRules
+    series_id: int = 0
+    newest: Register | None = None
+    kept_from_ms: int = 0
+    power_w: float | None = None
+    power_at_ms: int | None = None
+    tally: accumulator.Tally = field(default_factory=accumulator.Tally)
+    changes: dict[int, WindowSum] = field(default_factory=dict)
+    recomputed: dict[int, WindowSum] = field(default_factory=dict)
+    late: set[int] = field(default_factory=set)
+
+
+def meter_from_row(row: Mapping[str, object]) -> Meter:
+    """Return a row of the meter table as the model's meter."""
+    return Meter(
+        id=MeterId(str(row["id"])),
+        site_id=SiteId(str(row["site_id"])),
+        name=str(row["name"]),
+        role=MeterRole(str(row["role"])),
+        category=PueCategory(str(row["category"])),
+        rated_w=_whole(row["rated_w"]),
+        resolution_wh=_real(row["resolution_wh"]),
+        modulus_wh=_whole(row["modulus_wh"]),
+        poll_s=_real(row["poll_s"]),
+    )
+
+
+def _whole(value: object) -> int:
+    assert isinstance(value, int)
+    return value
+
+
+def _real(value: object) -> float:
+    assert isinstance(value, int | float)
+    return float(value)
+
+
+def load_records(
+    connection: Connection, site_id: str, meter_ids: Sequence[str]
+) -> dict[str, MeterRecord]:
+    """Return the site's meters among ``meter_ids``, locked until the transaction ends."""
+    records: dict[str, MeterRecord] = {}
+    for piece in chunks(sorted(meter_ids)):
+        rows = connection.execute(
+            select(meter)
+            .where(meter.c.site_id == site_id, meter.c.id.in_(piece))
+            .order_by(meter.c.id)
+            .with_for_update(key_share=True)
+        ).mappings()
+        for row in rows:
+            known = meter_from_row({str(key): value for key, value in row.items()})
+            records[known.id] = MeterRecord(meter=known, rules=MeterRules.of(known))
+        states = connection.execute(select(meter_state).where(meter_state.c.meter_id.in_(piece)))
+        for state in states:
+            if record := records.get(state.meter_id):
+                record.kept_from_ms = state.kept_from_ms
+                record.power_w, record.power_at_ms = state.power_w, state.power_at_ms
+                if state.at_ms is not None:
+                    record.newest = Register(
+                        state.at_ms, state.register_mwh, Quality(state.quality)
+                    )
+    return records
+
+
+def take_registers(
+    connection: Connection, record: MeterRecord, readings: Iterable[Register]
+) -> tuple[Register, ...]:
+    """Work readings of one meter into its record in memory; return those that are new.
+
+    Of several at one moment the first wins. Readings before ``kept_from_ms`` must be left out.
+    """
+    fresh = sorted(readings, key=lambda register: register.at_ms)
+    horizon = record.newest.at_ms if record.newest else -1
+    late = [register for register in fresh if register.at_ms < horizon]
+    new = _take_late(connection, record, late) if late else []
+    current = Accumulator(record.rules, [record.newest] if record.newest else [])
+    new += [
+        register
+        for register in fresh
+        if register.at_ms >= horizon and current.add(register) is Taken.NEW
+    ]
+    record.newest = current.newest
+    _add_changes(record, current)
+    return tuple(new)
+
+
+def _take_late(
+    connection: Connection, record: MeterRecord, late: Sequence[Register]
+) -> list[Register]:
+    """Compute the windows that late readings change anew, from the samples that are stored."""
+    stored = registers_between(connection, record.series_id, late[0].at_ms, late[-1].at_ms)
+    past = Accumulator(record.rules, list(stored))
+    new = [register for register in late if past.add(register) is Taken.LATE]
+    if past.late:
+        low, high = min(past.late), max(past.late) + WINDOW_MS
+        whole = {*registers_between(connection, record.series_id, low, high), *new}
+        sums = accumulator.windows(record.rules, whole)
+        # Of a window whose older samples are pruned only the change is known, not the whole.
+        record.recomputed = {
+            start: sums.get(start, WindowSum())
+            for start in past.late
+            if start >= record.kept_from_ms
+        }
+    _add_changes(record, past)
+    return new
+
+
+def _add_changes(record: MeterRecord, part: Accumulator) -> None:
+    """Add what one accumulator found; what was computed anew is not counted twice."""
+    record.late |= part.late
+    for start, change in part.changes.items():
+        if start not in part.late or start not in record.recomputed:
+            record.changes[start] = _plus(record.changes.get(start, WindowSum()), change)
+    record.tally.conflicts += part.tally.conflicts
+    record.tally.resets += part.tally.resets
+    record.tally.rollovers += part.tally.rollovers
+    record.tally.rejected += part.tally.rejected
+
+
+def _plus(first: WindowSum, second: WindowSum) -> WindowSum:
+    return WindowSum(
+        first.energy_mwh + second.energy_mwh,
+        first.covered_ms + second.covered_ms,
+        first.interpolated_ms + second.interpolated_ms,
+        first.estimated_ms + second.estimated_ms,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """The newest revision of a window."""
+
+    total: WindowSum
+    revision: int
+
+
+def write_windows(connection: Connection, records: Iterable[MeterRecord], now: datetime) -> None:
+    """Bring the windows of all records up to date, with a new revision where history changes."""
+    inserts: list[dict[str, object]] = []
+    updates: list[dict[str, object]] = []
+    changed = [record for record in records if record.changes or record.recomputed]
+    stored = _load_windows(connection, changed)
+    for record in changed:
+        for start in sorted(record.changes.keys() | record.recomputed.keys()):
+            old = stored.get((record.meter.id, start))
+            row, is_new = _next_row(record, start, old, now)
+            if row:
+                (inserts if is_new else updates).append(row)
+    if inserts:
+        connection.execute(energy_window.insert(), inserts)
+    if updates:
+        connection.execute(_UPDATE, updates)
+
+
+_UPDATE: Final = (
+    update(energy_window)
+    .where(
+        energy_window.c.meter_id == bindparam("key_meter_id"),
+        energy_window.c.start_at == bindparam("key_start_at"),
+        energy_window.c.revision == bindparam("key_revision"),
+    )
+    .values(
+        {
+            name: bindparam(name)
+            for name in (
+                "energy_mwh",
+                "covered_ms",
+                "interpolated_ms",
+                "estimated_ms",
+                "quality",
+                "state",
+                "updated_at",
+            )
+        }
+    )
+)
+
+
+def _next_row(
+    record: MeterRecord, start: int, old: _Stored | None, now: datetime
+) -> tuple[dict[str, object], bool]:
+    """Return the row to write (empty: nothing changes) and whether it is a row of its own."""
+    before = old.total if old else WindowSum()
+    base = record.recomputed.get(start, before)
+    total = _plus(base, record.changes.get(start, WindowSum()))
+    if total == before:
+        return {}, False
+    end = from_epoch_ms(start + WINDOW_MS)
+    reason, revision, is_new = "", 0, True
+    if old:
+        is_final = now - end >= quality.FINAL_AFTER
+        is_new = start in record.late or is_final
+        revision = old.revision + is_new
+        reason = REASON_LATE if start in record.late else REASON_FINAL
+    row: dict[str, object] = {
+        "energy_mwh": total.energy_mwh,
+        "covered_ms": total.covered_ms,
+        "interpolated_ms": total.interpolated_ms,
+        "estimated_ms": total.estimated_ms,
+        "quality": quality.parts_quality(
+            total.covered_ms, total.interpolated_ms, total.estimated_ms
+        ).value,
+        "state": quality.window_state(end, revision, now).value,
+        "updated_at": now,
+    }
+    prefix = "" if is_new else "key_"
+    row |= {
+        f"{prefix}meter_id": record.meter.id,
+        f"{prefix}start_at": from_epoch_ms(start),
+        f"{prefix}revision": revision,
+    }
+    return (row | {"reason": reason} if is_new else row), is_new
+
+
+def _load_windows(
+    connection: Connection, records: Sequence[MeterRecord]
+) -> dict[tuple[str, int], _Stored]:
+    """Return the newest revision of every window that the records touch."""
+    by_range: dict[tuple[int, int], list[str]] = {}
+    for record in records:
+        starts = record.changes.keys() | record.recomputed.keys()
+        by_range.setdefault((min(starts), max(starts)), []).append(record.meter.id)
+    found: dict[tuple[str, int], _Stored] = {}
+    for (low, high), meter_ids in by_range.items():
+        for piece in chunks(meter_ids):
+            rows = connection.execute(
+                select(energy_window)
+                .where(
+                    energy_window.c.meter_id.in_(piece),
+                    energy_window.c.start_at >= from_epoch_ms(low),
+                    energy_window.c.start_at <= from_epoch_ms(high),
+                )
+                .order_by(energy_window.c.revision)
+            )
+            for row in rows:
+                total = WindowSum(
+                    row.energy_mwh, row.covered_ms, row.interpolated_ms, row.estimated_ms
+                )
+                found[row.meter_id, to_epoch_ms(row.start_at)] = _Stored(total, row.revision)
+    return found
+
+
+_STATE_VALUES: Final = {
+    "at_ms": bindparam("at_ms"),
+    "register_mwh": bindparam("register_mwh"),
+    "quality": bindparam("quality"),
+    "power_w": bindparam("power_w"),
+    "power_at_ms": bindparam("power_at_ms"),
+    "conflicts": meter_state.c.conflicts + bindparam("new_conflicts"),
+    "resets": meter_state.c.resets + bindparam("new_resets"),
+    "rollovers": meter_state.c.rollovers + bindparam("new_rollovers"),
+    "rejected": meter_state.c.rejected + bindparam("new_rejected"),
+}
+
+
+def write_states(connection: Connection, records: Sequence[MeterRecord]) -> None:
+    """Write where each meter stands."""
+    if not records:
+        return
+    add_states(connection, [record.meter.id for record in records])
+    connection.execute(
+        update(meter_state)
+        .where(meter_state.c.meter_id == bindparam("key_meter_id"))
+        .values(_STATE_VALUES),
+        [
+            {
+                "key_meter_id": record.meter.id,
+                "at_ms": record.newest.at_ms if record.newest else None,
+                "register_mwh": record.newest.mwh if record.newest else None,
+                "quality": (record.newest.quality if record.newest else Quality.MISSING).value,
+                "power_w": record.power_w,
+                "power_at_ms": record.power_at_ms,
+                "new_conflicts": record.tally.conflicts,
+                "new_resets": record.tally.resets,
+                "new_rollovers": record.tally.rollovers,
+                "new_rejected": record.tally.rejected,
+            }
+            for record in records
+        ],
+    )
+
+
+def add_states(connection: Connection, meter_ids: Iterable[str]) -> None:
+    """Give meters that have none yet an empty state."""
+    rows = [
+        {
+            "meter_id": meter_id,
+            "quality": Quality.MISSING.value,
+            "kept_from_ms": 0,
+            "conflicts": 0,
+            "resets": 0,
+            "rollovers": 0,
+            "rejected": 0,
+        }
+        for meter_id in meter_ids
+    ]
+    if rows:
+        connection.execute(insert_new(connection, meter_state), rows)
