@@ -1,1 +1,1 @@
-"""The centre's HTTP face: REST v1, the Ray Jobs gateway, the agents' channel, /status and /metrics."""
+"""The centre over HTTP: REST v1, Ray's Jobs gateway, the agents' channel, status and metrics."""

@@ -3,42 +3,67 @@
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Annotated, Final, Protocol
+from typing import Annotated, Final
 
 from fastapi import Depends
 from sqlalchemy import Connection, Engine
 from starlette.requests import HTTPConnection
 
 from api.http_metrics import HttpMetrics
+from api.status_page import StatusPages
+from scheduler.context import Context as SchedulingContext
 from suanwang.clock import Clock
 from suanwang.db.engine import reading, writing
-from suanwang.energy.catalogue import EnergyCatalogue, load_catalogue
+from suanwang.energy.catalogue import EnergyCatalogue
+from suanwang.errors import Unavailable
 from suanwang.ids import IdSource
+from suanwang.settings import Settings
 
 RAY_VERSION: Final = "2.60.0"
 """The version of the Jobs API that the gateway speaks, told to Ray's clients."""
 
 
-class ApiSettings(Protocol):
-    """What the API reads from the process's settings."""
+FOLLOWERS_MAX: Final = 500
+"""Websockets that follow output at once in one process; the next one is refused."""
 
-    @property
-    def state_dir(self) -> Path:
-        """Folder of the admin key."""
+
+class Followers:
+    """Counts an application's open websockets."""
+
+    def __init__(self, most: int = FOLLOWERS_MAX) -> None:
+        self._most = most
+        self._open = 0
+
+    def __enter__(self) -> None:
+        if self._open >= self._most:
+            raise Unavailable(
+                f"{self._open} clients follow jobs already, the limit is {self._most}",
+                next_step="ask for the output without following",
+            )
+        self._open += 1
+
+    def __exit__(self, *_: object) -> None:
+        self._open -= 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiContext:
-    """The application's surroundings. ``wake`` tells the scheduler that there is something to do."""
+    """The application's surroundings. ``wake`` tells the scheduler that there is work."""
 
     engine: Engine
     clock: Clock
     ids: IdSource
-    settings: ApiSettings
+    settings: Settings
     wake: Callable[[], None]
-    catalogue: EnergyCatalogue = field(default_factory=load_catalogue)
+    scheduling: SchedulingContext
+    pages: StatusPages
     http: HttpMetrics = field(default_factory=HttpMetrics)
+    followers: Followers = field(default_factory=Followers)
+
+    @property
+    def catalogue(self) -> EnergyCatalogue:
+        """Energy facts by id."""
+        return self.scheduling.catalogue
 
     def reading(self) -> AbstractContextManager[Connection]:
         """Open the one transaction of a handler that only reads."""

@@ -1,7 +1,7 @@
 """Who calls, and what they may do: the only place that decides.
 
 A credential travels as ``Authorization: Bearer <secret>`` (Ray's ``RAY_AUTH_TOKEN`` does exactly
-that). A role gives rights; a tenant's key sees its own tenant only, so what is foreign does not exist.
+that). A role gives rights; a tenant's key sees its own tenant only: what is foreign does not exist.
 """
 
 import base64
@@ -111,7 +111,7 @@ def identify(connection: Connection, secret: str) -> Identity:
     if not secret:
         raise Unauthorised(
             "no API key came with the request",
-            next_step="send Authorization: Bearer KEY (with ray: RAY_AUTH_MODE=token RAY_AUTH_TOKEN=KEY)",
+            next_step="send Authorization: Bearer KEY (RAY_AUTH_MODE=token RAY_AUTH_TOKEN=KEY)",
         )
     key = find_key(connection, secret)
     if key is None or key.revoked_at is not None:

@@ -92,7 +92,9 @@ async def refuse_unstorable_text(request: Request) -> None:
     Raises BadInput. A body is only parsed here when its bytes look suspicious.
     """
     where = ""
-    if any(map(_UNSTORABLE.search, [*request.path_params.values(), *request.query_params.values()])):
+    if any(
+        map(_UNSTORABLE.search, [*request.path_params.values(), *request.query_params.values()])
+    ):
         where = "the address"
     elif request.headers.get("content-type", "").startswith("application/json"):
         body = await request.body()

@@ -1,7 +1,7 @@
-"""Every error leaves as RFC 9457 problem+json, except on Ray's own paths, where clients print text."""
+"""Every error leaves as RFC 9457 problem+json; on Ray's own paths as the text its clients print."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from typing import Final
 
@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
-from api.store import DATABASE_ERRORS, DATABASE_REFUSALS
+from api.store import DATABASE_AWAY, ROW_CONTRADICTS, ROW_UNSTORABLE
 from suanwang.errors import BadInput, Conflict, SuanwangError, Unavailable
 from suanwang.log import redact
 
@@ -20,6 +20,7 @@ logger = logging.getLogger(__name__)
 
 PROBLEM_TYPE: Final = "https://suanwang.dev/problems/"
 RAY_PREFIX: Final = "/api/"
+Handler = Callable[[Request, Exception], Response]
 VALIDATION_ERRORS_MAX: Final = 20
 
 
@@ -71,7 +72,9 @@ PROBLEM_ANSWERS: Final[dict[int | str, dict[str, object]]] = {
     status: {
         "model": Problem,
         "description": description,
-        "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
+        "content": {
+            "application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}
+        },
     }
     for status, description in {
         401: "no credential, or a wrong one",
@@ -148,51 +151,67 @@ class _NoSuchRoute(BadInput):
     status = 404
 
 
+def _domain(request: Request, error: Exception) -> Response:
+    assert isinstance(error, SuanwangError)
+    if error.status >= 500:
+        logger.warning("request failed", extra={"path": request.url.path, "why": error.message})
+    return problem_response(request.url.path, error)
+
+
+def _validation(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    return problem_response(request.url.path, _validation_error(error))
+
+
+def _http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    response = problem_response(request.url.path, _http_error(error, request))
+    for name, value in (error.headers or {}).items():
+        response.headers[name] = value
+    return response
+
+
+def _away(request: Request, error: Exception) -> Response:
+    logger.warning("the database does not answer", extra={"why": str(error)[:500]})
+    return problem_response(
+        request.url.path,
+        Unavailable("the database does not answer", next_step="try again in a few seconds"),
+    )
+
+
+def _contradiction(request: Request, error: Exception) -> Response:
+    logger.warning("the database refused a row", extra={"why": str(error)[:500]})
+    return problem_response(
+        request.url.path,
+        Conflict("the request contradicts what is stored", next_step="read it again first"),
+    )
+
+
+def _unstorable(request: Request, error: Exception) -> Response:
+    logger.warning("the database cannot hold a value", extra={"why": str(error)[:500]})
+    return problem_response(
+        request.url.path, BadInput("a value is of a kind or size that cannot be stored")
+    )
+
+
+def _bug(request: Request, error: Exception) -> Response:
+    return problem_response(
+        request.url.path,
+        InternalError("an error of ours; it is in the server's log", next_step="report it"),
+    )
+
+
 def install_problems(app: FastAPI) -> None:
     """Make every error of the application leave as a problem."""
-
-    def domain(request: Request, error: Exception) -> Response:
-        assert isinstance(error, SuanwangError)
-        if error.status >= 500:
-            logger.warning("request failed", extra={"path": request.url.path, "why": error.message})
-        return problem_response(request.url.path, error)
-
-    def validation(request: Request, error: Exception) -> Response:
-        assert isinstance(error, RequestValidationError)
-        return problem_response(request.url.path, _validation_error(error))
-
-    def http(request: Request, error: Exception) -> Response:
-        assert isinstance(error, HTTPException)
-        response = problem_response(request.url.path, _http_error(error, request))
-        for name, value in (error.headers or {}).items():
-            response.headers[name] = value
-        return response
-
-    def database(request: Request, error: Exception) -> Response:
-        logger.warning("the database does not answer", extra={"why": str(error)[:500]})
-        return problem_response(
-            request.url.path,
-            Unavailable("the database does not answer", next_step="try again in a few seconds"),
-        )
-
-    def constraint(request: Request, error: Exception) -> Response:
-        logger.warning("the database refused a write", extra={"why": str(error)[:500]})
-        return problem_response(
-            request.url.path,
-            Conflict("the request contradicts what is stored", next_step="read it again first"),
-        )
-
-    def bug(request: Request, error: Exception) -> Response:
-        return problem_response(
-            request.url.path,
-            InternalError("an error of ours; it is in the server's log", next_step="report it"),
-        )
-
-    app.add_exception_handler(SuanwangError, domain)
-    app.add_exception_handler(RequestValidationError, validation)
-    app.add_exception_handler(HTTPException, http)
-    for kind in DATABASE_ERRORS:
-        app.add_exception_handler(kind, database)
-    for kind in DATABASE_REFUSALS:
-        app.add_exception_handler(kind, constraint)
-    app.add_exception_handler(Exception, bug)
+    handlers: tuple[tuple[tuple[type[Exception], ...], Handler], ...] = (
+        ((SuanwangError,), _domain),
+        ((RequestValidationError,), _validation),
+        ((HTTPException,), _http),
+        (DATABASE_AWAY, _away),
+        (ROW_CONTRADICTS, _contradiction),
+        (ROW_UNSTORABLE, _unstorable),
+        ((Exception,), _bug),
+    )
+    for kinds, handler in handlers:
+        for kind in kinds:
+            app.add_exception_handler(kind, handler)

@@ -1,25 +1,28 @@
 """Rows of the API's own: tenants, keys, packages; it never commits."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
 from sqlalchemy import Connection, Row, func, select, update
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.exc import DataError, IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from suanwang.db.tables import api_key, package, site, tenant
-from suanwang.errors import BadInput, Conflict, NotFound
+from suanwang.db.tables import api_key, job, tenant
+from suanwang.errors import Conflict, NotFound
 from suanwang.ids import TenantId, secret_hash
+from suanwang.model.job import JobState
 from suanwang.model.tenant import ApiKey, Role, Tenant
 
-DATABASE_ERRORS: Final = (OperationalError, InterfaceError, PoolTimeout)
-"""What a database that is away, or too busy, raises."""
-DATABASE_REFUSALS: Final = (IntegrityError, DataError)
-"""What a database raises that does not take a row."""
+DATABASE_AWAY: Final[tuple[type[Exception], ...]] = (
+    OperationalError,
+    InterfaceError,
+    PoolTimeout,
+)
+"""What a database that does not answer, or is too busy, raises."""
+ROW_CONTRADICTS: Final[tuple[type[Exception], ...]] = (IntegrityError,)
+"""What a database raises for a row that breaks a rule with other rows."""
+ROW_UNSTORABLE: Final[tuple[type[Exception], ...]] = (DataError, UnicodeEncodeError)
+"""What a database raises for a value that no column can hold."""
 
 
 def ping(connection: Connection) -> None:
@@ -28,7 +31,7 @@ def ping(connection: Connection) -> None:
 
 
 def register_tenant(connection: Connection, new: Tenant, now: datetime) -> bool:
-    """Write a tenant and return True, or return False for an equal one; raise Conflict otherwise."""
+    """Write a tenant and return True; return False for an equal one; else raise Conflict."""
     row = connection.execute(select(tenant).where(tenant.c.id == new.id)).one_or_none()
     if row is None:
         connection.execute(
@@ -138,60 +141,20 @@ def has_admin(connection: Connection) -> bool:
     return count > 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SiteRow:
-    """What the registry keeps of a site beside its model."""
-
-    site_id: str
-    operator: str
-    is_open: bool
-    agent_seen_at: datetime | None
-    agent_version: str
-    executor_state: str
-    executor_message: str
+def jobs_by_state(connection: Connection) -> dict[JobState, int]:
+    """Count all jobs by state; a state without jobs has 0."""
+    rows = connection.execute(select(job.c.state, func.count()).group_by(job.c.state))
+    counts = dict.fromkeys(JobState, 0)
+    counts.update({JobState(state): int(count) for state, count in rows.tuples()})
+    return counts
 
 
-def site_rows(connection: Connection, site_ids: Sequence[str] | None = None) -> dict[str, SiteRow]:
-    """Return the rows of the named sites, or of all, by id."""
-    query = select(site)
-    if site_ids is not None:
-        query = query.where(site.c.id.in_(site_ids))
-    return {
-        row.id: SiteRow(
-            site_id=row.id,
-            operator=row.operator,
-            is_open=row.is_open,
-            agent_seen_at=row.agent_seen_at,
-            agent_version=row.agent_version or "",
-            executor_state=row.executor_state or "",
-            executor_message=row.executor_message or "",
-        )
-        for row in connection.execute(query)
-    }
-
-
-def put_package(
-    connection: Connection, tenant_id: str, name: str, content: bytes, sha256: str, now: datetime
-) -> None:
-    """Store a package under its tenant's own name; the same name again overwrites."""
-    insert = postgresql_insert if connection.dialect.name == "postgresql" else sqlite_insert
-    values = {"sha256": sha256, "content": content, "created_at": now}
-    connection.execute(
-        insert(package)
-        .values(tenant_id=tenant_id, name=name, **values)
-        .on_conflict_do_update(index_elements=["tenant_id", "name"], set_=values)
+def waiting_by_reason(connection: Connection) -> dict[str, int]:
+    """Count the jobs in the queue by the reason code why they wait, the most frequent first."""
+    rows = connection.execute(
+        select(job.c.reason, func.count())
+        .where(job.c.state == JobState.QUEUED.value)
+        .group_by(job.c.reason)
+        .order_by(func.count().desc(), job.c.reason)
     )
-
-
-def package_digest(connection: Connection, tenant_id: str, name: str) -> str | None:
-    """Return the digest of a tenant's package, or None when it has none of that name."""
-    return connection.execute(
-        select(package.c.sha256).where(package.c.tenant_id == tenant_id, package.c.name == name)
-    ).scalar_one_or_none()
-
-
-def check_page(limit: int, limit_max: int) -> int:
-    """Return a page size within bounds; raise BadInput."""
-    if not 1 <= limit <= limit_max:
-        raise BadInput(f"limit {limit} is not between 1 and {limit_max}")
-    return limit
+    return {str(reason or "new"): int(count) for reason, count in rows.tuples()}

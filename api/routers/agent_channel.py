@@ -1,0 +1,148 @@
+"""The agents' channel: they call, with the token of their site, and say or ask everything here.
+
+See ``suanwang.wire.agent``. Every call may be repeated without harm.
+"""
+
+import hashlib
+from typing import Annotated, Final
+
+from anyio import to_thread
+from fastapi import APIRouter, Query, Request
+from starlette.responses import Response
+
+from api.context import ApiContext, Context
+from api.identity import Agent
+from collectors import store as telemetry
+from scheduler import agents, store_orders
+from scheduler.rows import clean_text
+from suanwang.ids import SiteId
+from suanwang.model.reading import Reading, SourceReport, TelemetryBatch
+from suanwang.wire.agent import (
+    Hello,
+    LogReceipt,
+    LogUpload,
+    Order,
+    OrderAcks,
+    OrderList,
+    Receipt,
+    ReportUpload,
+    TelemetryUpload,
+    Welcome,
+)
+
+router = APIRouter(prefix="/agent/v1", tags=["agents"])
+
+WAIT_S_MAX: Final = 60.0
+"""Longest time that a poll for orders is held open."""
+LOOK_EVERY_S: Final = 0.3
+"""Pause between two looks into the database during a long poll; no connection is held meanwhile."""
+
+
+@router.post("/hello", summary="An agent reports in")
+def hello(body: Hello, identity: Agent, context: Context) -> Welcome:
+    """Note the agent's state; return what the centre believes to run at the site."""
+    with context.writing() as connection:
+        return agents.hello(connection, identity.site, body, context.clock.now())
+
+
+@router.post("/telemetry", summary="Take in telemetry")
+async def take_telemetry(
+    request: Request, body: TelemetryUpload, identity: Agent, context: Context
+) -> Receipt:
+    """Record a batch once, however often it comes; ``refused`` names what can never be taken."""
+    digest = hashlib.sha256(await request.body()).hexdigest()
+    return await to_thread.run_sync(_ingest, body, digest, identity.site, context)
+
+
+def _ingest(upload: TelemetryUpload, digest: str, site_id: SiteId, context: ApiContext) -> Receipt:
+    batch = TelemetryBatch(
+        id=upload.id,
+        site_id=site_id,
+        sent_at=upload.sent_at,
+        readings=tuple(
+            Reading(
+                subject=clean_text(reading.subject),
+                metric=clean_text(reading.metric),
+                value=reading.value,
+                at=reading.at,
+                quality=reading.quality,
+                labels={clean_text(k): clean_text(v) for k, v in reading.labels.items()},
+            )
+            for reading in upload.readings
+        ),
+        reports=tuple(
+            SourceReport(
+                source=clean_text(report.source),
+                is_up=report.is_up,
+                duration_s=report.duration_s,
+                at=report.at,
+                readings=report.readings,
+                error=clean_text(report.error),
+            )
+            for report in upload.reports
+        ),
+    )
+    with context.writing() as connection:
+        taken = telemetry.ingest(connection, batch, digest, context.clock.now())
+    return Receipt(accepted=taken.accepted, duplicates=taken.duplicates, refused=taken.refused)
+
+
+@router.get("/orders", summary="Fetch orders")
+async def fetch_orders(
+    request: Request,
+    identity: Agent,
+    context: Context,
+    wait_s: Annotated[float, Query(ge=0, le=WAIT_S_MAX, allow_inf_nan=False)] = 0.0,
+) -> OrderList:
+    """Return the orders not acknowledged yet; with none, wait up to ``wait_s`` for one."""
+    until = context.clock.monotonic() + wait_s
+    while wait_s and not await to_thread.run_sync(_is_waiting, identity.site, context):
+        left_s = until - context.clock.monotonic()
+        if left_s <= 0 or await request.is_disconnected():
+            return OrderList(orders=())
+        await context.clock.wait(min(LOOK_EVERY_S, left_s))
+    return OrderList(orders=await to_thread.run_sync(_orders, identity.site, context))
+
+
+def _is_waiting(site_id: SiteId, context: ApiContext) -> bool:
+    with context.reading() as connection:
+        return bool(store_orders.open_orders(connection, site_id))
+
+
+def _orders(site_id: SiteId, context: ApiContext) -> tuple[Order, ...]:
+    with context.writing() as connection:
+        return agents.orders(connection, site_id)
+
+
+@router.post("/orders/ack", summary="Acknowledge orders")
+def acknowledge(body: OrderAcks, identity: Agent, context: Context) -> Receipt:
+    """Hand these orders out no more: the agent has them on disk."""
+    with context.writing() as connection:
+        return agents.acknowledge(connection, identity.site, body.ids, context.clock.now())
+
+
+@router.post("/reports", summary="Take in reports")
+def take_reports(body: ReportUpload, identity: Agent, context: Context) -> Receipt:
+    """Take in where attempts stand; older reports than the last one are repeats."""
+    with context.changing() as connection:
+        return agents.take_reports(connection, identity.site, body.reports, context.clock.now())
+
+
+@router.post("/logs", summary="Take in output")
+def take_log(body: LogUpload, identity: Agent, context: Context) -> LogReceipt:
+    """Append a piece of output; ``next_offset`` says where the next one must begin."""
+    with context.writing() as connection:
+        return agents.append_log(connection, identity.site, body)
+
+
+@router.get(
+    "/packages/{sha256}",
+    summary="Fetch a package",
+    response_class=Response,
+    responses={200: {"content": {"application/octet-stream": {}}, "description": "the bytes"}},
+)
+def fetch_package(sha256: str, identity: Agent, context: Context) -> Response:
+    """Return the bytes of a package that a job at this site needs."""
+    with context.reading() as connection:
+        content = agents.package_by_digest(connection, identity.site, sha256)
+    return Response(content, media_type="application/octet-stream")

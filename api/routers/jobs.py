@@ -1,0 +1,215 @@
+"""Jobs: submit, look, follow, stop, explain."""
+
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Query
+from sqlalchemy import Connection
+
+from api.context import ApiContext, Context
+from api.identity import Identity, JobReader, JobRunner
+from api.schemas.common import PAGE_MAX
+from api.schemas.jobs import (
+    AccountOut,
+    AttemptOut,
+    EventList,
+    EventOut,
+    ExplanationOut,
+    JobDetail,
+    JobIn,
+    JobOut,
+    JobPage,
+    LogPiece,
+    StopOut,
+    job_out,
+)
+from scheduler import accounting, agents, explain, service
+from suanwang.errors import BadInput
+from suanwang.ids import SUBMISSION_ID
+from suanwang.model.attempt import Attempt
+from suanwang.model.job import Job, JobState
+from suanwang.model.wishes import parse_wishes
+
+router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
+
+LOG_CHARS_MAX: Final = 1_000_000
+"""Most characters of one piece of output."""
+LogOffset = Annotated[int, Query(ge=0, le=2**62, description="characters read so far")]
+
+
+def submit(connection: Connection, body: JobIn, identity: Identity, context: ApiContext) -> Job:
+    """Take a job in for the caller's tenant; both doors, REST and Ray's, end here.
+
+    Raises BadInput, Conflict, Refused.
+    """
+    wishes = parse_wishes(
+        body.metadata, num_cpus=body.entrypoint_num_cpus, num_gpus=body.entrypoint_num_gpus
+    )
+    new = service.NewJob(
+        tenant_id=identity.tenant_id,
+        submission_id=body.submission_id or context.ids.new("raysubmit"),
+        entrypoint=body.entrypoint,
+        wishes=wishes,
+        runtime_env=body.runtime_env,
+        metadata=body.metadata,
+        entrypoint_num_cpus=body.entrypoint_num_cpus,
+        entrypoint_num_gpus=body.entrypoint_num_gpus,
+        entrypoint_memory=body.entrypoint_memory,
+        entrypoint_resources=body.entrypoint_resources or {},
+    )
+    return service.submit(connection, new, context.scheduling)
+
+
+def attempt_out(attempt: Attempt) -> AttemptOut:
+    """Return an attempt for readers."""
+    return AttemptOut(
+        id=attempt.id,
+        number=attempt.number,
+        state=attempt.state,
+        site_id=attempt.site_id,
+        pool_id=attempt.pool_id,
+        units=attempt.units,
+        executor_id=attempt.executor_id,
+        price_uyuan_per_unit_hour=attempt.price_uyuan_per_unit_hour,
+        run_s_max=attempt.run_s_max,
+        intent_at=attempt.intent_at,
+        submitted_at=attempt.submitted_at,
+        started_at=attempt.started_at,
+        ended_at=attempt.ended_at,
+        exit_code=attempt.exit_code,
+        failure=attempt.failure,
+        message=attempt.message,
+    )
+
+
+def _account_out(account: accounting.JobAccount) -> AccountOut | None:
+    if not account.unit_seconds and not account.price_fen:
+        return None
+    return AccountOut(
+        site_id=account.site_id,
+        resource=account.resource,
+        unit_seconds=account.unit_seconds,
+        energy_wh=account.energy_wh,
+        carbon_g=account.carbon_g,
+        price_fen=account.price_fen,
+        voucher_fen=account.voucher_fen,
+        cash_fen=account.cash_fen,
+        quality=account.quality.value,
+        pue=account.pue,
+    )
+
+
+@router.post("", status_code=201, summary="Submit a job")
+def submit_job(body: JobIn, identity: JobRunner, context: Context) -> JobOut:
+    """Take a job into the queue. The same submission id with the same body is the same job.
+
+    Refused at once (402) when no site could ever run it within the law, its limits and the budget.
+    """
+    with context.changing() as connection:
+        job = submit(connection, body, identity, context)
+    return job_out(job)
+
+
+@router.get("", summary="List jobs")
+def list_jobs(
+    identity: JobReader,
+    context: Context,
+    state: JobState | None = None,
+    before: Annotated[str | None, Query(max_length=200)] = None,
+    limit: Annotated[int, Query(ge=1, le=PAGE_MAX)] = 100,
+) -> JobPage:
+    """Return a page of jobs, newest first; ``before`` is the ``next`` of the page before."""
+    if before is not None and not SUBMISSION_ID.fullmatch(before):
+        raise BadInput(f"before: {before!r} is not a submission id", next_step="use a page's next")
+    with context.reading() as connection:
+        jobs = service.list_jobs(
+            connection, tenant_id=identity.tenant_scope, state=state, before=before, limit=limit
+        )
+    return JobPage(
+        items=[job_out(job) for job in jobs],
+        next=jobs[-1].submission_id if len(jobs) == limit else None,
+    )
+
+
+@router.get("/{submission_id}", summary="Look at a job")
+def look_at_job(submission_id: str, identity: JobReader, context: Context) -> JobDetail:
+    """Return a job with its attempts and what it used and cost."""
+    with context.reading() as connection:
+        job = service.find_job(connection, identity.tenant_scope, submission_id)
+        attempts = service.attempts_of(connection, job.id)
+        account = accounting.job_account(connection, job.id, context.catalogue)
+    return JobDetail(
+        **job_out(job).model_dump(),
+        attempts=[attempt_out(attempt) for attempt in attempts],
+        account=_account_out(account),
+    )
+
+
+@router.get("/{submission_id}/explain", summary="Why here, why not there")
+def explain_job(submission_id: str, identity: JobReader, context: Context) -> ExplanationOut:
+    """Return why the job is where it is, with a row for each pool."""
+    with context.reading() as connection:
+        job = service.find_job(connection, identity.tenant_scope, submission_id)
+        explanation = explain.explain(connection, job)
+    return ExplanationOut(
+        submission_id=job.submission_id,
+        state=job.state,
+        reason=explanation.reason,
+        message=explanation.message,
+        decided_at=explanation.decided_at,
+        verdicts=list(explanation.verdicts),
+    )
+
+
+@router.get("/{submission_id}/events", summary="The story of a job")
+def list_events(submission_id: str, identity: JobReader, context: Context) -> EventList:
+    """Return every step of the job, oldest first."""
+    with context.reading() as connection:
+        job = service.find_job(connection, identity.tenant_scope, submission_id)
+        events = service.job_events(connection, job.id)
+    return EventList(
+        items=[
+            EventOut(
+                seq=event.seq,
+                at=event.at,
+                kind=event.kind,
+                message=event.message,
+                facts=dict(event.facts),
+            )
+            for event in events
+        ]
+    )
+
+
+@router.get("/{submission_id}/logs", summary="Output of a job")
+def read_logs(
+    submission_id: str, identity: JobReader, context: Context, offset: LogOffset = 0
+) -> LogPiece:
+    """Return output from a character on; all attempts are one stream."""
+    with context.reading() as connection:
+        job = service.find_job(connection, identity.tenant_scope, submission_id)
+        text = agents.read_log(connection, job.id, offset)
+    piece = text[:LOG_CHARS_MAX]
+    return LogPiece(
+        text=piece,
+        next_offset=offset + len(piece),
+        is_final=job.state.is_final and len(piece) == len(text),
+    )
+
+
+@router.post("/{submission_id}/stop", summary="Stop a job")
+def stop_job(submission_id: str, identity: JobRunner, context: Context) -> StopOut:
+    """Ask a job to end, with its grace; False when it had ended already."""
+    with context.changing() as connection:
+        job = service.find_job(connection, identity.tenant_scope, submission_id)
+        stopped = service.request_stop(
+            connection, job.tenant_id, submission_id, context.clock.now()
+        )
+    return StopOut(stopped=stopped)
+
+
+@router.delete("/{submission_id}", status_code=204, summary="Delete a job")
+def delete_job(submission_id: str, identity: JobRunner, context: Context) -> None:
+    """Forget a job that has ended; what it cost stays in the ledger."""
+    with context.writing() as connection:
+        job = service.find_job(connection, identity.tenant_scope, submission_id)
+        service.delete_job(connection, job.tenant_id, submission_id)

@@ -1,0 +1,235 @@
+"""Sites: registered by their operators, read by everyone with a key."""
+
+from datetime import datetime, timedelta
+from typing import Annotated
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from fastapi import APIRouter, Query, Response
+from sqlalchemy import Connection
+
+from api.context import ApiContext, Context
+from api.identity import Identity, SiteManager, SiteReader, make_key
+from api.schemas.common import fact_out
+from api.schemas.sites import PoolOut, SiteIn, SiteList, SiteOut, SourceList, SourceOut, TokenOut
+from api.store import revoke_site_tokens
+from collectors import store as telemetry
+from scheduler import registry
+from scheduler.registry import RegisteredSite
+from scheduler.snapshot import take_snapshot
+from suanwang.errors import BadInput, Conflict, NotFound
+from suanwang.ids import SiteId
+from suanwang.model.meter import PueFigure
+from suanwang.model.network import ComputeNetwork, PoolState, SiteState
+from suanwang.model.tenant import Role
+
+router = APIRouter(prefix="/v1/sites", tags=["sites"])
+
+Hours = Annotated[int, Query(ge=1, le=366 * 24, description="hours back from now")]
+
+
+def _may_manage(identity: Identity, operator: str) -> bool:
+    return identity.role is Role.ADMIN or operator == identity.tenant_id
+
+
+def _own_site(connection: Connection, identity: Identity, site_id: str) -> RegisteredSite:
+    """Return a site that the caller manages; raise NotFound, also for somebody else's."""
+    found = registry.find_site(connection, SiteId(site_id))
+    if not _may_manage(identity, found.site.operator):
+        raise NotFound(f"there is no site {site_id!r} of yours")
+    return found
+
+
+def _pool_out(state: PoolState) -> PoolOut:
+    pool = state.pool
+    return PoolOut(
+        id=pool.id,
+        accelerator=pool.accelerator,
+        units=pool.units,
+        units_free=state.units_free,
+        units_drained=pool.drained_units,
+        units_per_node=pool.units_per_node,
+        power_w_idle=pool.power_w_idle,
+        power_w_busy=pool.power_w_busy,
+        price_uyuan_per_unit_hour=pool.price_uyuan_per_unit_hour,
+        is_domestic=pool.is_domestic,
+    )
+
+
+def _site_out(
+    registered: RegisteredSite, state: SiteState, network: ComputeNetwork, now: datetime
+) -> SiteOut:
+    site = registered.site
+    return SiteOut(
+        id=site.id,
+        name=site.name,
+        operator=site.operator,
+        region=site.region,
+        timezone=site.timezone,
+        cooling=site.cooling,
+        climate=site.climate,
+        it_design_w=site.it_design_w,
+        background_it_w=site.background_it_w,
+        contract_w=site.contract_w,
+        tariff_id=site.tariff_id,
+        voltage=site.voltage,
+        carbon_region=site.carbon_region,
+        pue_limit=site.pue_limit,
+        accepts=sorted(site.accepts),
+        data_homes=sorted(site.data_homes),
+        is_open=registered.is_open,
+        is_reachable=state.is_reachable,
+        agent_seen_at=registered.agent_seen_at,
+        agent_version=registered.agent_version,
+        executor_state=registered.executor_state,
+        executor_message=registered.executor_message,
+        it_power_w=fact_out(state.it_power_w, now),
+        facility_power_w=fact_out(state.facility_power_w, now),
+        pue=fact_out(state.pue, now),
+        rtt_ms={
+            origin: rtt_ms for (origin, place), rtt_ms in network.rtt_ms.items() if place == site.id
+        },
+        pools=[_pool_out(pool) for pool in state.pools],
+    )
+
+
+def _sites(connection: Connection, context: ApiContext) -> dict[SiteId, SiteOut]:
+    now = context.clock.now()
+    network = take_snapshot(connection, now)
+    states = {state.site.id: state for state in network.sites}
+    return {
+        found.site.id: _site_out(found, states[found.site.id], network, now)
+        for found in registry.sites(connection)
+    }
+
+
+def _site(connection: Connection, context: ApiContext, site_id: str) -> SiteOut:
+    registry.find_site(connection, SiteId(site_id))
+    return _sites(connection, context)[SiteId(site_id)]
+
+
+@router.get("", summary="List sites")
+def list_sites(identity: SiteReader, context: Context) -> SiteList:
+    """Return every site with its live facts and what is free, in the order of their ids."""
+    with context.reading() as connection:
+        return SiteList(items=list(_sites(connection, context).values()))
+
+
+@router.post("", status_code=201, summary="Register a site")
+def register_site(
+    body: SiteIn, identity: SiteManager, context: Context, response: Response
+) -> SiteOut:
+    """Write a site whole: 201 when it is new, 200 when it was there.
+
+    An operator registers sites under its own tenant id; the admin under any operator.
+    """
+    site = body.to_site()
+    context.catalogue.check_site(site)
+    _check_timezone(body.timezone)
+    if not _may_manage(identity, site.operator):
+        raise BadInput(
+            f"operator: {site.operator!r} is not your tenant id {identity.tenant_id!r}",
+            next_step=f"write {identity.tenant_id!r}",
+        )
+    links = {link.origin: link.rtt_ms for link in body.links}
+    with context.changing() as connection:
+        former = _find(connection, site.id)
+        if former is not None:
+            response.status_code = 200
+            if not _may_manage(identity, former.site.operator):
+                raise Conflict(f"the site id {site.id!r} is taken", next_step="choose another id")
+        registry.register_site(connection, site, body.to_meters(), links, context.clock.now())
+        return _site(connection, context, site.id)
+
+
+def _find(connection: Connection, site_id: SiteId) -> RegisteredSite | None:
+    try:
+        return registry.find_site(connection, site_id)
+    except NotFound:
+        return None
+
+
+def _check_timezone(name: str) -> None:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as failure:
+        raise BadInput(
+            f"timezone: {name!r} is not an IANA time zone", next_step="such as Asia/Shanghai"
+        ) from failure
+
+
+@router.get("/{site_id}", summary="Look at a site")
+def look_at_site(site_id: str, identity: SiteReader, context: Context) -> SiteOut:
+    """Return a site with its live facts and what is free."""
+    with context.reading() as connection:
+        return _site(connection, context, site_id)
+
+
+@router.post("/{site_id}/token", status_code=201, summary="Make the agent's token")
+def make_site_token(site_id: str, identity: SiteManager, context: Context) -> TokenOut:
+    """Make a new token for the site's agent; all earlier ones end at once."""
+    with context.writing() as connection:
+        _own_site(connection, identity, site_id)
+        revoke_site_tokens(connection, site_id, context.clock.now())
+        made = make_key(
+            connection,
+            context.clock,
+            context.ids,
+            tenant_id=identity.tenant_id,
+            role=Role.AGENT,
+            site_id=site_id,
+        )
+    return TokenOut(id=made.key.id, secret=made.secret)
+
+
+def _set_open(site_id: str, identity: Identity, context: ApiContext, *, is_open: bool) -> SiteOut:
+    with context.changing() as connection:
+        _own_site(connection, identity, site_id)
+        registry.set_open(connection, SiteId(site_id), is_open)
+        return _site(connection, context, site_id)
+
+
+@router.post("/{site_id}/open", summary="Take new jobs")
+def open_site(site_id: str, identity: SiteManager, context: Context) -> SiteOut:
+    """Let the site take new jobs."""
+    return _set_open(site_id, identity, context, is_open=True)
+
+
+@router.post("/{site_id}/close", summary="Take no new jobs")
+def close_site(site_id: str, identity: SiteManager, context: Context) -> SiteOut:
+    """Send no new jobs to the site; those that run go on."""
+    return _set_open(site_id, identity, context, is_open=False)
+
+
+@router.get("/{site_id}/pue", summary="PUE of a site")
+def read_pue(site_id: str, identity: SiteReader, context: Context, hours: Hours = 24) -> PueFigure:
+    """Return the PUE of the last hours with energies, coverage, quality and category.
+
+    ``value`` is null where it is withheld; ``withheld`` says why.
+    """
+    now = context.clock.now()
+    with context.reading() as connection:
+        site = registry.find_site(connection, SiteId(site_id)).site
+        return telemetry.pue(connection, site.id, now - timedelta(hours=hours), now, now)
+
+
+@router.get("/{site_id}/sources", summary="Telemetry sources of a site")
+def list_sources(site_id: str, identity: SiteManager, context: Context) -> SourceList:
+    """Return each source's last word about itself: up or down, why, how long it took, how old."""
+    now = context.clock.now()
+    with context.reading() as connection:
+        _own_site(connection, identity, site_id)
+        states = telemetry.source_states(connection, SiteId(site_id))
+    return SourceList(
+        items=[
+            SourceOut(
+                source=state.source,
+                is_up=state.is_up,
+                duration_s=state.duration_s,
+                readings=state.readings,
+                error=state.error,
+                polled_at=state.polled_at,
+                age_s=max(0.0, (now - state.polled_at).total_seconds()),
+            )
+            for state in states
+        ]
+    )

@@ -1,0 +1,254 @@
+"""Jobs, their attempts, accounts, events, output and quotes."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Final
+
+from pydantic import ConfigDict, Field
+
+from api.schemas.common import In, Out
+from suanwang.ids import SUBMISSION_ID
+from suanwang.model.attempt import AttemptState, FailureKind
+from suanwang.model.job import Job, JobState, Wishes
+from suanwang.model.plan import ReasonCode, SiteVerdict
+
+REDACTED: Final = "<redacted>"
+"""What stands in place of an environment variable's value, as in Ray's own dashboard."""
+
+Units = Annotated[float, Field(ge=0, le=1_000_000, allow_inf_nan=False)]
+MetadataText = Annotated[str, Field(max_length=4_000)]
+
+
+class JobIn(In):
+    """A job, in the words of Ray's Jobs API; the wishes are in ``metadata`` (docs/gateway.md)."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "entrypoint": "python train.py",
+                "metadata": {"units": "4", "accelerator": "cpu", "max_minutes": "30"},
+            }
+        }
+    )
+
+    entrypoint: str = Field(min_length=1, max_length=30_000)
+    submission_id: str | None = Field(
+        default=None, pattern=rf"^{SUBMISSION_ID.pattern}$", description="drawn when left out"
+    )
+    runtime_env: dict[str, object] = Field(default={})
+    metadata: dict[Annotated[str, Field(max_length=200)], MetadataText] = Field(
+        default={}, max_length=200
+    )
+    entrypoint_num_cpus: Units | None = None
+    entrypoint_num_gpus: Units | None = None
+    entrypoint_memory: int | None = Field(default=None, ge=0, le=2**60, description="bytes")
+    entrypoint_resources: dict[Annotated[str, Field(max_length=200)], Units] | None = Field(
+        default=None, max_length=200
+    )
+
+
+class WishesOut(Out):
+    """The wishes as understood."""
+
+    units: int
+    accelerators: list[str]
+    run_s_max: int
+    origin: str
+    latency_ms_max: float | None
+    data_class: str
+    data_home: str
+    domestic_only: bool
+    uses_voucher: bool
+    cash_fen_max: int | None
+    deadline: datetime | None
+    earliest_start: datetime | None
+    stop_grace_s: int
+    sites: list[str]
+
+
+class JobOut(Out):
+    """A job; values of environment variables are never shown here."""
+
+    submission_id: str
+    tenant_id: str
+    state: JobState
+    reason: ReasonCode | None
+    message: str
+    entrypoint: str
+    metadata: dict[str, str]
+    runtime_env: dict[str, object]
+    wishes: WishesOut
+    site_id: str | None
+    pool_id: str | None
+    stop_requested: bool
+    submitted_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+    exit_code: int | None
+    attempt_count: int
+
+
+class AttemptOut(Out):
+    """One run of the job."""
+
+    id: str
+    number: int
+    state: AttemptState
+    site_id: str
+    pool_id: str
+    units: int
+    executor_id: str
+    price_uyuan_per_unit_hour: int
+    run_s_max: int
+    intent_at: datetime
+    submitted_at: datetime | None
+    started_at: datetime | None
+    ended_at: datetime | None
+    exit_code: int | None
+    failure: FailureKind | None
+    message: str
+
+
+class AccountOut(Out):
+    """What the job used, and who paid."""
+
+    site_id: str | None
+    resource: str
+    unit_seconds: float
+    energy_wh: float | None
+    carbon_g: float | None
+    price_fen: int
+    voucher_fen: int
+    cash_fen: int
+    quality: str
+    pue: float | None
+
+
+class JobDetail(JobOut):
+    """A job with its attempts and its account (null before anything was used)."""
+
+    attempts: list[AttemptOut]
+    account: AccountOut | None
+
+
+class JobPage(Out):
+    """A page of jobs, newest first; ``next`` goes into ``before``."""
+
+    items: list[JobOut]
+    next: str | None
+
+
+class EventOut(Out):
+    """A step of the job's story."""
+
+    seq: int
+    at: datetime
+    kind: str
+    message: str
+    facts: dict[str, object]
+
+
+class EventList(Out):
+    """The job's story, oldest first."""
+
+    items: list[EventOut]
+
+
+class LogPiece(Out):
+    """Output from ``offset`` on (all attempts as one stream).
+
+    ``is_final`` says that the job has ended and that this piece reaches the end of what is stored.
+    """
+
+    text: str
+    next_offset: int
+    is_final: bool
+
+
+class ExplanationOut(Out):
+    """Why the job is where it is, and why not elsewhere; ``verdicts`` has a row for each pool."""
+
+    submission_id: str
+    state: JobState
+    reason: ReasonCode | None
+    message: str
+    decided_at: datetime | None
+    verdicts: list[SiteVerdict]
+
+
+class StopOut(Out):
+    """Whether there was something to stop."""
+
+    stopped: bool
+
+
+class QuoteIn(In):
+    """What is asked for, as in a job."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"example": {"metadata": {"units": "8", "max_minutes": "60"}}}
+    )
+
+    metadata: dict[Annotated[str, Field(max_length=200)], MetadataText] = Field(
+        default={}, max_length=200
+    )
+    entrypoint_num_cpus: Units | None = None
+    entrypoint_num_gpus: Units | None = None
+
+
+class QuoteOut(Out):
+    """A row for each pool: figures, or the reason why not; the cheapest comes first."""
+
+    rows: list[SiteVerdict]
+
+
+def redacted_env(runtime_env: Mapping[str, object]) -> dict[str, object]:
+    """Return a copy with the values of environment variables blacked out."""
+    shown = dict(runtime_env)
+    variables = shown.get("env_vars")
+    if isinstance(variables, Mapping):
+        shown["env_vars"] = dict.fromkeys(variables, REDACTED)
+    return shown
+
+
+def wishes_out(wishes: Wishes) -> WishesOut:
+    """Return wishes with their sets in order."""
+    return WishesOut(
+        units=wishes.units,
+        accelerators=sorted(wishes.accelerators),
+        run_s_max=wishes.run_s_max,
+        origin=wishes.origin,
+        latency_ms_max=wishes.latency_ms_max,
+        data_class=wishes.data_class.value,
+        data_home=wishes.data_home,
+        domestic_only=wishes.domestic_only,
+        uses_voucher=wishes.uses_voucher,
+        cash_fen_max=wishes.cash_fen_max,
+        deadline=wishes.deadline,
+        earliest_start=wishes.earliest_start,
+        stop_grace_s=wishes.stop_grace_s,
+        sites=sorted(wishes.sites),
+    )
+
+
+def job_out(job: Job) -> JobOut:
+    """Return a job for readers."""
+    return JobOut(
+        submission_id=job.submission_id,
+        tenant_id=job.tenant_id,
+        state=job.state,
+        reason=job.reason,
+        message=job.message,
+        entrypoint=job.entrypoint,
+        metadata=dict(job.metadata),
+        runtime_env=redacted_env(job.runtime_env),
+        wishes=wishes_out(job.wishes),
+        site_id=job.site_id,
+        pool_id=job.pool_id,
+        stop_requested=job.stop_requested,
+        submitted_at=job.submitted_at,
+        started_at=job.started_at,
+        ended_at=job.ended_at,
+        exit_code=job.exit_code,
+        attempt_count=job.attempts,
+    )

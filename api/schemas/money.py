@@ -1,0 +1,133 @@
+"""Vouchers, cash and the ledger."""
+
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import ConfigDict, Field
+
+from api.schemas.common import INT32_MAX, FenAboveZero, In, Moment, Name, Out, Title
+
+IdempotencyKey = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[\x21-\x7e]+$")]
+
+
+class VoucherIn(In):
+    """A grant: one lot for one tenant, which pays at most ``ratio_num / ratio_den`` of a price."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "lot_id": "qd-2026-0001",
+                "tenant_id": "haiyun",
+                "programme": "qingdao-2026",
+                "amount_fen": 10_000_000,
+                "ratio_num": 1,
+                "ratio_den": 5,
+                "expires_at": "2027-01-01T00:00:00+08:00",
+            }
+        }
+    )
+
+    lot_id: Name
+    tenant_id: Name
+    programme: Title
+    amount_fen: FenAboveZero
+    ratio_num: int = Field(ge=1, le=1_000_000)
+    ratio_den: int = Field(ge=1, le=1_000_000)
+    expires_at: Moment
+    rank: int = Field(default=0, ge=0, le=INT32_MAX, description="lower is drawn first")
+    sites: list[Name] = Field(default=[], max_length=1_000, description="empty: every site")
+    accelerators: list[Name] = Field(default=[], max_length=1_000, description="empty: all")
+    key: IdempotencyKey | None = Field(default=None, description="instead of Idempotency-Key")
+
+
+class CashIn(In):
+    """Cash that a tenant paid in."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {"tenant_id": "haiyun", "amount_fen": 500_000, "key": "bank-2026-10-14-17"}
+        }
+    )
+
+    tenant_id: Name
+    amount_fen: FenAboveZero
+    key: IdempotencyKey | None = Field(default=None, description="instead of Idempotency-Key")
+
+
+class Booked(Out):
+    """The ledger's entry; ``is_repeat`` says that the same request was booked before."""
+
+    seq: int
+    is_repeat: bool
+
+
+class LotOut(Out):
+    """A lot: issued = available + held + spent + expired."""
+
+    id: str
+    tenant_id: str
+    programme: str
+    issued_fen: int
+    available_fen: int
+    held_fen: int
+    spent_fen: int
+    expired_fen: int
+    ratio_num: int
+    ratio_den: int
+    expires_at: datetime
+    rank: int
+    sites: list[str]
+    accelerators: list[str]
+
+
+class Purse(Out):
+    """Lots in the order in which they are drawn, and free cash by tenant."""
+
+    items: list[LotOut]
+    cash_fen: dict[str, int]
+
+
+class LedgerCheckOut(Out):
+    """The books' own proof: ``findings`` is empty when they are sound."""
+
+    is_sound: bool
+    findings: list[str]
+    entries: int
+    postings: int
+    lots: int
+    holds_open: int
+    sum_fen: int = Field(description="sum of all accounts; 0 in sound books")
+    issued_fen: int = Field(description="= available + held + spent + expired")
+    available_fen: int
+    held_fen: int
+    spent_fen: int
+    expired_fen: int
+    cash_fen: int
+    cash_held_fen: int
+    payable_fen: int
+
+
+class PostingOut(Out):
+    """Money that moved."""
+
+    source: str
+    target: str
+    amount_fen: int
+
+
+class EntryOut(Out):
+    """One event of the ledger; ``request`` is what was asked for under ``key``."""
+
+    seq: int
+    at: datetime
+    kind: str
+    key: str
+    request: dict[str, object]
+    postings: list[PostingOut]
+
+
+class EntryPage(Out):
+    """A page of entries, oldest first; ``next`` goes into ``after``."""
+
+    items: list[EntryOut]
+    next: int | None
