@@ -1,0 +1,1 @@
+"""Example worlds: sites, tenants, links and jobs from one YAML file."""
