@@ -58,6 +58,8 @@ lock: $(STAMP)  ## resolve requirements.lock from pyproject.toml, keeping versio
 
 migration: $(STAMP)  ## write the next database revision: make migration m="what changes"
 	@$(BIN)/python -m suanwang.db.schema revision "$(m)"
+	@$(BIN)/ruff check --quiet --fix-only suanwang/db/migrations
+	@$(BIN)/ruff format --quiet suanwang/db/migrations
 
 clean:  ## remove the environment, caches and build outputs
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache htmlcov .coverage

@@ -10,6 +10,7 @@ from typing import Final
 import pytest
 from postgres_server import PostgresServer, ServerUnavailable, running_server
 from sqlalchemy import Engine
+from wheels import build_wheel, unpack_wheel
 
 from suanwang.clock import VirtualClock
 from suanwang.db.engine import open_engine
@@ -20,6 +21,12 @@ EPOCH: Final = datetime(2026, 10, 14, tzinfo=UTC)
 SEED: Final = 20261014
 _TEMPLATE: Final = "suanwang_template"
 _numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def installed_wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with what the built wheel installs, for ``run_from_wheel``; built once."""
+    return unpack_wheel(build_wheel(tmp_path_factory.mktemp("wheel")))
 
 
 @pytest.fixture
@@ -47,8 +54,10 @@ def postgres_server() -> Iterator[PostgresServer]:
 @pytest.fixture(scope="session")
 def _postgres_template(postgres_server: PostgresServer) -> str:
     engine = open_engine(postgres_server.create(_TEMPLATE))
-    metadata.create_all(engine)
-    engine.dispose()
+    try:
+        metadata.create_all(engine)
+    finally:
+        engine.dispose()
     return _TEMPLATE
 
 

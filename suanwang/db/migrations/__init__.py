@@ -1,0 +1,1 @@
+"""Revisions of the database, run by ``suanwang.db.schema``; a released one is never edited."""

@@ -2,7 +2,9 @@
 
 from typing import Final
 
-from sqlalchemy import MetaData
+from sqlalchemy import MetaData, event
+
+from suanwang.db.triggers import protect_created
 
 metadata: Final = MetaData(
     naming_convention={
@@ -13,3 +15,5 @@ metadata: Final = MetaData(
         "pk": "pk_%(table_name)s",
     }
 )
+
+event.listen(metadata, "after_create", protect_created)

@@ -1,0 +1,51 @@
+"""Alembic's environment: it only ever runs on a connection that ``suanwang.db.schema`` hands in."""
+
+from typing import Any, Final, Literal
+
+from alembic import context
+from alembic.autogenerate.api import AutogenContext
+from alembic.operations.ops import CreateTableOp, MigrationScript
+from sqlalchemy import Connection
+from sqlalchemy.types import TypeEngine
+
+from suanwang.db.migrations.operations import MakeAppendOnly
+from suanwang.db.tables import metadata
+from suanwang.db.triggers import APPEND_ONLY
+from suanwang.db.types import Int64, Json, UtcDateTime
+
+_OURS: Final[dict[str, TypeEngine[Any]]] = {"Int64": Int64, "Json": Json}
+
+
+def render_type(kind: str, item: object, _context: AutogenContext) -> str | Literal[False]:
+    """Write our own column types by their names."""
+    if kind != "type":
+        return False
+    if isinstance(item, UtcDateTime):
+        return "UtcDateTime()"
+    return next((name for name, ours in _OURS.items() if repr(ours) == repr(item)), False)
+
+
+def protect_new_tables(_context: object, _revision: object, scripts: list[MigrationScript]) -> None:
+    """Let new tables that only grow refuse changes from their first moment."""
+    for script in scripts:
+        for upgrade in script.upgrade_ops_list:
+            created = [op.table_name for op in upgrade.ops if isinstance(op, CreateTableOp)]
+            names = [name for name in APPEND_ONLY if name in created]
+            upgrade.ops.extend(MakeAppendOnly(name) for name in names)
+
+
+def run(connection: Connection) -> None:
+    """Bring the database to the asked revision in one transaction."""
+    context.configure(
+        connection=connection,
+        target_metadata=metadata,
+        render_as_batch=True,
+        render_item=render_type,
+        process_revision_directives=protect_new_tables,
+        transactional_ddl=True,
+    )
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+run(context.config.attributes["connection"])
