@@ -1,25 +1,29 @@
 """The hash chain: each entry's link covers the entry, its postings and the former link.
 
 The encoding is fixed and binary, so it does not depend on how a database writes JSON or times.
-Version 1, all numbers big-endian, texts as UTF-8 with a length of four bytes before them::
+Version 1, all numbers big-endian, without padding::
 
     version  1 byte, 0x01
     former   33 bytes: version byte and digest of the former link (first entry: 0x01 and 32 zeros)
     seq      8 bytes, unsigned
     at       8 bytes, signed, microseconds since 1970-01-01T00:00:00Z
-    key, kind, tenant_id, body, balances     texts
+    lengths  5 times 4 bytes: bytes of key, kind, tenant, body and balances, in UTF-8
     count    4 bytes, number of postings
-    for each posting, in order: source text, target text, amount 8 bytes, signed
+    texts    key, kind, tenant, body and balances, one after another
+    for each posting, in order:
+        lengths  4 bytes of source, 4 bytes of target
+        amount   8 bytes, signed
+        texts    source and target
 
 The link is the version byte and the SHA-256 of that, written as 66 hex digits. ``digest`` is not
 in the encoding because it follows from ``body``; the check compares both.
 """
 
-import hashlib
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from typing import Final
 
 VERSION: Final = 1
@@ -28,9 +32,8 @@ GENESIS: Final = bytes([VERSION, *bytes(32)]).hex()
 
 _UNIX_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
-_HEAD: Final = struct.Struct(">B33sQq")
-_LENGTH: Final = struct.Struct(">I")
-_AMOUNT: Final = struct.Struct(">q")
+_HEAD: Final = struct.Struct(">B33sQqIIIIII")
+_LINE: Final = struct.Struct(">IIq")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,14 +64,28 @@ def link(former: str, entry: Entry) -> str:
     before = bytes.fromhex(former)
     if len(before) != 33 or before[0] != VERSION:
         raise ValueError(f"{former!r} is not a link of version {VERSION}")
+    return f"{VERSION:02x}{sha256(encode(before, entry)).hexdigest()}"
+
+
+def encode(former: bytes, entry: Entry) -> bytes:
+    """Return what the link is the digest of."""
     at_us = (entry.at - _UNIX_EPOCH) // _MICROSECOND
-    parts = [_HEAD.pack(VERSION, before, entry.seq, at_us)]
-    for text in (entry.key, entry.kind, entry.tenant_id, entry.body, entry.balances):
-        raw = text.encode()
-        parts += (_LENGTH.pack(len(raw)), raw)
-    parts.append(_LENGTH.pack(len(entry.postings)))
+    key, kind, tenant = entry.key.encode(), entry.kind.encode(), entry.tenant_id.encode()
+    body, balances = entry.body.encode(), entry.balances.encode()
+    head = _HEAD.pack(
+        VERSION,
+        former,
+        entry.seq,
+        at_us,
+        len(key),
+        len(kind),
+        len(tenant),
+        len(body),
+        len(balances),
+        len(entry.postings),
+    )
+    parts = [head, key, kind, tenant, body, balances]
     for posting in entry.postings:
         source, target = posting.source.encode(), posting.target.encode()
-        parts += (_LENGTH.pack(len(source)), source, _LENGTH.pack(len(target)), target)
-        parts.append(_AMOUNT.pack(posting.amount_fen))
-    return f"{VERSION:02x}{hashlib.sha256(b''.join(parts)).hexdigest()}"
+        parts += (_LINE.pack(len(source), len(target), posting.amount_fen), source, target)
+    return b"".join(parts)

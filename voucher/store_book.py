@@ -145,6 +145,15 @@ def hold_from(row: Row[tuple[object, ...]], slices: Sequence[HoldSlice]) -> Hold
     )
 
 
+def slice_from(row: Row[tuple[object, ...]]) -> HoldSlice:
+    """Return the slice that a row of the table describes."""
+    return HoldSlice(
+        lot_id=LotId(row.lot_id) if row.lot_id is not None else None,
+        amount_fen=row.amount_fen,
+        captured_fen=row.captured_fen,
+    )
+
+
 def dialect(connection: Connection) -> Dialect:
     """Return which of the two databases this is; raise Unavailable for any other."""
     name = connection.dialect.name
@@ -159,12 +168,9 @@ def _load_holds(connection: Connection, names: Names, book: Book) -> None:
     rows = _fetch(connection, _holds(dialect(connection)), ids=names.holds, attempts=names.attempts)
     slices: dict[str, list[HoldSlice]] = {row.id: [] for row in rows}
     for part in _fetch(connection, _slices(dialect(connection)), ids=slices):
-        lot_id = LotId(part.lot_id) if part.lot_id is not None else None
-        slices[part.hold_id].append(
-            HoldSlice(lot_id=lot_id, amount_fen=part.amount_fen, captured_fen=part.captured_fen)
-        )
-        if lot_id is not None:
-            names.lots.add(lot_id)
+        slices[part.hold_id].append(slice_from(part))
+        if part.lot_id is not None:
+            names.lots.add(part.lot_id)
     for row in rows:
         names.tenants.add(row.tenant_id)
         book.holds[row.id] = hold_from(row, slices[row.id])

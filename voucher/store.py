@@ -1,0 +1,201 @@
+"""Reads of the ledger for everybody else. Nothing here writes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy import Connection, FromClause, Row, Select, func, select
+from sqlalchemy.sql.elements import ColumnElement
+
+from suanwang.db.tables import account, hold, hold_slice, journal, lot, posting
+from suanwang.errors import BadInput, NotFound
+from suanwang.ids import LotId, SiteId, TenantId
+from suanwang.model.voucher import Hold, HoldState, Lot
+from voucher.chain import Posting
+from voucher.check import LedgerCheck, check
+from voucher.commands import read_balances
+from voucher.store_book import hold_from, slice_from
+
+__all__ = [
+    "JournalEntry",
+    "LedgerCheck",
+    "cash_by_tenant",
+    "cash_fen",
+    "cash_held_fen",
+    "check",
+    "due_lots",
+    "entries",
+    "find_hold",
+    "find_lot",
+    "lots",
+    "open_holds",
+]
+
+ENTRIES_MAX: Final = 1_000
+"""Entries in one answer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JournalEntry:
+    """An entry of the journal: the request (``body``), and the accounts after it, in fen."""
+
+    seq: int
+    key: str
+    kind: str
+    tenant_id: TenantId
+    at: datetime
+    body: str
+    balances: Mapping[str, int]
+    postings: tuple[Posting, ...]
+    chain: str
+
+
+def lots(connection: Connection, *, tenant_id: str | None = None, now: datetime) -> tuple[Lot, ...]:
+    """Return lots in drawing order, all tenants' without ``tenant_id``.
+
+    What an ended lot has left counts as expired from its last moment on, booked or not.
+    """
+    chosen = _lots()
+    if tenant_id is not None:
+        chosen = chosen.where(lot.c.tenant_id == tenant_id)
+    return tuple(_lot(row, now) for row in connection.execute(chosen))
+
+
+def find_lot(connection: Connection, lot_id: str, now: datetime) -> Lot:
+    """Return one lot as it stands at ``now``; raise NotFound without it."""
+    row = connection.execute(_lots().where(lot.c.id == lot_id)).one_or_none()
+    if row is None:
+        raise NotFound(f"there is no lot {lot_id}", lot_id=lot_id)
+    return _lot(row, now)
+
+
+def due_lots(connection: Connection, now: datetime, limit: int = 1_000) -> tuple[LotId, ...]:
+    """Return lots that have ended with money left whose expiry is not booked yet."""
+    rows = connection.execute(
+        select(lot.c.id)
+        .join(account, account.c.id == _named("lot"))
+        .where(lot.c.expires_at <= now, account.c.balance_fen > 0)
+        .order_by(lot.c.expires_at, lot.c.id)
+        .limit(limit)
+    )
+    return tuple(LotId(row.id) for row in rows)
+
+
+def cash_fen(connection: Connection, tenant_id: str) -> int:
+    """Return the tenant's free cash, in fen."""
+    return _balance(connection, f"cash:{tenant_id}")
+
+
+def cash_held_fen(connection: Connection, tenant_id: str) -> int:
+    """Return the tenant's cash in open holds, in fen."""
+    return _balance(connection, f"cash_held:{tenant_id}")
+
+
+def cash_by_tenant(connection: Connection) -> dict[str, int]:
+    """Return the free cash of every tenant that ever had any, in fen."""
+    rows = connection.execute(select(account).where(account.c.kind == "cash"))
+    return {row.id.removeprefix("cash:"): row.balance_fen for row in rows}
+
+
+def find_hold(connection: Connection, hold_id: str) -> Hold:
+    """Return a hold with its slices in the order in which they pay; raise NotFound without it."""
+    row = connection.execute(select(hold).where(hold.c.id == hold_id)).one_or_none()
+    if row is None:
+        raise NotFound(f"there is no hold {hold_id}", hold_id=hold_id)
+    parts = connection.execute(
+        select(hold_slice).where(hold_slice.c.hold_id == hold_id).order_by(hold_slice.c.seq)
+    )
+    return hold_from(row, [slice_from(part) for part in parts])
+
+
+def open_holds(connection: Connection, tenant_id: str | None = None) -> tuple[Hold, ...]:
+    """Return the holds that have not ended, oldest first."""
+    chosen = select(hold).where(hold.c.state == HoldState.OPEN.value)
+    if tenant_id is not None:
+        chosen = chosen.where(hold.c.tenant_id == tenant_id)
+    rows = connection.execute(chosen.order_by(hold.c.held_at, hold.c.id)).all()
+    return tuple(find_hold(connection, row.id) for row in rows)
+
+
+def entries(
+    connection: Connection, tenant_id: str | None, after_seq: int = 0, limit: int = 100
+) -> tuple[JournalEntry, ...]:
+    """Return entries above ``after_seq`` in order, one tenant's or (None) all.
+
+    Raises BadInput for a limit that is not between 1 and 1,000.
+    """
+    if not 1 <= limit <= ENTRIES_MAX:
+        raise BadInput(f"limit {limit} is not between 1 and {ENTRIES_MAX}", limit=limit)
+    chosen = select(journal).where(journal.c.seq > after_seq)
+    if tenant_id is not None:
+        chosen = chosen.where(journal.c.tenant_id == tenant_id)
+    rows = connection.execute(chosen.order_by(journal.c.seq).limit(limit)).all()
+    lines = _lines(connection, [row.seq for row in rows])
+    return tuple(
+        JournalEntry(
+            seq=row.seq,
+            key=row.key,
+            kind=row.kind,
+            tenant_id=TenantId(row.tenant_id),
+            at=row.at,
+            body=row.body,
+            balances=read_balances(row.balances),
+            postings=tuple(lines[row.seq]),
+            chain=row.chain,
+        )
+        for row in rows
+    )
+
+
+def _lines(connection: Connection, seqs: list[int]) -> dict[int, list[Posting]]:
+    lines: dict[int, list[Posting]] = {seq: [] for seq in seqs}
+    rows = connection.execute(
+        select(posting).where(posting.c.seq.in_(seqs)).order_by(posting.c.seq, posting.c.line)
+    )
+    for row in rows:
+        lines[row.seq].append(Posting(row.source, row.target, row.amount_fen))
+    return lines
+
+
+def _balance(connection: Connection, name: str) -> int:
+    found = connection.execute(select(account.c.balance_fen).where(account.c.id == name))
+    return found.scalar_one_or_none() or 0
+
+
+def _named(kind: str) -> ColumnElement[str]:
+    return f"{kind}:" + lot.c.id
+
+
+def _lots() -> Select[tuple[object, ...]]:
+    kinds = ("lot", "held", "spent", "expired")
+    sides = {kind: account.alias(f"{kind}_account") for kind in kinds}
+    joined: FromClause = lot
+    for kind in kinds:
+        joined = joined.outerjoin(sides[kind], sides[kind].c.id == _named(kind))
+    amounts = [func.coalesce(sides[kind].c.balance_fen, 0).label(f"{kind}_fen") for kind in kinds]
+    return (
+        select(*lot.c, *amounts)
+        .select_from(joined)
+        .order_by(lot.c.rank, lot.c.expires_at, lot.c.id)
+    )
+
+
+def _lot(row: Row[tuple[object, ...]], now: datetime) -> Lot:
+    ended = now >= row.expires_at
+    return Lot(
+        id=LotId(row.id),
+        tenant_id=TenantId(row.tenant_id),
+        programme=row.programme,
+        issued_fen=row.issued_fen,
+        available_fen=0 if ended else row.lot_fen,
+        held_fen=row.held_fen,
+        spent_fen=row.spent_fen,
+        expired_fen=row.expired_fen + (row.lot_fen if ended else 0),
+        ratio_num=row.ratio_num,
+        ratio_den=row.ratio_den,
+        expires_at=row.expires_at,
+        rank=row.rank,
+        sites=frozenset(SiteId(site) for site in row.sites),
+        accelerators=frozenset(row.accelerators),
+    )
