@@ -27,7 +27,7 @@ _J_PER_WH: Final = 3_600.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobAccount:
-    """A job's use and bill over all its attempts; ``site_id`` and ``pue`` are of the last billed one.
+    """A job's use and bill over all attempts; ``site_id`` and ``pue`` are of the last one billed.
 
     ``quality`` is that of energy and carbon. Before the first bill everything is zero and
     ``quality`` is missing.
@@ -98,7 +98,7 @@ def _pue(connection: Connection, site: Site, at: datetime, catalogue: EnergyCata
     if figure.value is not None:
         return figure.value
     it_w = float(max(site.background_it_w, 1))
-    wet_bulb_c = catalogue.climate(site.climate).wet_bulb_c(at)
+    wet_bulb_c = catalogue.climate(site.climate).wet_bulb_at(at, site.timezone)
     return catalogue.facility_of(site).facility_w(it_w, wet_bulb_c) / it_w
 
 

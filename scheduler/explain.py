@@ -1,4 +1,4 @@
-"""Why a job is where it is, why it waits, or why it ended: the newest decision and the job itself."""
+"""Why a job is where it is, why it waits, or why it ended: the job and its newest decision."""
 
 from dataclasses import dataclass
 from datetime import datetime

@@ -90,9 +90,9 @@ def _queue_event(job: Job, attempt: Attempt | None, event: QueueEvent) -> Step:
             return _place(job, event)
         case Waited():
             waiting = replace(job, reason=event.reason, message=event.message)
-            if waiting == job:
-                return Step(job, attempt)
-            return Step(waiting, attempt, (Note(kind="waits", message=event.message),))
+            is_news = job.reason is not event.reason
+            note = Note(kind="waits", message=f"{event.reason.value}: {event.message}")
+            return Step(waiting, attempt, (note,) if is_news else ())
         case GivenUp():
             ended = _end(job, JobState.FAILED, event.at, event.reason, event.message)
             return Step(ended, attempt, (Note(kind="given-up", message=event.message),))

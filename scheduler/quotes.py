@@ -1,5 +1,6 @@
 """Quotes: what a job would cost in each pool of the live network, or why it cannot run there."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Final
@@ -8,7 +9,6 @@ from sqlalchemy import Connection
 
 from optimizer.problem import JobSpec, Problem
 from optimizer.quote import quote as quote_pools
-from scheduler import store
 from scheduler.context import Context
 from scheduler.problem import Money, build_problem
 from scheduler.snapshot import take_snapshot
@@ -18,7 +18,7 @@ from suanwang.model.job import Job, JobState, Wishes
 from suanwang.model.network import ComputeNetwork
 from suanwang.model.plan import ReasonCode, SiteVerdict
 from suanwang.model.site import Pool
-from suanwang.model.voucher import HoldState, Lot
+from suanwang.model.voucher import Lot
 from suanwang.units import hold_fen, yuan_text
 from voucher import store as money_store
 
@@ -76,8 +76,7 @@ def _too_dear(
 ) -> Refused:
     """State both amounts: the least that the job needs, and the most that there is for it."""
     prices = {
-        verdict.pool_id: _price_fen(job, network.pool(verdict.pool_id).pool)
-        for verdict in verdicts
+        verdict.pool_id: _price_fen(job, network.pool(verdict.pool_id).pool) for verdict in verdicts
     }
     pool = min(prices, key=lambda pool_id: (prices[pool_id], pool_id))
     needed = prices[pool]
@@ -103,13 +102,10 @@ def _price_fen(job: Job, pool: Pool) -> int:
 
 
 def _money_in_all(connection: Connection, tenant_id: TenantId, now: datetime) -> Money:
-    """Return a tenant's money with what is set aside for live attempts, which may come back."""
+    """Return a tenant's money with what is set aside for attempts, which may come back."""
     lots = money_store.lots(connection, tenant_id=tenant_id, now=now)
     cash = money_store.cash_fen(connection, tenant_id)
-    for attempt in store.live_attempts_of_tenant(connection, tenant_id):
-        hold = money_store.find_hold(connection, attempt.hold_id)
-        if hold.state is HoldState.OPEN:
-            cash += sum(part.amount_fen for part in hold.slices if part.lot_id is None)
+    cash += money_store.cash_held_fen(connection, tenant_id)
     return Money(lots=tuple(_with_held(lot) for lot in lots), cash_fen={tenant_id: cash})
 
 
@@ -125,7 +121,9 @@ def _ask(
     return quote_pools(problem, problem.jobs[0])
 
 
-def constrain(problem: Problem, jobs: list[Job], avoid: dict[JobId, dict[str, str]]) -> Problem:
+def constrain(
+    problem: Problem, jobs: Sequence[Job], avoid: Mapping[JobId, Mapping[str, str]]
+) -> Problem:
     """Return the problem with the pools that each job must not use, and why.
 
     ``avoid`` comes from former attempts. A driver that asks for GPUs never runs on plain cores.

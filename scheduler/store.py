@@ -235,16 +235,6 @@ def live_attempts(connection: Connection, *, site_id: SiteId | None = None) -> t
     return tuple(attempt_of(dict(row)) for row in rows)
 
 
-def live_attempts_of_tenant(connection: Connection, tenant_id: TenantId) -> tuple[Attempt, ...]:
-    """Return a tenant's attempts that are not proven dead."""
-    query = (
-        select(attempt_table)
-        .join(job_table, job_table.c.id == attempt_table.c.job_id)
-        .where(job_table.c.tenant_id == tenant_id, attempt_table.c.state.not_in(DEAD))
-    )
-    return tuple(attempt_of(dict(row)) for row in connection.execute(query).mappings())
-
-
 def infrastructure_failures(
     connection: Connection, job_ids: Sequence[JobId], since: datetime
 ) -> tuple[Attempt, ...]:

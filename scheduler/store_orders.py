@@ -60,6 +60,16 @@ def was_handed_out(connection: Connection, attempt_id: AttemptId) -> bool:
     return row is None or bool(row.is_handed_out)
 
 
+def is_pending(connection: Connection, attempt_id: AttemptId, kind: OrderKind) -> bool:
+    """Return whether there is an order of this kind that the agent has not acknowledged."""
+    query = select(command_table.c.id).where(
+        command_table.c.attempt_id == attempt_id,
+        command_table.c.kind == kind,
+        command_table.c.acknowledged_at.is_(None),
+    )
+    return connection.execute(query).first() is not None
+
+
 def open_orders(connection: Connection, site_id: SiteId) -> tuple[tuple[str, Attempt], ...]:
     """Return (kind, attempt) of the orders that a site has not acknowledged, oldest first."""
     query = (

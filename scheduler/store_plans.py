@@ -66,9 +66,7 @@ def save_decision(connection: Connection, decision: Decision) -> None:
     }
     if not insert_if_new(connection, decision_table, row):
         connection.execute(
-            update(decision_table)
-            .where(decision_table.c.job_id == decision.job_id)
-            .values(**row)
+            update(decision_table).where(decision_table.c.job_id == decision.job_id).values(**row)
         )
 
 
@@ -91,14 +89,15 @@ def find_decision(connection: Connection, job_id: JobId) -> Decision | None:
 
 def decided(
     connection: Connection, job_ids: Sequence[JobId]
-) -> dict[JobId, tuple[datetime, str]]:
-    """Return when and with which words each of these jobs was last decided about."""
-    found: dict[JobId, tuple[datetime, str]] = {}
+) -> dict[JobId, tuple[datetime, ReasonCode]]:
+    """Return when and for which reason each of these jobs was last decided about."""
+    found: dict[JobId, tuple[datetime, ReasonCode]] = {}
     for start in range(0, len(job_ids), _BATCH):
         query = select(
-            decision_table.c.job_id, decision_table.c.decided_at, decision_table.c.message
+            decision_table.c.job_id, decision_table.c.decided_at, decision_table.c.reason
         ).where(decision_table.c.job_id.in_(job_ids[start : start + _BATCH]))
-        found |= {JobId(r.job_id): (r.decided_at, r.message) for r in connection.execute(query)}
+        for row in connection.execute(query):
+            found[JobId(row.job_id)] = (row.decided_at, ReasonCode(row.reason))
     return found
 
 

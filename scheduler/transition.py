@@ -65,6 +65,17 @@ def _carry_out(connection: Connection, step: Step, instruction: Instruction, now
             _tell(connection, step, Note(kind="requeued", message=message), now)
 
 
+def settle_again(
+    connection: Connection,
+    job: Job,
+    attempt: Attempt,
+    settle: Bill | ReleaseHold,
+    now: datetime,
+) -> None:
+    """Settle the hold of an attempt that died before; the same key makes a repeat harmless."""
+    _settle(connection, Step(job, attempt), settle, now)
+
+
 def _settle(
     connection: Connection, step: Step, instruction: Bill | ReleaseHold, now: datetime
 ) -> None:

@@ -1,0 +1,361 @@
+"""One cycle of the scheduler, in numbered steps.
+
+    0 lead       renew the leader's lease, or leave it to the leader
+    1 queue      take the queue, oldest first
+    2 snapshot   see the compute network and the money, as one moment
+    3 plan       decide; pure, outside of any transaction, however long it takes
+    4 check      each start against the newest state: job, pool, site, money, epoch
+    5 commit     state, hold, attempt and start order: ONE transaction for each start
+    6 hand out   orders lie ready; agents that wait for one find it
+    7 explain    a decision for each job, with a reason for each pool
+
+The plan is a proposal: step 4 may refuse any part of it. A job that changed meanwhile is skipped, a
+refused hold leaves it waiting with that reason. Whatever dies between two steps, nothing is half
+done: a start is committed whole or not at all.
+"""
+
+import logging
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from sqlalchemy import Connection, Engine
+
+from optimizer.problem import Problem
+from scheduler import leader, registry, store, store_plans, store_registry
+from scheduler.billing import HoldRefused
+from scheduler.context import Context
+from scheduler.events import GivenUp, Placed, Waited
+from scheduler.leader import NotLeading
+from scheduler.problem import Money, build_problem
+from scheduler.quotes import constrain
+from scheduler.snapshot import is_reachable, pool_state, take_snapshot
+from scheduler.store_plans import Decision
+from scheduler.transition import take
+from suanwang.db.engine import reading, writing
+from suanwang.errors import Conflict, SuanwangError
+from suanwang.ids import JobId
+from suanwang.model.job import Job, JobState
+from suanwang.model.network import ComputeNetwork
+from suanwang.model.plan import Placement, Plan, ReasonCode, Rejection
+from suanwang.model.site import Pool
+from suanwang.model.voucher import HoldSlice
+from suanwang.units import hold_fen
+from voucher import store as money_store
+from voucher.outcomes import RefusalCode
+from voucher.tender import slices_for
+
+_LOG = logging.getLogger(__name__)
+
+EXPLAIN_AGAIN_AFTER: Final = timedelta(seconds=30)
+"""An unchanged decision is written again after this long, so that its figures are not stale."""
+_ANY_CASH: Final = 10**15
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CycleReport:
+    """What a cycle did. ``skipped`` maps jobs whose planned start was refused to the reason."""
+
+    is_leader: bool
+    epoch: int | None = None
+    queued: int = 0
+    started: tuple[JobId, ...] = ()
+    skipped: Mapping[JobId, str] | None = None
+    waiting: int = 0
+    plan: Plan | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _View:
+    """What one cycle works on: the queue and the world at one moment."""
+
+    at: datetime
+    jobs: tuple[Job, ...]
+    network: ComputeNetwork
+    money: Money
+    avoid: dict[JobId, dict[str, str]]
+
+
+class _Refused(Exception):
+    """The newest state says no to a planned start."""
+
+    def __init__(self, reason: ReasonCode, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+
+
+def run_cycle(engine: Engine, context: Context) -> CycleReport:
+    """Run one cycle; return what was done. Raises NotLeading where the lead is lost on the way."""
+    settings = context.settings
+    with writing(engine) as connection:  # 0 lead
+        epoch = leader.lead(
+            connection, settings.holder, context.clock.now(), settings.leader_lease_s
+        )
+    context.on_step("lead")
+    if epoch is None:
+        return CycleReport(is_leader=False)
+    view = _look(engine, context)  # 1 queue, 2 snapshot
+    if not view.jobs:
+        return CycleReport(is_leader=True, epoch=epoch)
+    plan = context.planner(_problem(view, context))  # 3 plan
+    context.on_step("plan")
+    jobs = {job.id: job for job in view.jobs}
+    started: list[JobId] = []
+    refused: dict[JobId, _Refused] = {}
+    for placement in plan.starts:  # 4 check, 5 commit
+        try:
+            _start(engine, context, epoch, jobs[placement.job_id], placement)
+        except _Refused as refusal:
+            refused[placement.job_id] = refusal
+        else:
+            started.append(placement.job_id)
+        context.on_step("commit")
+    context.on_step("hand out")  # 6 the orders lie ready
+    _explain(engine, context, epoch, view, plan, refused)  # 7 explain
+    context.on_step("explain")
+    return CycleReport(
+        is_leader=True,
+        epoch=epoch,
+        queued=len(view.jobs),
+        started=tuple(started),
+        skipped={job_id: refusal.message for job_id, refusal in refused.items()},
+        waiting=len(view.jobs) - len(started),
+        plan=plan,
+    )
+
+
+# --- 1 queue, 2 snapshot ------------------------------------------------------------------------
+
+
+def _look(engine: Engine, context: Context) -> _View:
+    now = context.clock.now()
+    with reading(engine) as connection:
+        jobs = tuple(
+            job
+            for job in store.queued_jobs(connection, context.settings.queue_limit)
+            if not job.stop_requested
+        )
+        context.on_step("queue")
+        tenants = {job.tenant_id for job in jobs}
+        lots = money_store.lots(connection, now=now)
+        cash = money_store.cash_by_tenant(connection)
+        view = _View(
+            at=now,
+            jobs=jobs,
+            network=take_snapshot(connection, now),
+            money=Money(
+                lots=tuple(lot for lot in lots if lot.tenant_id in tenants),
+                cash_fen={tenant: cash.get(tenant, 0) for tenant in sorted(tenants)},
+            ),
+            avoid=_avoid(connection, jobs, now, context),
+        )
+    context.on_step("snapshot")
+    return view
+
+
+def _avoid(
+    connection: Connection, jobs: Sequence[Job], now: datetime, context: Context
+) -> dict[JobId, dict[str, str]]:
+    """Return the pools that each job must not use for a while: its site has failed it before."""
+    retried = [job.id for job in jobs if job.attempts]
+    since = now - timedelta(seconds=context.settings.avoid_s)
+    failures = store.infrastructure_failures(connection, retried, since)
+    pools: dict[str, list[Pool]] = defaultdict(list)
+    if failures:
+        for registered in registry.sites(connection):
+            pools[registered.site.id] += registered.site.pools
+    avoid: dict[JobId, dict[str, str]] = defaultdict(dict)
+    for attempt in failures:
+        words = f"attempt {attempt.number} failed at {attempt.site_id}: {attempt.message}"
+        for pool in pools[attempt.site_id]:
+            avoid[attempt.job_id][pool.id] = words
+    return dict(avoid)
+
+
+def _problem(view: _View, context: Context) -> Problem:
+    problem = build_problem(
+        view.network, view.jobs, view.money, context.catalogue, context.settings.policy
+    )
+    return constrain(problem, view.jobs, view.avoid)
+
+
+# --- 4 check, 5 commit --------------------------------------------------------------------------
+
+
+def _start(
+    engine: Engine, context: Context, epoch: int, planned: Job, placement: Placement
+) -> None:
+    """Start one job, whole or not at all; raise _Refused where the newest state says no."""
+    now = context.clock.now()
+    try:
+        with writing(engine) as connection:
+            leader.check_epoch(connection, epoch)
+            event = _check(connection, context, planned, placement, now)
+            job = store.job_by_id(connection, planned.id, lock=True)
+            attempt = store.latest_attempt(connection, job.id)
+            if job.version != planned.version or job.state is not JobState.QUEUED:
+                raise _Refused(ReasonCode.NOT_YET, "the job changed while it was planned")
+            take(connection, job, attempt, replace(event, epoch=epoch))
+            context.on_step("committing")
+    except HoldRefused as refusal:
+        raise _Refused(_reason_of(refusal), f"no money set aside: {refusal}") from refusal
+    except NotLeading:
+        raise
+    except (Conflict, SuanwangError) as error:
+        raise _Refused(ReasonCode.NOT_YET, error.message) from error
+
+
+def _check(
+    connection: Connection, context: Context, job: Job, placement: Placement, now: datetime
+) -> Placed:
+    """Check pool, site and price as they are now; return the event that starts the job."""
+    pool = store_registry.pool_by_id(connection, placement.pool_id, lock=True)
+    registered = registry.find_site(connection, placement.site_id)
+    if pool is None or pool.site_id != placement.site_id:
+        raise _Refused(ReasonCode.NOT_YET, f"pool {placement.pool_id} is not there any more")
+    if not registered.is_open or not is_reachable(registered, now):
+        raise _Refused(ReasonCode.SITE_DOWN, f"{placement.site_id} takes no jobs at the moment")
+    running = [
+        attempt
+        for attempt in store.live_attempts(connection, site_id=pool.site_id)
+        if attempt.pool_id == pool.id
+    ]
+    free = pool_state(pool, running, now).units_free
+    if free < job.wishes.units:
+        message = f"{pool.id} has {free} units free, the job needs {job.wishes.units}"
+        raise _Refused(ReasonCode.CAPACITY, message)
+    wishes = job.wishes
+    lease_s = context.settings.start_margin_s + wishes.run_s_max + wishes.stop_grace_s
+    return Placed(
+        at=now,
+        site_id=placement.site_id,
+        pool_id=placement.pool_id,
+        price_uyuan_per_unit_hour=pool.price_uyuan_per_unit_hour,
+        epoch=0,
+        lease_expires_at=now + timedelta(seconds=lease_s),
+        slices=_slices(connection, job, placement, pool, now),
+        message=_words(placement),
+    )
+
+
+def _slices(
+    connection: Connection, job: Job, placement: Placement, pool: Pool, now: datetime
+) -> tuple[HoldSlice, ...]:
+    """Return what to hold: the planned lots in drawing order, cash for the rest."""
+    unit_ms = job.wishes.units * job.wishes.run_s_max * 1_000
+    price_fen = hold_fen(unit_ms, pool.price_uyuan_per_unit_hour)
+    if price_fen > placement.price_fen_max:
+        message = f"the price rose from {placement.price_fen_max} to {price_fen} fen"
+        raise _Refused(ReasonCode.NOT_YET, message)
+    lots = [
+        replace(lot, available_fen=min(lot.available_fen, placement.lots[lot.id]))
+        for lot in money_store.lots(connection, tenant_id=job.tenant_id, now=now)
+        if lot.id in placement.lots
+    ]
+    slices = slices_for(price_fen, lots, _ANY_CASH, now) or ()
+    cash_fen = sum(part.amount_fen for part in slices if part.lot_id is None)
+    if cash_fen > placement.cash_fen + len(placement.lots):
+        message = f"a voucher has less than planned: cash would be {cash_fen} fen"
+        raise _Refused(ReasonCode.VOUCHER, message)
+    return slices
+
+
+def _words(placement: Placement) -> str:
+    chosen = [verdict for verdict in placement.verdicts if verdict.pool_id == placement.pool_id]
+    return chosen[0].message if chosen else f"placed at {placement.site_id}"
+
+
+def _reason_of(refusal: HoldRefused) -> ReasonCode:
+    is_cash = refusal.refusal.code is RefusalCode.CASH_SHORT
+    return ReasonCode.CASH_BUDGET if is_cash else ReasonCode.VOUCHER
+
+
+# --- 7 explain ----------------------------------------------------------------------------------
+
+
+def _explain(
+    engine: Engine,
+    context: Context,
+    epoch: int,
+    view: _View,
+    plan: Plan,
+    refused: Mapping[JobId, _Refused],
+) -> None:
+    """Write a decision for each job where it is news, and why it waits into the job itself."""
+    decisions = _decisions(plan, view.at, refused)
+    with writing(engine) as connection:
+        leader.check_epoch(connection, epoch)
+        known = store_plans.decided(connection, list(decisions))
+        news = [
+            decision
+            for decision in decisions.values()
+            if decision.job_id not in known
+            or known[decision.job_id][1] is not decision.reason
+            or view.at - known[decision.job_id][0] >= EXPLAIN_AGAIN_AFTER
+        ]
+        if not news:
+            return
+        run_id = context.ids.new("plan")
+        store_plans.add_run(connection, run_id, plan, epoch, len(view.jobs))
+        there = store.lock_jobs(connection, [decision.job_id for decision in news])
+        for decision in news:
+            if decision.job_id in there:
+                store_plans.save_decision(connection, replace(decision, plan_id=run_id))
+                _wait(connection, there[decision.job_id], decision)
+
+
+def _decisions(
+    plan: Plan, at: datetime, refused: Mapping[JobId, _Refused]
+) -> dict[JobId, Decision]:
+    found: dict[JobId, Decision] = {}
+    for placement in (*plan.starts, *plan.later):
+        is_now = placement in plan.starts
+        reason = ReasonCode.PLACED if is_now else ReasonCode.LATER_IS_CHEAPER
+        message = _words(placement)
+        if not is_now:
+            start = placement.start.isoformat(timespec="minutes")
+            message = f"meant for {placement.site_id} at {start}: {message}"
+        refusal = refused.get(placement.job_id)
+        if refusal is not None:
+            reason, message = refusal.reason, refusal.message
+        found[placement.job_id] = Decision(
+            job_id=placement.job_id,
+            plan_id="",
+            decided_at=at,
+            reason=reason,
+            message=message,
+            placement=placement,
+            verdicts=placement.verdicts,
+        )
+    for rejection in plan.rejections:
+        found[rejection.job_id] = _rejected(rejection, at)
+    return found
+
+
+def _rejected(rejection: Rejection, at: datetime) -> Decision:
+    return Decision(
+        job_id=rejection.job_id,
+        plan_id="",
+        decided_at=at,
+        reason=rejection.reason,
+        message=rejection.message,
+        verdicts=rejection.verdicts,
+    )
+
+
+def _wait(connection: Connection, job: Job, decision: Decision) -> None:
+    """Write into a job that still waits why it does; one whose deadline has passed has failed."""
+    if job.state is not JobState.QUEUED:
+        return
+    attempt = store.latest_attempt(connection, job.id)
+    deadline = job.wishes.deadline
+    if deadline is not None and decision.decided_at >= deadline:
+        message = f"its deadline {deadline.isoformat(timespec='minutes')} has passed"
+        given_up = GivenUp(at=decision.decided_at, reason=ReasonCode.DEADLINE, message=message)
+        take(connection, job, attempt, given_up)
+        return
+    waited = Waited(at=decision.decided_at, reason=decision.reason, message=decision.message)
+    take(connection, job, attempt, waited)

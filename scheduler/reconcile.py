@@ -1,0 +1,200 @@
+"""Brings the record back to the truth, on start and ever after: what no message tells, time tells.
+
+Each attempt is looked at in a transaction of its own, so one that cannot be helped stops no other.
+An attempt that nobody has seen is unknown, not dead. Only a proof allows the next attempt: the
+agent's fence, an operator's word (``declare_dead``), or a start order that never left the centre.
+"""
+
+import logging
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from sqlalchemy import Connection, Engine
+
+from scheduler import leader, registry, store, store_orders, store_plans, store_usage
+from scheduler.context import Context, SchedulerSettings
+from scheduler.events import (
+    AttemptEvent,
+    Bill,
+    Fenced,
+    FenceDue,
+    LeaseEnded,
+    Lost,
+    ReleaseHold,
+    TimeUsed,
+)
+from scheduler.lifecycle import billable_window
+from scheduler.snapshot import is_reachable
+from scheduler.transition import settle_again, take
+from suanwang.db.engine import reading, writing
+from suanwang.errors import Conflict, InvalidTransition, NotFound
+from suanwang.ids import AttemptId, SiteId
+from suanwang.model.attempt import Attempt, AttemptState, FailureKind
+from suanwang.model.job import Job
+from voucher import commands, ledger
+from voucher import store as money_store
+
+_LOG = logging.getLogger(__name__)
+
+KEEP_RUNS_FOR: Final = timedelta(days=7)
+"""Planning runs that no decision names are kept this long."""
+_SLACK_S: Final = 30.0
+"""The agent stops what has used its time by itself; the centre steps in this much later."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sight:
+    """What the centre knows around an attempt when it judges it."""
+
+    is_site_reachable: bool
+    was_handed_out: bool
+    is_fence_pending: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReconcileReport:
+    """How many attempts were moved, holds settled and lots expired."""
+
+    is_leader: bool
+    moved: int = 0
+    settled: int = 0
+    expired: int = 0
+
+
+def due_event(
+    attempt: Attempt, sight: Sight, now: datetime, settings: SchedulerSettings
+) -> AttemptEvent | None:
+    """Return what time alone says about a live attempt, or None; pure."""
+    silent_s = (now - (attempt.last_seen_at or attempt.intent_at)).total_seconds()
+    is_lost = silent_s >= settings.unknown_after_s
+    if is_lost and not sight.is_site_reachable and not sight.was_handed_out:
+        return Fenced(at=now, message="the site could not be reached, the order never left")
+    if now >= attempt.lease_expires_at + timedelta(seconds=_SLACK_S):
+        return None if sight.is_fence_pending else LeaseEnded(at=now)
+    if attempt.state is AttemptState.UNKNOWN:
+        is_due = silent_s >= settings.fence_after_s and sight.is_site_reachable
+        return FenceDue(at=now) if is_due and not sight.is_fence_pending else None
+    if is_lost:
+        return Lost(at=now, message=f"no news for {silent_s:.0f} s")
+    if _has_used_its_time(attempt, now):
+        return TimeUsed(at=now)
+    return None
+
+
+def _has_used_its_time(attempt: Attempt, now: datetime) -> bool:
+    if attempt.started_at is None or attempt.stop_requested:
+        return False
+    return now >= attempt.started_at + timedelta(seconds=attempt.run_s_max + _SLACK_S)
+
+
+def reconcile(engine: Engine, context: Context) -> ReconcileReport:
+    """Look at every live attempt, every unsettled hold and every lot that is due."""
+    settings = context.settings
+    with writing(engine) as connection:
+        epoch = leader.lead(
+            connection, settings.holder, context.clock.now(), settings.leader_lease_s
+        )
+    if epoch is None:
+        return ReconcileReport(is_leader=False)
+    with reading(engine) as connection:
+        now = context.clock.now()
+        live = store.live_attempts(connection)
+        unsettled = store_usage.dead_attempts_with_open_holds(connection)
+        due = money_store.due_lots(connection, now)
+    moved = sum(_judge(engine, context, epoch, attempt) for attempt in live)
+    settled = sum(_settle(engine, context, epoch, attempt_id) for attempt_id in unsettled)
+    expired = 0
+    if due:
+        with writing(engine) as connection:
+            leader.check_epoch(connection, epoch)
+            batch = [commands.Expire(key=f"expire:{lot_id}", lot_id=lot_id) for lot_id in due]
+            outcomes = ledger.apply(connection, batch, context.clock.now())
+            expired = sum(isinstance(outcome, ledger.Accepted) for outcome in outcomes)
+    with writing(engine) as connection:
+        leader.check_epoch(connection, epoch)
+        store_plans.prune_runs(connection, context.clock.now() - KEEP_RUNS_FOR)
+    return ReconcileReport(is_leader=True, moved=moved, settled=settled, expired=expired)
+
+
+def _judge(engine: Engine, context: Context, epoch: int, seen: Attempt) -> bool:
+    """Judge one attempt on its newest state; return whether something was due."""
+    now = context.clock.now()
+    try:
+        with writing(engine) as connection:
+            leader.check_epoch(connection, epoch)
+            job, attempt = _lock(connection, seen)
+            if attempt is None or attempt.state.is_dead:
+                return False
+            event = due_event(attempt, _sight(connection, attempt, now), now, context.settings)
+            if event is None:
+                return False
+            take(connection, job, attempt, event)
+    except (InvalidTransition, NotFound) as error:
+        _LOG.warning("not reconciled: %s", error.message, extra={"attempt": seen.id})
+        return False
+    return True
+
+
+def _lock(connection: Connection, seen: Attempt) -> tuple[Job, Attempt | None]:
+    job = store.job_by_id(connection, seen.job_id, lock=True)
+    return job, store.attempts_by_id(connection, [seen.id]).get(seen.id)
+
+
+def _sight(connection: Connection, attempt: Attempt, now: datetime) -> Sight:
+    registered = registry.find_site(connection, attempt.site_id)
+    return Sight(
+        is_site_reachable=is_reachable(registered, now),
+        was_handed_out=store_orders.was_handed_out(connection, attempt.id),
+        is_fence_pending=store_orders.is_pending(connection, attempt.id, "fence"),
+    )
+
+
+def _settle(engine: Engine, context: Context, epoch: int, attempt_id: AttemptId) -> bool:
+    """Settle the hold of an attempt that is dead: pay what it used, or give all back."""
+    now = context.clock.now()
+    with writing(engine) as connection:
+        leader.check_epoch(connection, epoch)
+        attempt = store.attempts_by_id(connection, [attempt_id]).get(attempt_id)
+        if attempt is None:
+            return False
+        job = store.job_by_id(connection, attempt.job_id, lock=True)
+        window = (
+            None if attempt.failure is FailureKind.INFRASTRUCTURE else billable_window(attempt, now)
+        )
+        release = ReleaseHold(
+            attempt_id=attempt.id, hold_id=attempt.hold_id, message="settled later: no charge"
+        )
+        bill: Bill | ReleaseHold = release
+        if window is not None:
+            bill = Bill(
+                attempt_id=attempt.id, started_at=window[0], ended_at=window[1], source="poll"
+            )
+        settle_again(connection, job, attempt, bill, now)
+    return True
+
+
+def declare_dead(
+    connection: Connection, site_id: SiteId, actor: str, now: datetime
+) -> tuple[AttemptId, ...]:
+    """Count every attempt at a site as dead on a person's word; return which. An audited act.
+
+    The person answers for it that nothing runs there any more: its jobs start elsewhere. Raises
+    NotFound for an unknown site, Conflict while its agent answers.
+    """
+    registered = registry.find_site(connection, site_id)
+    if is_reachable(registered, now):
+        raise Conflict(
+            f"the agent of {site_id} answers; it can prove its attempts dead by itself",
+            next_step=f"stop its jobs, or close the site: suanwang sites close {site_id}",
+        )
+    attempts = store.live_attempts(connection, site_id=site_id)
+    jobs = store.lock_jobs(connection, [attempt.job_id for attempt in attempts])
+    dead = []
+    for seen in store.live_attempts(connection, site_id=site_id):
+        if seen.job_id in jobs:
+            message = f"{actor} declared {site_id} dead"
+            take(connection, jobs[seen.job_id], seen, Fenced(at=now, message=message))
+            dead.append(seen.id)
+    _LOG.warning("site declared dead", extra={"site": site_id, "actor": actor, "attempts": dead})
+    return tuple(dead)
