@@ -1,6 +1,6 @@
 """Planning runs and the newest decision about each job, in the database."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
@@ -108,13 +108,3 @@ def prune_runs(connection: Connection, before: datetime) -> int:
         delete(run_table).where(run_table.c.made_at < before, run_table.c.id.not_in(named))
     )
     return result.rowcount
-
-
-def last_runs(connection: Connection, limit: int) -> Iterable[tuple[str, float, float]]:
-    """Return (planner, build s, solve s) of the newest runs, newest first."""
-    query = (
-        select(run_table.c.planner, run_table.c.build_s, run_table.c.solve_s)
-        .order_by(run_table.c.made_at.desc(), run_table.c.id.desc())
-        .limit(limit)
-    )
-    return [(row.planner, row.build_s, row.solve_s) for row in connection.execute(query)]
