@@ -353,7 +353,7 @@ def prune(connection: Connection, before: datetime) -> int:
     """
     before_ms = to_epoch_ms(before)
     deleted = 0
-    for meter_id, series_id in connection.execute(_REGISTER_SERIES).tuples().all():
+    for meter_id, series_id in connection.execute(_REGISTER_SERIES).all():
         anchor = connection.scalar(
             select(func.max(sample.c.at_ms)).where(
                 sample.c.series_id == series_id, sample.c.at_ms < before_ms

@@ -104,12 +104,11 @@ def add_samples(connection: Connection, rows: Sequence[SampleRow]) -> int:
 def _add_arrays(connection: Connection, rows: Sequence[SampleRow]) -> int:
     """One statement for the whole batch: four arrays, which PostgreSQL unfolds into rows."""
     columns = ("at_ms", "series_id", "value", "quality")
-    kinds = (ARRAY(BigInteger), ARRAY(BigInteger), ARRAY(Double), ARRAY(Text))
     unfolded = select(
-        *(
-            func.unnest(bindparam(name, type_=kind)).label(name)
-            for name, kind in zip(columns, kinds, strict=True)
-        )
+        func.unnest(bindparam("at_ms", type_=ARRAY(BigInteger))).label("at_ms"),
+        func.unnest(bindparam("series_id", type_=ARRAY(BigInteger))).label("series_id"),
+        func.unnest(bindparam("value", type_=ARRAY(Double))).label("value"),
+        func.unnest(bindparam("quality", type_=ARRAY(Text))).label("quality"),
     )
     statement = postgresql_insert(sample).from_select(list(columns), unfolded)
     values = [list(column) for column in zip(*rows, strict=True)]

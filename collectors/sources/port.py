@@ -1,6 +1,7 @@
 """What a source of telemetry is: anything that can be polled for readings, a file a protocol."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from suanwang.errors import Unavailable
@@ -11,6 +12,15 @@ class SourceError(Unavailable):
     """A source could not be read; the message names the object, the facts are for programs."""
 
     code = "source-down"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """Name of a source, the seconds between two polls, and the seconds that one may take."""
+
+    name: str
+    interval_s: float
+    timeout_s: float
 
 
 class Source(Protocol):

@@ -94,7 +94,7 @@ def test_both_energies_stand_for_the_same_time_when_one_meter_is_lost(engine: En
     """IT is known for the first of two hours: the second hour's facility energy is left out."""
     prepare(engine)
     with writing(engine) as connection:
-        send(connection, "b1", constant_load("m-it", 10_000, every(15, 0, 3700)), 7200)
+        send(connection, "b1", constant_load("m-it", 10_000, every(15, 0, 3690)), 7200)
         send(connection, "b2", constant_load("m-fac", 13_000, every(15, 0, 7200)), 7200)
         figure = store.pue(connection, SITE, START, at(7200), at(7200))
     assert figure.value == pytest.approx(1.3, abs=1e-6)
