@@ -267,8 +267,8 @@ def no_money(job: JobSpec, shortfall: Shortfall) -> Hindrance:
 def _no_capacity(job: JobSpec, free_max: int) -> Hindrance:
     return Hindrance(
         ReasonCode.CAPACITY,
-        f"the job needs {units_text(job.units)} for {job.run_s / 60:.0f} min; running jobs leave at most "
-        f"{free_max} at a time; it waits until they end",
+        f"the job needs {units_text(job.units)} for {job.run_s / 60:.0f} min; running jobs leave "
+        f"at most {free_max} at a time; it waits until they end",
         {"units": job.units, "units_free": free_max},
     )
 

@@ -104,8 +104,8 @@ class ClassView:
         free = self._most_in_a_window(p, self.state.instance.units_free[p] - self.state.used[p])
         return Hindrance(
             ReasonCode.CAPACITY,
-            f"the job needs {units_text(units)} at a time; other jobs leave at most {free:g} for as "
-            "long as it may run, in the slots it could start in; it waits for them to end",
+            f"the job needs {units_text(units)} at a time; other jobs leave at most {free:g} "
+            "for as long as it may run, in the slots it could start in; it waits for them to end",
             {"units": units, "units_free": free},
         )
 
@@ -122,7 +122,7 @@ class ClassView:
         )
 
     def _most_in_a_window(self, p: int, free: Floats | Ints) -> float:
-        """The most that stays free over a whole run, over all starts that the class has in pool p."""
+        """The most that stays free over a whole run, over all starts of the class in pool p."""
         columns = self.state.columns
         own = columns.of_class(self.k)
         starts = self.first + np.flatnonzero(columns.pool[own] == p)

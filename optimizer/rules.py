@@ -162,7 +162,8 @@ def fit_pool(pair: Pair) -> Hindrance | None:
         return None
     return Hindrance(
         ReasonCode.TOO_LARGE,
-        f"the job needs {units_text(pair.job.units)}, the pool has {pair.pool.units}; ask for fewer",
+        f"the job needs {units_text(pair.job.units)}, the pool has {pair.pool.units}; "
+        "ask for fewer",
         {"units": pair.job.units, "pool_units": pair.pool.units},
     )
 

@@ -1,0 +1,191 @@
+"""Our own check of a finished plan, from the problem alone: it shares no code with the planner.
+
+A plan that breaks one line is never handed out.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Final
+
+from optimizer.problem import Breakpoints, JobSpec, LotSpec, PoolSpec, Problem, SiteSpec
+from suanwang.model.plan import Placement, Plan
+
+_INSTANT_S: Final = 1e-6
+_WATT_SLACK: Final = 0.01
+_MS_PER_HOUR: Final = 3_600_000
+_UYUAN_PER_FEN: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Booking:
+    """A placement with all that it is checked against."""
+
+    placement: Placement
+    job: JobSpec
+    pool: PoolSpec
+    site: SiteSpec
+    start_s: float
+
+
+def violations(problem: Problem, plan: Plan) -> tuple[str, ...]:
+    """Return a line for everything in the plan that breaks a rule of the problem."""
+    found = list(_each_job_once(problem, plan))
+    bookings, unknown = _bookings(problem, plan)
+    found += unknown
+    for booking in bookings:
+        found += _rules_of(problem, booking)
+        found += _price_of(booking)
+        found += _lots_of(problem, booking)
+    found += _capacity(problem, bookings)
+    found += _power(problem, bookings)
+    found += _money(problem, bookings)
+    return tuple(found)
+
+
+def _each_job_once(problem: Problem, plan: Plan) -> Iterable[str]:
+    answers = Counter(placement.job_id for placement in (*plan.starts, *plan.later))
+    answers.update(rejection.job_id for rejection in plan.rejections)
+    wanted = Counter(job.id for job in problem.jobs)
+    for job_id in sorted(set(wanted) | set(answers)):
+        if wanted[job_id] != answers[job_id]:  # type: ignore[index]  # JobId is a str
+            yield f"job {job_id} is asked {wanted[job_id]} times and answered {answers[job_id]}"  # type: ignore[index]  # JobId is a str
+
+
+def _bookings(problem: Problem, plan: Plan) -> tuple[list[_Booking], list[str]]:
+    jobs = {job.id: job for job in problem.jobs}
+    pools = {pool.id: pool for pool in problem.pools}
+    sites = {site.id: site for site in problem.sites}
+    starts_s = [slot.start_s for slot in problem.slots]
+    bookings, unknown = [], []
+    for placement in (*plan.starts, *plan.later):
+        job, pool = jobs.get(placement.job_id), pools.get(placement.pool_id)
+        if job is None or pool is None or pool.site_id != placement.site_id:
+            unknown.append(f"job {placement.job_id}: unknown job, pool or site in its placement")
+            continue
+        start_s = (placement.start - problem.origin).total_seconds()
+        if all(abs(start_s - slot_s) > _INSTANT_S for slot_s in starts_s):
+            unknown.append(f"job {job.id} starts at {start_s} s, where no slot begins")
+        if (placement in plan.starts) != (start_s <= starts_s[0] + _INSTANT_S):
+            unknown.append(f"job {job.id} is in the wrong list for a start at {start_s} s")
+        bookings.append(_Booking(placement, job, pool, sites[pool.site_id], start_s))
+    return bookings, unknown
+
+
+def _rules_of(problem: Problem, booking: _Booking) -> Iterable[str]:
+    job, pool, site = booking.job, booking.pool, booking.site
+    rtt_ms = problem.rtt_ms.get((job.origin, site.id))
+    is_home = bool(job.data_home) and job.data_home in site.data_homes
+    broken = {
+        "units": booking.placement.units != job.units or job.units > pool.units,
+        "accelerator": bool(job.accelerators) and pool.accelerator not in job.accelerators,
+        "domestic": job.domestic_only and not pool.is_domestic,
+        "site": bool(job.sites) and site.id not in job.sites,
+        "avoid": pool.id in job.avoid,
+        "open": not site.is_open,
+        "data": not is_home and job.data_class not in site.accepts,
+        "latency": job.latency_ms_max is not None
+        and (rtt_ms is None or rtt_ms > job.latency_ms_max),
+        "earliest": booking.start_s < job.earliest_s - _INSTANT_S,
+        "deadline": job.deadline_s is not None
+        and booking.start_s + job.run_s > job.deadline_s + _INSTANT_S,
+    }
+    return [
+        f"job {job.id} at {pool.id} breaks its {rule} rule" for rule, bad in broken.items() if bad
+    ]
+
+
+def _price_of(booking: _Booking) -> Iterable[str]:
+    placement, job = booking.placement, booking.job
+    unit_ms = job.units * -int(-job.run_s * 1_000 // 1)
+    exact = unit_ms * booking.pool.price_uyuan_per_unit_hour
+    price = -(-exact // (_MS_PER_HOUR * _UYUAN_PER_FEN))
+    if placement.price_fen_max != price:
+        yield f"job {job.id} holds {placement.price_fen_max} fen, it can cost {price}"
+    if placement.cash_fen + sum(placement.lots.values()) != price:
+        yield f"job {job.id}: lots and cash do not add up to {price} fen"
+    if placement.cash_fen < 0 or any(amount <= 0 for amount in placement.lots.values()):
+        yield f"job {job.id} has an amount that is not positive"
+    if job.cash_fen_max is not None and placement.cash_fen > job.cash_fen_max:
+        yield f"job {job.id} pays {placement.cash_fen} fen cash, its limit is {job.cash_fen_max}"
+
+
+def _lots_of(problem: Problem, booking: _Booking) -> Iterable[str]:
+    lots = {lot.id: lot for lot in problem.lots}
+    for lot_id, amount in booking.placement.lots.items():
+        lot = lots.get(lot_id)
+        if lot is None or not _may_pay(lot, booking):
+            yield f"job {booking.job.id}: lot {lot_id} may not pay for it there and then"
+        elif amount > booking.placement.price_fen_max * lot.ratio_num // lot.ratio_den:
+            yield f"job {booking.job.id}: lot {lot_id} pays {amount} fen, more than its share"
+
+
+def _may_pay(lot: LotSpec, booking: _Booking) -> bool:
+    job, pool = booking.job, booking.pool
+    return (
+        job.uses_voucher
+        and lot.tenant_id == job.tenant_id
+        and (not lot.sites or pool.site_id in lot.sites)
+        and (not lot.accelerators or pool.accelerator in lot.accelerators)
+        and lot.expires_s >= booking.start_s + job.run_s
+    )
+
+
+def _capacity(problem: Problem, bookings: list[_Booking]) -> Iterable[str]:
+    used: Counter[tuple[str, int]] = Counter()
+    for booking in bookings:
+        for t in _touched(problem, booking):
+            used[booking.pool.id, t] += booking.job.units
+    free = {pool.id: pool.units_free for pool in problem.pools}
+    for (pool_id, t), units in sorted(used.items()):
+        if units > max(0, free[pool_id][t]):
+            yield f"pool {pool_id} slot {t}: {units} units in use of {free[pool_id][t]}"
+
+
+def _power(problem: Problem, bookings: list[_Booking]) -> Iterable[str]:
+    extra_w: defaultdict[tuple[str, int], float] = defaultdict(float)
+    for booking in bookings:
+        for t in _touched(problem, booking):
+            watts = booking.job.units * max(0.0, booking.pool.busy_extra_w)
+            extra_w[booking.site.id, t] += watts
+    sites = {site.id: site for site in problem.sites}
+    for (site_id, t), watts in sorted(extra_w.items()):
+        site = sites[site_id]
+        facility_w = _facility_w(site.facility_w[t], site.it_base_w[t] + watts)
+        if watts > 0 and facility_w > site.power_w_max[t] * (1 + 1e-9) + _WATT_SLACK:
+            yield f"site {site_id} slot {t}: {facility_w:.0f} W of {site.power_w_max[t]:.0f} W"
+
+
+def _money(problem: Problem, bookings: list[_Booking]) -> Iterable[str]:
+    cash: Counter[str] = Counter()
+    drawn: Counter[str] = Counter()
+    for booking in bookings:
+        cash[booking.job.tenant_id] += booking.placement.cash_fen
+        drawn.update(booking.placement.lots)
+    available = {lot.id: lot.available_fen for lot in problem.lots}
+    for tenant, amount in sorted(cash.items()):
+        if amount > max(0, problem.cash_fen.get(tenant, 0)):
+            yield f"tenant {tenant}: {amount} fen cash of {problem.cash_fen.get(tenant, 0)}"
+    for lot_id, amount in sorted(drawn.items()):
+        if amount > available.get(lot_id, 0):
+            yield f"lot {lot_id}: {amount} fen of {available.get(lot_id, 0)}"
+
+
+def _touched(problem: Problem, booking: _Booking) -> list[int]:
+    end_s = booking.start_s + booking.job.run_s
+    return [
+        t
+        for t, slot in enumerate(problem.slots)
+        if slot.end_s > booking.start_s + _INSTANT_S and slot.start_s < end_s - _INSTANT_S
+    ]
+
+
+def _facility_w(points: Breakpoints, it_w: float) -> float:
+    """The highest of the lines through neighbouring breakpoints."""
+    if not points:
+        return it_w
+    if len(points) == 1:
+        ((x, y),) = points
+        return it_w * y / x if x > 0 else it_w + y
+    return max(y0 + (it_w - x0) * (y1 - y0) / (x1 - x0) for (x0, y0), (x1, y1) in pairwise(points))
