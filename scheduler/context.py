@@ -9,10 +9,11 @@ from suanwang.clock import Clock
 from suanwang.energy.catalogue import EnergyCatalogue, load_catalogue
 from suanwang.ids import IdSource
 from suanwang.model.plan import Plan
+from suanwang.settings import Settings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SchedulerSettings:
+class Limits:
     """Limits and times of the scheduler.
 
     ``holder`` names this process in the leader's lease. ``start_margin_s`` is what a lease allows
@@ -22,7 +23,7 @@ class SchedulerSettings:
     """
 
     holder: str = "scheduler"
-    cycle_s: float = 2.0
+    cycle_s: float = 5.0
     leader_lease_s: float = 15.0
     queue_limit: int = 2_000
     avoid_s: float = 600.0
@@ -33,7 +34,7 @@ class SchedulerSettings:
     policy: Policy = field(default_factory=Policy)
 
 
-def _go_on(step: str) -> None:
+def _go_on(_step: str) -> None:
     """Do nothing between two steps of the cycle."""
 
 
@@ -44,16 +45,34 @@ class Context:
     clock: Clock
     ids: IdSource
     catalogue: EnergyCatalogue
-    settings: SchedulerSettings = field(default_factory=SchedulerSettings)
+    limits: Limits = field(default_factory=Limits)
     planner: Callable[[Problem], Plan] = plan
     on_step: Callable[[str], None] = _go_on
 
 
-def make_context(clock: Clock, ids: IdSource, settings: SchedulerSettings | None = None) -> Context:
-    """Return a context with the packaged energy catalogue and the real planner."""
+def make_context(clock: Clock, ids: IdSource, settings: Settings | None = None) -> Context:
+    """Return a context with the packaged energy catalogue, the real planner and a holder's name."""
     return Context(
         clock=clock,
         ids=ids,
         catalogue=load_catalogue(),
-        settings=settings or SchedulerSettings(),
+        limits=_limits(settings or Settings(), ids.new("scheduler")),
+    )
+
+
+def _limits(settings: Settings, holder: str) -> Limits:
+    branch = settings.scheduler
+    weights = branch.policy
+    return Limits(
+        holder=holder,
+        cycle_s=branch.cycle_s,
+        leader_lease_s=branch.lease_s,
+        policy=Policy(
+            carbon_yuan_per_kg=weights.carbon_yuan_per_kg,
+            latency_yuan_per_ms=weights.latency_yuan_per_ms,
+            waiting_yuan_per_unit_hour=weights.waiting_yuan_per_unit_hour,
+            unserved_yuan_per_unit_hour=weights.unserved_yuan_per_unit_hour,
+            user_price_weight=weights.user_price_weight,
+            time_limit_s=branch.time_limit_s,
+        ),
     )

@@ -89,11 +89,9 @@ class _Refused(Exception):
 
 def run_cycle(engine: Engine, context: Context) -> CycleReport:
     """Run one cycle; return what was done. Raises NotLeading where the lead is lost on the way."""
-    settings = context.settings
+    limits = context.limits
     with writing(engine) as connection:  # 0 lead
-        epoch = leader.lead(
-            connection, settings.holder, context.clock.now(), settings.leader_lease_s
-        )
+        epoch = leader.lead(connection, limits.holder, context.clock.now(), limits.leader_lease_s)
     context.on_step("lead")
     if epoch is None:
         return CycleReport(is_leader=False)
@@ -135,7 +133,7 @@ def _look(engine: Engine, context: Context) -> _View:
     with reading(engine) as connection:
         jobs = tuple(
             job
-            for job in store.queued_jobs(connection, context.settings.queue_limit)
+            for job in store.queued_jobs(connection, context.limits.queue_limit)
             if not job.stop_requested
         )
         context.on_step("queue")
@@ -161,7 +159,7 @@ def _avoid(
 ) -> dict[JobId, dict[str, str]]:
     """Return the pools that each job must not use for a while: its site has failed it before."""
     retried = [job.id for job in jobs if job.attempts]
-    since = now - timedelta(seconds=context.settings.avoid_s)
+    since = now - timedelta(seconds=context.limits.avoid_s)
     failures = store.infrastructure_failures(connection, retried, since)
     pools: dict[str, list[Pool]] = defaultdict(list)
     if failures:
@@ -177,7 +175,7 @@ def _avoid(
 
 def _problem(view: _View, context: Context) -> Problem:
     problem = build_problem(
-        view.network, view.jobs, view.money, context.catalogue, context.settings.policy
+        view.network, view.jobs, view.money, context.catalogue, context.limits.policy
     )
     return constrain(problem, view.jobs, view.avoid)
 
@@ -228,7 +226,7 @@ def _check(
         message = f"{pool.id} has {free} units free, the job needs {job.wishes.units}"
         raise _Refused(ReasonCode.CAPACITY, message)
     wishes = job.wishes
-    lease_s = context.settings.start_margin_s + wishes.run_s_max + wishes.stop_grace_s
+    lease_s = context.limits.start_margin_s + wishes.run_s_max + wishes.stop_grace_s
     return Placed(
         at=now,
         site_id=placement.site_id,

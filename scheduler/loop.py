@@ -9,12 +9,13 @@ from typing import Final
 from sqlalchemy import Engine
 
 from scheduler import leader
-from scheduler.context import Context, SchedulerSettings, make_context
+from scheduler.context import Context, make_context
 from scheduler.cycle import run_cycle
 from scheduler.reconcile import reconcile
 from suanwang.clock import Clock
 from suanwang.db.engine import writing
 from suanwang.ids import IdSource
+from suanwang.settings import Settings
 
 _LOG = logging.getLogger(__name__)
 
@@ -41,7 +42,7 @@ class SchedulerLoop:
         engine: Engine,
         clock: Clock,
         ids: IdSource,
-        settings: SchedulerSettings | None = None,
+        settings: Settings | None = None,
         context: Context | None = None,
     ) -> None:
         self._engine = engine
@@ -81,7 +82,7 @@ class SchedulerLoop:
         """Reconcile where it is time, then run a cycle; failures are counted, not raised."""
         if self._context.clock.monotonic() >= self._reconcile_at:
             self._guard("reconcile", self._reconcile)
-            every_s = self._context.settings.reconcile_every_s
+            every_s = self._context.limits.reconcile_every_s
             self._reconcile_at = self._context.clock.monotonic() + every_s
         self._guard("cycle", self._cycle)
 
@@ -89,7 +90,7 @@ class SchedulerLoop:
         while not self._stopping.is_set():
             self._woken.clear()
             self.tick()
-            self._woken.wait(self._context.settings.cycle_s)
+            self._woken.wait(self._context.limits.cycle_s)
 
     def _cycle(self) -> None:
         report = run_cycle(self._engine, self._context)
@@ -104,7 +105,7 @@ class SchedulerLoop:
 
     def _resign(self) -> None:
         with writing(self._engine) as connection:
-            leader.resign(connection, self._context.settings.holder, self._context.clock.now())
+            leader.resign(connection, self._context.limits.holder, self._context.clock.now())
 
     def _guard(self, what: str, act: Callable[[], None]) -> None:
         try:

@@ -1,4 +1,4 @@
-"""What the centre knows, as numbers for Prometheus: read from the database, so any replica can tell.
+"""What the centre knows, as numbers for Prometheus: read from the database by any replica.
 
 Each name and each label has a line in docs/scheduling.md.
 """

@@ -116,7 +116,7 @@ def _with_held(lot: Lot) -> Lot:
 def _ask(
     network: ComputeNetwork, money: Money, job: Job, context: Context
 ) -> tuple[SiteVerdict, ...]:
-    problem = build_problem(network, [job], money, context.catalogue, context.settings.policy)
+    problem = build_problem(network, [job], money, context.catalogue, context.limits.policy)
     problem = constrain(problem, [job], {})
     return quote_pools(problem, problem.jobs[0])
 

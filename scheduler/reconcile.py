@@ -13,7 +13,7 @@ from typing import Final
 from sqlalchemy import Connection, Engine
 
 from scheduler import leader, registry, store, store_orders, store_plans, store_usage
-from scheduler.context import Context, SchedulerSettings
+from scheduler.context import Context, Limits
 from scheduler.events import (
     AttemptEvent,
     Bill,
@@ -62,18 +62,16 @@ class ReconcileReport:
     expired: int = 0
 
 
-def due_event(
-    attempt: Attempt, sight: Sight, now: datetime, settings: SchedulerSettings
-) -> AttemptEvent | None:
+def due_event(attempt: Attempt, sight: Sight, now: datetime, limits: Limits) -> AttemptEvent | None:
     """Return what time alone says about a live attempt, or None; pure."""
     silent_s = (now - (attempt.last_seen_at or attempt.intent_at)).total_seconds()
-    is_lost = silent_s >= settings.unknown_after_s
+    is_lost = silent_s >= limits.unknown_after_s
     if is_lost and not sight.is_site_reachable and not sight.was_handed_out:
         return Fenced(at=now, message="the site could not be reached, the order never left")
     if now >= attempt.lease_expires_at + timedelta(seconds=_SLACK_S):
         return None if sight.is_fence_pending else LeaseEnded(at=now)
     if attempt.state is AttemptState.UNKNOWN:
-        is_due = silent_s >= settings.fence_after_s and sight.is_site_reachable
+        is_due = silent_s >= limits.fence_after_s and sight.is_site_reachable
         return FenceDue(at=now) if is_due and not sight.is_fence_pending else None
     if is_lost:
         return Lost(at=now, message=f"no news for {silent_s:.0f} s")
@@ -90,11 +88,9 @@ def _has_used_its_time(attempt: Attempt, now: datetime) -> bool:
 
 def reconcile(engine: Engine, context: Context) -> ReconcileReport:
     """Look at every live attempt, every unsettled hold and every lot that is due."""
-    settings = context.settings
+    limits = context.limits
     with writing(engine) as connection:
-        epoch = leader.lead(
-            connection, settings.holder, context.clock.now(), settings.leader_lease_s
-        )
+        epoch = leader.lead(connection, limits.holder, context.clock.now(), limits.leader_lease_s)
     if epoch is None:
         return ReconcileReport(is_leader=False)
     with reading(engine) as connection:
@@ -126,7 +122,7 @@ def _judge(engine: Engine, context: Context, epoch: int, seen: Attempt) -> bool:
             job, attempt = _lock(connection, seen)
             if attempt is None or attempt.state.is_dead:
                 return False
-            event = due_event(attempt, _sight(connection, attempt, now), now, context.settings)
+            event = due_event(attempt, _sight(connection, attempt, now), now, context.limits)
             if event is None:
                 return False
             take(connection, job, attempt, event)
