@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from suanwang.energy.bill import DemandTerms
@@ -110,6 +110,11 @@ class World:
     job_class: Mapping[str, str]
     events: tuple[WorldEvent, ...]
     demo: Demo | None
+
+    @property
+    def end(self) -> datetime:
+        """End of the planned time."""
+        return self.start + timedelta(seconds=sum(self.slot_lengths_s))
 
     @property
     def lots(self) -> tuple[Lot, ...]:
