@@ -5,6 +5,7 @@ micro-yuan (1 CNY = 1,000,000 micro-yuan) in prices. Energy in the record is who
 No float ever touches money: a charge is price x quantity, divided once, here.
 """
 
+import re
 from typing import Final, NewType
 
 Fen = NewType("Fen", int)
@@ -19,6 +20,8 @@ SECONDS_PER_HOUR: Final = 3_600
 STANDARD_RACK_W: Final = 2_500
 """Design IT power of one standard rack (标准机架)."""
 INT64_MAX: Final = 2**63 - 1
+
+_AMOUNT: Final = re.compile(r"(?P<sign>[+-]?)(?P<whole>[0-9]*)(?:\.(?P<fraction>[0-9]*))?")
 
 
 def divide_up(numerator: int, denominator: int) -> int:
@@ -61,17 +64,13 @@ def yuan_text(amount_fen: int) -> str:
 
 def parse_yuan(text: str) -> Fen:
     """Read an amount such as ``1,234.56`` into fen; raise ValueError for more than two digits."""
-    cleaned = text.strip().replace(",", "")
-    sign = -1 if cleaned.startswith("-") else 1
-    whole, _, fraction = cleaned.lstrip("+-").partition(".")
-    if (
-        not (whole or fraction)
-        or not (whole + fraction).isascii()
-        or not (whole + fraction).isdigit()
-    ):
+    parts = _AMOUNT.fullmatch(text.strip().replace(",", ""))
+    if parts is None or not (parts["whole"] or parts["fraction"]):
         raise ValueError(f"{text!r} is not an amount in yuan, such as 1234.56")
+    fraction = parts["fraction"] or ""
     if len(fraction) > 2:
         raise ValueError(
             f"{text!r} has more than two digits after the point; the smallest amount is 0.01"
         )
-    return Fen(sign * (int(whole or "0") * FEN_PER_YUAN + int(fraction.ljust(2, "0") or "0")))
+    amount = int(parts["whole"] or "0") * FEN_PER_YUAN + int(fraction.ljust(2, "0"))
+    return Fen(-amount if parts["sign"] == "-" else amount)
