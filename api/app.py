@@ -107,7 +107,7 @@ def create_app(
         ids=ids,
         settings=settings,
         wake=wake,
-        scheduling=scheduling or make_context(clock, ids),
+        scheduling=scheduling or make_context(clock, ids, settings),
         pages=StatusPages(clock),
     )
     app.state.context = context

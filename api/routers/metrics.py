@@ -1,13 +1,60 @@
 """Prometheus' page: the network, the queue, the money, and the API's own requests."""
 
-from fastapi import APIRouter
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+
+from fastapi import APIRouter, Request
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 from starlette.responses import Response
 
 from api.context import Context
+from api.identity import Right, identity_of, secret_of
 from scheduler import metrics as scheduler_metrics
+from scheduler.metrics import Metric as Sample
 
 router = APIRouter(tags=["health"])
+
+TENANT = "tenant"
+
+
+class _Samples(Collector):
+    """The scheduler's samples as families of Prometheus."""
+
+    def __init__(self, samples: Iterable[Sample]) -> None:
+        self._samples = tuple(samples)
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield a family for each name, in the order in which the names come first."""
+        by_name: dict[str, list[Sample]] = defaultdict(list)
+        for sample in self._samples:
+            by_name[sample.name].append(sample)
+        for name, samples in by_name.items():
+            first = samples[0]
+            labels = sorted(first.labels)
+            kind = GaugeMetricFamily if first.type == "gauge" else CounterMetricFamily
+            family = kind(name, first.help, labels=labels)
+            for sample in samples:
+                family.add_metric([sample.labels[label] for label in labels], sample.value)
+            yield family
+
+
+def summed_over_tenants(samples: Iterable[Sample]) -> tuple[Sample, ...]:
+    """Return the samples with the label ``tenant`` taken off and equal series added up."""
+    sums: dict[tuple[str, tuple[tuple[str, str], ...]], Sample] = {}
+    for sample in samples:
+        labels = {name: value for name, value in sample.labels.items() if name != TENANT}
+        key = (sample.name, tuple(sorted(labels.items())))
+        former = sums[key].value if key in sums and TENANT in sample.labels else 0.0
+        sums[key] = Sample(
+            name=sample.name,
+            help=sample.help,
+            type=sample.type,
+            value=former + sample.value,
+            labels=labels,
+        )
+    return tuple(sums.values())
 
 
 @router.get(
@@ -16,11 +63,19 @@ router = APIRouter(tags=["health"])
     response_class=Response,
     responses={200: {"content": {"text/plain": {}}, "description": "Prometheus' text format"}},
 )
-def metrics(context: Context) -> Response:
-    """Return every metric of docs/metrics.md. Only sums: no tenant and no job is named."""
+def metrics(request: Request, context: Context) -> Response:
+    """Return every metric of docs/metrics.md.
+
+    Without a key money is summed over all tenants; the admin's key shows it by tenant.
+    """
+    is_by_tenant = bool(secret_of(request.headers))
+    if is_by_tenant:
+        identity_of(context, request, Right.AUDIT)
     with context.reading() as connection:
-        network = scheduler_metrics.metrics(connection, context.clock.now())
+        samples = scheduler_metrics.metrics(connection, context.clock.now())
+    registry = CollectorRegistry()
+    registry.register(_Samples(samples if is_by_tenant else summed_over_tenants(samples)))
     return Response(
-        generate_latest(network) + generate_latest(context.http.registry),
+        generate_latest(registry) + generate_latest(context.http.registry),
         media_type=CONTENT_TYPE_LATEST,
     )

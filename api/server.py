@@ -1,0 +1,206 @@
+"""The centre as one process: database, first key, scheduler, HTTP server, and an orderly end."""
+
+import ipaddress
+import logging
+import os
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Final
+
+import uvicorn
+from fastapi import FastAPI
+from sqlalchemy import Engine
+
+from api.app import create_app
+from api.identity import ensure_admin
+from api.store import DATABASE_AWAY
+from scheduler.context import Context, make_context
+from scheduler.loop import SchedulerLoop
+from suanwang.clock import Clock, SystemClock
+from suanwang.db import schema
+from suanwang.db.engine import open_engine, reading, writing
+from suanwang.errors import BadInput, Unavailable
+from suanwang.ids import IdSource, RandomIds
+from suanwang.settings import ServerSettings, Settings
+from voucher.guard import check_durability
+
+logger = logging.getLogger(__name__)
+
+DATABASE_WAIT_S: Final = 120.0
+"""How long a start waits for a database that does not answer yet."""
+DATABASE_RETRY_S: Final = 1.0
+GRACEFUL_S: Final = 3
+"""Open requests get this long at the end; polls and websockets that only wait are cut then."""
+KEEP_ALIVE_S: Final = 75
+WEBSOCKET_PING_S: Final = 15.0
+"""Proxies in between drop a websocket that is silent for long; a queue may be."""
+HEAD_BYTES_MAX: Final = 64 * 1024
+ADDRESS_FILE: Final = "server.address"
+"""File in the state folder with the address of the running server, for those who chose port 0."""
+
+
+def check_host(server: ServerSettings) -> None:
+    """Raise BadInput for an address that others can reach, unless that is allowed expressly."""
+    if server.allow_public or _is_loopback(server.host):
+        return
+    raise BadInput(
+        f"host {server.host} can be reached from other machines, and this server speaks plain HTTP",
+        next_step="put a TLS proxy in front and keep 127.0.0.1, or set server.allow_public",
+        host=server.host,
+    )
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def wait_for_database(engine: Engine, clock: Clock, wait_s: float = DATABASE_WAIT_S) -> None:
+    """Return once the database answers; raise Unavailable after ``wait_s``."""
+    until = clock.monotonic() + wait_s
+    while True:
+        try:
+            with reading(engine):
+                return
+        except DATABASE_AWAY as failure:
+            if clock.monotonic() >= until:
+                raise Unavailable(
+                    f"the database did not answer for {wait_s:.0f} s: {failure}",
+                    next_step="check server.database_url, and that the database runs",
+                ) from failure
+            logger.warning("waiting for the database", extra={"why": str(failure).split("\n")[0]})
+            clock.sleep(DATABASE_RETRY_S)
+
+
+def prepare(engine: Engine, clock: Clock, ids: IdSource, settings: Settings) -> None:
+    """Bring the database to this version, refuse one that may forget, and make the first key."""
+    wait_for_database(engine, clock)
+    schema.upgrade(engine)
+    with writing(engine) as connection:
+        check_durability(connection)
+        ensure_admin(connection, clock, ids, settings.server.state_dir)
+
+
+def http_server(app: FastAPI) -> uvicorn.Server:
+    """Return the HTTP server of an application; it takes its sockets when it runs."""
+    return uvicorn.Server(
+        uvicorn.Config(
+            app,
+            ws="websockets-sansio",
+            ws_per_message_deflate=False,
+            ws_ping_interval=WEBSOCKET_PING_S,
+            ws_ping_timeout=WEBSOCKET_PING_S,
+            h11_max_incomplete_event_size=HEAD_BYTES_MAX,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=GRACEFUL_S,
+            timeout_keep_alive=KEEP_ALIVE_S,
+        )
+    )
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a socket that listens; raise Unavailable when the port is taken."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((host, port))
+    except OSError as failure:
+        listening.close()
+        raise Unavailable(
+            f"cannot listen on {host}:{port}: {failure.strerror}",
+            next_step="choose another server.port (0 takes any free one)",
+        ) from failure
+    listening.listen(2_048)
+    return listening
+
+
+def run_server(
+    settings: Settings,
+    *,
+    with_scheduler: bool = True,
+    on_ready: Callable[[str], None] | None = None,
+) -> None:
+    """Serve until SIGTERM or SIGINT; ``on_ready`` is told the address once it listens.
+
+    Raises BadInput for a public address that is not allowed, Unavailable when the database or the
+    port cannot be had, Conflict for a database of a newer version.
+    """
+    check_host(settings.server)
+    os.umask(0o077)
+    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+    clock = SystemClock()
+    ids = RandomIds(clock)
+    settings.server.state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    engine = open_engine(settings.server.database)
+    context = make_context(clock, ids, settings)
+    try:
+        prepare(engine, clock, ids, settings)
+        with ExitStack() as stack:
+            listening = stack.enter_context(listen(settings.server.host, settings.server.port))
+            stack.enter_context(_ending_by_signal())
+            wake = _nothing
+            if with_scheduler:
+                wake = stack.enter_context(_scheduling(engine, clock, ids, context))
+            app = create_app(engine, clock, ids, settings, wake, context)
+            address = _announce(listening, settings.server.state_dir)
+            if on_ready is not None:
+                on_ready(address)
+            http_server(app).run(sockets=[listening])
+    finally:
+        engine.dispose()
+    logger.info("stopped")
+
+
+def _nothing() -> None:
+    """Stand in for waking a scheduler that runs in another process."""
+
+
+def _announce(listening: socket.socket, state_dir: Path) -> str:
+    """Return the address that is served, and write it where others can find it."""
+    host, port = listening.getsockname()[:2]
+    address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    (state_dir / ADDRESS_FILE).write_text(address + "\n")
+    logger.info("listening", extra={"address": address})
+    return address
+
+
+@contextmanager
+def _scheduling(
+    engine: Engine, clock: Clock, ids: IdSource, context: Context
+) -> Iterator[Callable[[], None]]:
+    """Run the scheduler's loop meanwhile; yields what wakes it."""
+    loop = SchedulerLoop(engine, clock, ids, context=context)
+    loop.start()
+    try:
+        yield loop.wake
+    finally:
+        loop.stop()
+
+
+@contextmanager
+def _ending_by_signal() -> Iterator[None]:
+    """Let SIGTERM and SIGINT end the HTTP server only, so that what follows it is still done.
+
+    The server handles both itself and raises them again once it has ended.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    chosen = (signal.SIGTERM, signal.SIGINT)
+    former = [signal.signal(number, lambda *_: None) for number in chosen]
+    try:
+        yield
+    finally:
+        for number, handler in zip(chosen, former, strict=True):
+            signal.signal(number, handler)
