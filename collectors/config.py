@@ -72,7 +72,7 @@ class NvmlSpec(_Spec):
 
 
 class ModbusSpec(_Spec):
-    """A power meter. ``request_timeout_s`` is for each request, ``timeout_s`` for the whole poll."""
+    """A power meter. ``request_timeout_s`` is for each request, ``timeout_s`` for the poll."""
 
     kind: Literal["modbus"] = "modbus"
     name: Name

@@ -35,7 +35,7 @@ class WantedNames:
         )
 
     def samples(self, text: str) -> Iterator[Sample]:
-        """Return the wanted samples in the order of the text; values that are no numbers are left out."""
+        """Return the wanted samples in the order of the text, without NaN and infinities."""
         for name, labels, value in self._line.findall(text):
             number = float(value)
             if abs(number) != float("inf"):

@@ -25,6 +25,8 @@ from suanwang.model.reading import Quality, Reading
 
 _Item = TypeVar("_Item")
 
+COUNTED: Final = {"preserve_rowcount": True}
+"""Without this option the number of rows that an INSERT wrote is not told on every database."""
 CHUNK: Final = 500
 """Most values in one IN list."""
 
@@ -41,8 +43,8 @@ class SampleRow(NamedTuple):
 def insert_new(connection: Connection, table: Table) -> Insert:
     """Return an insert that leaves existing rows as they are."""
     if connection.dialect.name == "postgresql":
-        return postgresql_insert(table).on_conflict_do_nothing()
-    return sqlite_insert(table).on_conflict_do_nothing()
+        return postgresql_insert(table).on_conflict_do_nothing().execution_options(**COUNTED)
+    return sqlite_insert(table).on_conflict_do_nothing().execution_options(**COUNTED)
 
 
 def chunks(items: Sequence[_Item]) -> Iterator[Sequence[_Item]]:
@@ -113,7 +115,9 @@ def _add_arrays(connection: Connection, rows: Sequence[SampleRow]) -> int:
     statement = postgresql_insert(sample).from_select(list(columns), unfolded)
     values = [list(column) for column in zip(*rows, strict=True)]
     result = connection.execute(
-        statement.on_conflict_do_nothing(), dict(zip(columns, values, strict=True))
+        statement.on_conflict_do_nothing(),
+        dict(zip(columns, values, strict=True)),
+        execution_options=COUNTED,
     )
     return int(result.rowcount)
 

@@ -110,7 +110,7 @@ PRESETS: Final[Mapping[str, tuple[MetricRule, ...]]] = {
         _npu("npu_chip_info_health_status", "health_ratio"),
     ),
 }
-"""Rules for exporters that are met often. A MIG row repeats its whole GPU's energy; it counts once."""
+"""Rules for well-known exporters. A MIG row repeats its whole GPU's energy; it counts once."""
 
 
 class PrometheusSource:
