@@ -116,9 +116,12 @@ class MeterProfile(_Model):
 
     def modulus_wh(self, ct: float = 1.0, pt: float = 1.0) -> int:
         """Return where the energy register wraps, Wh; 0 for a float, which does not wrap."""
-        spec = self.registers["energy_wh"]
-        counts = spec.modulus or _type_modulus(spec.type)
-        return round(counts * self.factor("energy_wh", ct, pt))
+        return round(self.modulus_counts("energy_wh") * self.factor("energy_wh", ct, pt))
+
+    def modulus_counts(self, metric: str) -> int:
+        """Return where a register wraps, in its own counts; 0 for a float."""
+        spec = self.registers[metric]
+        return spec.modulus or _type_modulus(spec.type)
 
     def blocks(self) -> Iterator["Block"]:
         """Cut the registers into the fewest requests without a hole between two quantities.
