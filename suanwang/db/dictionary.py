@@ -37,7 +37,7 @@ def page() -> str:
     """Return the page: every table, every column with its type, its key and its meaning."""
     tables = [metadata.tables[name] for name in sorted(metadata.tables)]
     index = ", ".join(f"[`{table.name}`](#{table.name})" for table in tables)
-    return f"{_HEAD}Tables: {index}\n" + "".join(f"\n{line}" for line in _sections(tables)) + "\n"
+    return f"{_HEAD}Tables: {index}\n" + "".join(f"\n{line}" for line in _sections(tables))
 
 
 def _sections(tables: list[Table]) -> Iterator[str]:

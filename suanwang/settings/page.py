@@ -41,7 +41,7 @@ This page is made from the program (`make docs`).
 
 def page() -> str:
     """Return the page: every setting with its default, its variable and its meaning."""
-    return _HEAD + "".join(f"\n{line}" for line in _sections()) + "\n"
+    return _HEAD + "".join(f"\n{line}" for line in _sections())
 
 
 def _sections() -> Iterator[str]:
