@@ -43,7 +43,8 @@ def insert_if_new(connection: Connection, table: Table, row: Mapping[str, object
     """Insert a row unless one with its key is there; return whether it was inserted."""
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
     statement = dialect.insert(table).values(**row).on_conflict_do_nothing()
-    return connection.execute(statement).rowcount == 1
+    key = next(iter(table.primary_key))
+    return connection.execute(statement.returning(key)).first() is not None
 
 
 # --- jobs ---------------------------------------------------------------------------------------
