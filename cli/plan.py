@@ -93,8 +93,13 @@ def _solve(problem: "Problem", solver: Solver) -> "Plan":
         case Solver.HIGHS:
             return plan_optimal(problem)
     from optimizer.pulp_route import by_cbc, by_highs
+    from suanwang.errors import Unavailable
 
-    return plan_optimal(problem, solve=by_highs() if solver is Solver.PULP_HIGHS else by_cbc())
+    try:
+        route = by_highs() if solver is Solver.PULP_HIGHS else by_cbc()
+    except FileNotFoundError as failure:
+        raise Unavailable(str(failure), next_step="Use --solver highs.") from failure
+    return plan_optimal(problem, solve=route)
 
 
 def _slot_lengths_s(lengths_s: tuple[int, ...], slot_minutes: int | None) -> tuple[int, ...]:

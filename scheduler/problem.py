@@ -180,7 +180,7 @@ def _it_base_w(
         )
         for row in zip(*(_units_free(one, now, slots) for one in state.pools), strict=True)
     ] or [0.0] * len(slots)
-    background_w = _background_w(state, idle_w + extra_w[0], now)
+    background_w = _background_w(state, idle_w, extra_w[0], now)
     if background_w is not None:
         return tuple(background_w + idle_w + one for one in extra_w)
     # No reading: where not even all units at full power could pass the limit, none is needed.
@@ -197,16 +197,19 @@ def _it_base_w(
     )
 
 
-def _background_w(state: SiteState, ours_w: float, now: datetime) -> float | None:
-    """IT power that is not of our units; None where nothing was read lately."""
-    reading = state.it_power_w
-    freshness = _freshness(reading, now)
+def _background_w(state: SiteState, idle_w: float, extra_w: float, now: datetime) -> float | None:
+    """IT power that is not of our units; None where nothing was read lately.
+
+    Our units draw between ``idle_w`` and ``idle_w + extra_w``, so a reading leaves a range for the
+    rest: what was registered counts, moved into that range.
+    """
+    freshness = _freshness(state.it_power_w, now)
     if freshness is Freshness.LOST:
         return None
-    measured_w = max(0.0, reading.value - ours_w)
-    if freshness is Freshness.STALE:
-        return max(measured_w, float(state.site.background_it_w))
-    return measured_w
+    registered_w = float(state.site.background_it_w)
+    most_w = max(0.0, state.it_power_w.value - idle_w)
+    background_w = min(max(registered_w, most_w - extra_w), most_w)
+    return max(background_w, registered_w) if freshness is Freshness.STALE else background_w
 
 
 def _freshness(fact: Fact, now: datetime) -> Freshness:

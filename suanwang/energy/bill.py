@@ -109,7 +109,7 @@ def bill_of(
             energy_wh[band] += part_wh
     start, end = min(use.start for use in uses), max(use.end for use in uses)
     peak_w = max(peak_so_far_w, max(use.demand_w() for use in uses))
-    last = end - timedelta(milliseconds=1)
+    last = end - timedelta(microseconds=1)
     return Bill(
         tariff_id=tariff.id,
         voltage=voltage,
@@ -150,8 +150,8 @@ def _month_share(tariff: Tariff, period: tuple[datetime, datetime]) -> Fraction:
     start, end = period
     local = start.astimezone(ZoneInfo(tariff.timezone))
     days = calendar.monthrange(local.year, local.month)[1]
-    length_ms = (end - start) // timedelta(milliseconds=1)
-    return Fraction(length_ms, days * 86_400_000)
+    length_us = (end - start) // timedelta(microseconds=1)
+    return Fraction(length_us, days * 86_400_000_000)
 
 
 def _line(tariff: Tariff, voltage: str, band: Band, energy_wh: int) -> BillLine:
@@ -165,12 +165,12 @@ def _split(tariff: Tariff, use: EnergyUse) -> list[tuple[Band, int]]:
     if use.end <= use.start or use.energy_wh < 0:
         raise BadInput(f"a window needs a length and no negative energy: {use}")
     segments = list(tariff.segments(use.start, use.end))
-    total_ms = sum(segment.length_ms for segment in segments) or 1
+    total_us = sum(segment.length_us for segment in segments)
     parts: list[tuple[Band, int]] = []
-    passed_ms = given_wh = 0
+    passed_us = given_wh = 0
     for segment in segments:
-        passed_ms += segment.length_ms
-        reached_wh = use.energy_wh * passed_ms // total_ms
+        passed_us += segment.length_us
+        reached_wh = use.energy_wh * passed_us // total_us
         parts.append((segment.band, reached_wh - given_wh))
         given_wh = reached_wh
     return parts

@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 from suanwang.errors import BadInput
 
 MINUTES_PER_DAY: Final = 1_440
-_MILLISECOND: Final = timedelta(milliseconds=1)
+_MICROSECOND: Final = timedelta(microseconds=1)
 
 
 class Band(StrEnum):
@@ -55,9 +55,9 @@ class Segment:
     band: Band
 
     @property
-    def length_ms(self) -> int:
-        """Length in whole milliseconds."""
-        return (self.end - self.start) // _MILLISECOND
+    def length_us(self) -> int:
+        """Length in microseconds, exact."""
+        return (self.end - self.start) // _MICROSECOND
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,14 +125,12 @@ class Tariff:
         """Return the price over a period, weighted by time, rounded half up to a micro-yuan."""
         if end <= start:
             raise BadInput(f"a period must end after its start, got {start} to {end}")
-        total_ms = total_uyuan_ms = 0
+        total_us = total_uyuan_us = 0
         for segment in self.segments(start, end):
-            total_ms += segment.length_ms
+            total_us += segment.length_us
             price = self.band_price_uyuan_per_kwh(segment.band, voltage)
-            total_uyuan_ms += price * segment.length_ms
-        if total_ms == 0:
-            return self.price_uyuan_per_kwh(start, voltage)
-        return round_half_up(Fraction(total_uyuan_ms, total_ms))
+            total_uyuan_us += price * segment.length_us
+        return round_half_up(Fraction(total_uyuan_us, total_us))
 
     def _flat(self, voltage: str) -> int:
         price = self.flat_uyuan_per_kwh.get(voltage)
@@ -150,8 +148,10 @@ class Tariff:
         span = next(one for one in season.spans if one.start_minute <= minute < one.end_minute)
         midnight = local.replace(hour=0, minute=0, second=0, microsecond=0)
         edge = (midnight + timedelta(minutes=span.end_minute)).astimezone(UTC)
-        # Where clocks are put back the edge may lie behind: move on by a minute at least.
-        return max(edge, moment.astimezone(UTC) + timedelta(minutes=1)), span
+        if edge <= moment:
+            # Where clocks are put back, the hour before the edge comes twice.
+            edge = moment.astimezone(UTC) + timedelta(minutes=1)
+        return edge, span
 
 
 def round_half_up(value: Fraction | int) -> int:

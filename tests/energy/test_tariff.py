@@ -1,6 +1,7 @@
 """Tariffs: the published prices, the edges of bands and seasons, and files that do not add up."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from importlib import resources
 from itertools import pairwise
@@ -101,6 +102,22 @@ def test_segments_cover_a_period_without_gap_in_one_band_each(
     assert all(
         SHANDONG.band_at(one.end - timedelta(microseconds=1)) is one.band for one in segments
     )
+
+
+@pytest.mark.parametrize(
+    "day", [datetime(2026, 3, 29, tzinfo=UTC), datetime(2026, 10, 25, tzinfo=UTC)]
+)
+def test_segments_cover_the_days_on_which_clocks_change(day: datetime) -> None:
+    berlin = replace(SHANDONG, timezone="Europe/Berlin")
+    segments = list(berlin.segments(day, day + timedelta(days=1)))
+    assert (segments[0].start, segments[-1].end) == (day, day + timedelta(days=1))
+    assert all(one.end == two.start for one, two in pairwise(segments))
+    assert sum(one.length_us for one in segments) == 86_400_000_000
+
+
+def test_an_empty_period_has_no_price() -> None:
+    with pytest.raises(BadInput, match="must end after its start"):
+        SHANDONG.average_uyuan_per_kwh(at(10, 12), at(10, 12), "110kV")
 
 
 def test_an_unknown_voltage_names_the_known_ones() -> None:

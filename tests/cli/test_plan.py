@@ -1,0 +1,114 @@
+"""``suanwang plan``: the reference world offline, in tables and in JSON."""
+
+import json
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from cli.plan import plan
+from suanwang.errors import BadInput, Unavailable
+
+app = typer.Typer()
+app.command()(plan)
+RUNNER = CliRunner()
+
+
+def ran(*arguments: str) -> str:
+    result = RUNNER.invoke(app, list(arguments), catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return str(result.stdout)
+
+
+@pytest.fixture(scope="module")
+def document() -> dict[str, object]:
+    loaded: dict[str, object] = json.loads(ran("qingdao", "--json"))
+    return loaded
+
+
+def test_the_reference_world_is_planned_in_seconds(document: dict[str, object]) -> None:
+    assert document["jobs"] == 521
+    placed, refused = document["placed"], document["refused"]
+    assert isinstance(placed, int)
+    assert isinstance(refused, int)
+    assert placed + refused == 521
+    assert placed > 500
+    assert isinstance(document["total_s"], float)
+    assert document["total_s"] < 30
+    assert document["planner"] in ("optimal", "feasible")
+
+
+def test_totals_are_the_sums_of_their_sites(document: dict[str, object]) -> None:
+    sites, totals = document["sites"], document["totals"]
+    assert isinstance(sites, list)
+    assert isinstance(totals, dict)
+    assert len(sites) == 8
+    assert totals["bill_fen"] == sum(site["bill"]["total_fen"] for site in sites)
+    assert totals["carbon_g"] == pytest.approx(sum(site["carbon_g"] for site in sites))
+    for site in sites:
+        lines = site["bill"]["lines"]
+        assert site["bill"]["energy_fen"] == sum(line["amount_fen"] for line in lines)
+
+
+def test_every_job_is_placed_once_or_refused_once(document: dict[str, object]) -> None:
+    placements, rejections = document["placements"], document["rejections"]
+    assert isinstance(placements, list)
+    assert isinstance(rejections, list)
+    names = [one["job_id"] for one in placements + rejections]
+    assert len(set(names)) == len(names) == 521
+    assert all(one["message"] for one in rejections)
+
+
+def test_voucher_and_cash_make_up_each_price(document: dict[str, object]) -> None:
+    placements = document["placements"]
+    assert isinstance(placements, list)
+    for one in placements:
+        assert sum(one["lots"].values()) + one["cash_fen"] == one["price_fen_max"]
+
+
+def test_tables_show_plan_bill_reasons_and_refusals() -> None:
+    text = ran("demo", "--jobs")
+    assert "4 placed, 1 refused" in text
+    assert "assistant  latency    zhongwei 1" in text
+    assert "report     data-home  zhongwei 1" in text
+    assert "30.00" in text
+    assert "bill CNY" in text
+    assert "\x1b" not in text
+
+
+def test_rows_are_cut_with_a_word_about_the_rest() -> None:
+    assert "… and 3 more rows; --limit-rows 0 shows all" in ran(
+        "demo", "--jobs", "--limit-rows", "1"
+    )
+
+
+@pytest.mark.parametrize("solver", ["greedy", "pulp-highs"])
+def test_other_routes_place_the_same_jobs_of_the_demo(solver: str) -> None:
+    found = json.loads(ran("demo", "--json", "--solver", solver))
+    assert {one["job_id"]: one["site_id"] for one in found["placements"]} == {
+        "assistant": "laoshan",
+        "render": "zhongwei",
+        "report": "laoshan",
+        "train": "zhongwei",
+    }
+
+
+def test_slots_of_another_length_must_fit_the_world() -> None:
+    assert json.loads(ran("demo", "--json", "--slot-minutes", "60"))["slots"] == 4
+    with pytest.raises(BadInput, match="--slot-minutes 7 does not divide the world's 240 minutes"):
+        ran("demo", "--slot-minutes", "7")
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"cannot read .*absent.yaml: No such file"):
+        ran(str(tmp_path / "absent.yaml"))
+
+
+def test_a_solver_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_cbc() -> None:
+        raise FileNotFoundError("no CBC found")
+
+    monkeypatch.setattr("optimizer.pulp_route.by_cbc", no_cbc)
+    with pytest.raises(Unavailable, match="no CBC found"):
+        ran("demo", "--solver", "pulp-cbc")
