@@ -1,6 +1,7 @@
 """The poller: phases, timeouts, backoff, and sources that leave each other alone."""
 
 import asyncio
+import itertools
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
@@ -10,7 +11,6 @@ from collectors.poller import Poller
 from collectors.sources.port import SourceError
 from suanwang.clock import SystemClock, VirtualClock
 from suanwang.model.reading import Reading, SourceReport
-import itertools
 
 
 class FakeSource:
