@@ -17,7 +17,7 @@ from suanwang.model.voucher import HoldSlice, Lot
 from suanwang.units import divide_up, share_fen
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Share:
     """What one lot may carry: its slice in fen, and its ratio."""
 

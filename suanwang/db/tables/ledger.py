@@ -78,7 +78,6 @@ journal: Final = Table(
     Column("digest", Text, nullable=False, comment="SHA-256 of the body, hex"),
     Column("balances", Text, nullable=False, comment="accounts touched, after it, canonical JSON"),
     Column("chain", Text, nullable=False, comment="version byte and SHA-256 over the former link"),
-    info={"append_only": True},
     comment="Every event of the ledger, in order; rows are never changed.",
 )
 Index("ix_journal_tenant_id_seq", journal.c.tenant_id, journal.c.seq)
@@ -92,7 +91,6 @@ posting: Final = Table(
     Column("target", Text, nullable=False, comment="account that takes"),
     Column("amount_fen", Int64, nullable=False, comment="fen, above zero"),
     CheckConstraint("amount_fen > 0", name="positive"),
-    info={"append_only": True},
     comment="Money that moved: an unbalanced entry cannot be written.",
 )
 
