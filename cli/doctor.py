@@ -98,10 +98,10 @@ def _solver() -> str:
 def _database() -> str:
     from sqlalchemy import text
     from sqlalchemy.exc import SQLAlchemyError
-    from suanwang.db.schema import current, head
 
     from suanwang import settings
     from suanwang.db.engine import open_engine, reading
+    from suanwang.db.schema import current, head
 
     server = settings.load().settings.server
     if server.database.startswith("sqlite:///") and not (server.state_dir / "suanwang.db").exists():

@@ -12,21 +12,31 @@ from cli.client import Client
 from cli.output import Json
 from cli.processes import Child, Supervisor, free_port_block
 from suanwang.errors import SuanwangError, Unavailable
+from suanwang.model.meter import Meter, MeterRole
+from suanwang.model.site import Site
 
 CENTRE_START_S: Final = 60.0
 RAY_START_S: Final = 90.0
 AGENT_START_S: Final = 60.0
 FIRST_CENTRE_PORT: Final = 8700
 FIRST_METER_PORT: Final = 15020
+FIRST_RAY_BASE: Final = 20_000
+METER_PROFILE: Final = "reference_meter"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RayHead:
     """A local Ray cluster: its process, its address, and the file with its token."""
 
+    name: str
     child: Child
     token: str
     folder: Path
+
+    @property
+    def marker(self) -> str:
+        """The environment entry that every process of the cluster carries."""
+        return f"SUANWANG_CLUSTER={self.name}@{self.folder}"
 
     @property
     def address(self) -> str:
@@ -44,6 +54,8 @@ class LocalNetwork:
         self._supervisor = supervisor
         self._folder = folder
         self._folder.mkdir(parents=True, exist_ok=True)
+        self._next_meter_port = FIRST_METER_PORT
+        self._next_ray_base = FIRST_RAY_BASE
 
     def start_centre(self, *, port: int, cycle_s: float = 1.0) -> str:
         """Start the centre on SQLite; return its address. ``port`` 0 takes a free one."""
@@ -67,6 +79,11 @@ class LocalNetwork:
 
     def start_ray(self, name: str, *, ip: str, cpus: int, gpus: int = 0) -> RayHead:
         """Start a Ray cluster of its own for a site; ``wait_for_ray`` waits for it."""
+        from agent import ray_cluster
+
+        # Two clusters that look for ports at the same moment would find the same ones.
+        base = ray_cluster.find_base_port(ip, self._next_ray_base)
+        self._next_ray_base = base + ray_cluster.BLOCK
         folder = Path(tempfile.mkdtemp(prefix="sw"))
         token = secrets.token_hex(32)
         token_file = folder / "token"
@@ -76,15 +93,59 @@ class LocalNetwork:
             f"ray-{name}",
             [
                 *("-m", "agent.ray_cluster", "--name", name, "--ip", ip),
+                *("--base-port", str(base)),
                 *("--cpus", str(cpus), "--gpus", str(gpus)),
                 *("--folder", str(folder), "--token-file", str(token_file)),
             ],
         )
-        return RayHead(child=child, token=token, folder=folder)
+        return RayHead(name=name, child=child, token=token, folder=folder)
 
     def wait_for_ray(self, heads: Sequence[RayHead]) -> None:
         """Wait until every cluster answers."""
         self._supervisor.wait_for("Ray", lambda: all(head.address for head in heads), RAY_START_S)
+
+    def start_meters(self, site: Site, meters: Sequence[Meter], head: RayHead) -> list[Json]:
+        """Start a site's emulated Modbus meters, driven by the real load of its Ray cluster.
+
+        Returns the telemetry sources with which an agent reads them, and this host beside.
+        """
+        ports = {MeterRole.IT: self._meter_port(), MeterRole.FACILITY: self._meter_port()}
+        pools = site.pools
+        idle_w = site.background_it_w + sum(pool.units * pool.power_w_idle for pool in pools)
+        busy_w = max(pool.power_w_busy - pool.power_w_idle for pool in pools)
+        self._supervisor.start(
+            f"meters-{site.id}",
+            [
+                *("-m", "simulator.devices.site_meters", "--site", site.id),
+                *("--it-port", str(ports[MeterRole.IT])),
+                *("--facility-port", str(ports[MeterRole.FACILITY])),
+                *("--idle-w", str(idle_w), "--busy-w-per-core", str(busy_w)),
+                *("--cooling", site.cooling, "--it-design-w", str(site.it_design_w)),
+                *("--marker", head.marker),
+            ],
+        )
+        sources: list[Json] = [{"kind": "host", "name": "host", "interval_s": 5}]
+        sources += [
+            {
+                "kind": "modbus",
+                "name": meter.id,
+                "meter_id": meter.id,
+                "profile": METER_PROFILE,
+                "host": "127.0.0.1",
+                "port": ports[meter.role],
+                "interval_s": meter.poll_s,
+                "timeout_s": 2,
+                "request_timeout_s": 1,
+            }
+            for meter in meters
+            if meter.role in ports
+        ]
+        return sources
+
+    def _meter_port(self) -> int:
+        port = free_port_block(1, self._next_meter_port)
+        self._next_meter_port = port + 1
+        return port
 
     def start_agent(
         self, site_id: str, centre_url: str, token: str, head: RayHead, sources: Sequence[Json]

@@ -54,6 +54,12 @@ class Supervisor:
         self._tell = tell
         self._children: list[Child] = []
         self.marker = secrets.token_hex(8)
+        self.marker_name = MARKER
+
+    @property
+    def children(self) -> tuple[Child, ...]:
+        """What was started and not stopped, in the order of starting."""
+        return tuple(self._children)
 
     def __enter__(self) -> Self:
         self._log_dir.mkdir(parents=True, exist_ok=True)
@@ -94,6 +100,12 @@ class Supervisor:
         env = {name: value for name, value in os.environ.items() if name not in _UNSET}
         env["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{env.get('PATH', '')}"
         return {**env, MARKER: self.marker, "PYTHONUNBUFFERED": "1", **extra}
+
+    def kill(self, child: Child) -> None:
+        """End a child without warning, as a crash does, and answer for it no longer."""
+        child.process.kill()
+        child.process.wait()
+        self._children.remove(child)
 
     def wait_for(self, what: str, is_ready: Callable[[], bool], limit_s: float) -> None:
         """Wait until ``is_ready``; raise Unavailable when a child has died or time is up."""

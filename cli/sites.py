@@ -144,7 +144,7 @@ def _switch(site_id: str, verb: str, client: Json, *, as_json: bool) -> None:
 
 def pue(
     site_id: Annotated[str | None, typer.Argument(help="One site; all when left out.")] = None,
-    hours: Annotated[float, typer.Option(min=0.01, help="Length of the period, to now.")] = 24,
+    hours: Annotated[int, typer.Option(min=1, help="Length of the period, to now.")] = 24,
     url: Url = None,
     api_key: ApiKey = None,
     as_json: AsJson = False,

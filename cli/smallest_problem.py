@@ -3,7 +3,6 @@
 from datetime import UTC, datetime
 
 from optimizer.planner import plan
-
 from optimizer.problem import JobSpec, PoolSpec, Problem, SiteSpec, slots_of
 from suanwang.errors import Unavailable
 
