@@ -200,4 +200,7 @@ async def persist(call: Callable[[], Awaitable[Result]], clock: Clock) -> Result
         before_sleep=_log_retry,
         reraise=True,
     )
-    return await retrying(call)
+    async for attempt in retrying:
+        with attempt:
+            return await call()
+    raise AssertionError("retries never end without a result")

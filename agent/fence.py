@@ -145,16 +145,20 @@ def scan(entry: str, proc: Path = PROC) -> Scan:
 
 def find_command(*needles: str, proc: Path = PROC) -> tuple[int, ...]:
     """Return the pids of processes whose command line holds every needle."""
-    wanted = [needle.encode() for needle in needles]
-    found = []
-    for pid in _pids(proc):
-        try:
-            command = (proc / str(pid) / "cmdline").read_bytes().replace(b"\0", b" ")
-        except OSError:
-            continue
-        if all(needle in command for needle in wanted):
-            found.append(pid)
-    return tuple(found)
+    return tuple(
+        pid
+        for pid in _pids(proc)
+        if (command := " ".join(read_command(pid, proc))) and all(one in command for one in needles)
+    )
+
+
+def read_command(pid: int, proc: Path = PROC) -> tuple[str, ...]:
+    """Return the words of a process's command line, none where it is gone."""
+    try:
+        command = (proc / str(pid) / "cmdline").read_bytes()
+    except OSError:
+        return ()
+    return tuple(command.decode(errors="replace").split("\0"))
 
 
 def send(process: Process, number: signal.Signals) -> bool:

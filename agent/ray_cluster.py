@@ -143,11 +143,6 @@ class RayCluster:
         return self._folder
 
     @property
-    def logs_folder(self) -> Path:
-        """Where the logs of its jobs are while it runs."""
-        return self.folder / "r" / "session_latest" / "logs"
-
-    @property
     def marker(self) -> str:
         """The environment entry that every process of the cluster carries."""
         return f"{CLUSTER_MARKER}={self._config.name}@{self.folder}"

@@ -107,7 +107,7 @@ class Runner:
                 extra={
                     "state": self.health.state.value,
                     "session": self.health.session,
-                    "message": self.health.message,
+                    "said": self.health.message,
                 },
             )
         return self.health
@@ -132,7 +132,7 @@ class Runner:
                 continue
             task = asyncio.create_task(self._guarded(name, step), name=f"attempt {name}")
             self._tasks[name] = task
-            task.add_done_callback(lambda _, name=name: self._tasks.pop(name, None))
+            task.add_done_callback(partial(self._done, name))
         await asyncio.sleep(0)
 
     async def settle(self) -> None:
@@ -147,6 +147,9 @@ class Runner:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _done(self, name: str, _: asyncio.Task[None]) -> None:
+        self._tasks.pop(name, None)
 
     def _has_room(self, record: Record) -> bool:
         """Whether one more submission may be under way: Ray starts each in a fresh process.

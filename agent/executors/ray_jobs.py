@@ -60,15 +60,13 @@ FenceScope = Literal["auto", "local", "none"]
 class RayJobsConfig:
     """Where the cluster is.
 
-    ``logs_folder`` is the folder of its job logs where it can be read from here, for logs that Ray
-    cannot decode. ``fence_scope``: ``local`` says that all nodes of the cluster are this machine,
+    ``fence_scope``: ``local`` says that all nodes of the cluster are this machine,
     ``none`` that they are not; ``auto`` finds out while the cluster answers, and keeps the answer
     in ``memory_file``.
     """
 
     address: str
     token: str = ""
-    logs_folder: Path | None = None
     fence_scope: FenceScope = "auto"
     memory_file: Path | None = None
 
@@ -104,6 +102,7 @@ class RayJobsExecutor:
         self._seen: dict[str, Seen] = {}
         self._actors: dict[str, str] = {}
         self._scope_at = -SCOPE_EVERY_S
+        self._logs_folder: Path | None = None
         self._recall()
 
     async def health(self) -> Health:
@@ -355,6 +354,7 @@ class RayJobsExecutor:
             summary = _dig(body, "data").get("summary")
             nodes = {str(row.get("ip")) for row in summary} if isinstance(summary, list) else set()
             self._is_local = _is_here(nodes) and bool(self._control_processes())
+        self._logs_folder = self._find_logs()
         self._scope_at = self._clock.monotonic()
         await asyncio.to_thread(self._remember)
 
@@ -375,10 +375,19 @@ class RayJobsExecutor:
         if self._config.fence_scope == "auto":
             self._is_local = known.get("is_local") is True
 
+    def _find_logs(self) -> Path | None:
+        """Return the folder of the cluster's logs, where its head runs on this machine."""
+        for pid in self._control_processes():
+            for word in fence.read_command(pid):
+                if word.startswith("--log_dir="):
+                    return Path(word.removeprefix("--log_dir="))
+        return None
+
     def _read_log(self, run_id: str) -> str:
-        if self._config.logs_folder is None:
+        """Return output that Ray cannot hand out, since it is not UTF-8, from its file."""
+        if self._logs_folder is None:
             raise ExecutorError(f"the log of {run_id} is not UTF-8, and Ray cannot hand it out")
-        path = self._config.logs_folder / f"job-driver-{run_id}.log"
+        path = self._logs_folder / f"job-driver-{run_id}.log"
         try:
             return path.read_text(encoding="utf-8", errors="replace")
         except OSError as failure:

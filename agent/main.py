@@ -1,0 +1,139 @@
+"""The agent's process: makes its parts from the settings and runs until a signal.
+
+SIGTERM ends the agent, never the site's jobs: the next agent reads the spool, asks the executor,
+and goes on where this one stopped.
+"""
+
+import argparse
+import asyncio
+import fcntl
+import hashlib
+import logging
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from agent.book import AttemptBook
+from agent.channel import CentreChannel
+from agent.executors.fake import FakeExecutor
+from agent.executors.port import Executor
+from agent.executors.ray_jobs import RayJobsConfig, RayJobsExecutor
+from agent.packages import PackageStore
+from agent.record import Rules
+from agent.runner import Runner
+from agent.service import Agent, Parts
+from agent.spool import Spool
+from collectors.config import build_source, parse_sources
+from suanwang.clock import Clock, SystemClock
+from suanwang.errors import BadInput, Conflict, SuanwangError
+from suanwang.ids import RandomIds
+from suanwang.log import configure
+from suanwang.settings import AgentSettings, ExecutorSettings, load
+
+log = logging.getLogger(__name__)
+
+LOCK_NAME: Final = "agent.lock"
+MEMORY_NAME: Final = "executor.json"
+PACKAGES_NAME: Final = "packages"
+
+
+def build_executor(settings: ExecutorSettings, folder: Path, clock: Clock) -> Executor:
+    """Return the executor that the settings name; it keeps what it learns in ``folder``."""
+    if settings.kind == "fake":
+        return FakeExecutor(clock)
+    config = RayJobsConfig(
+        address=settings.address,
+        token=settings.token.get_secret_value(),
+        memory_file=folder / MEMORY_NAME,
+    )
+    return RayJobsExecutor(config, clock)
+
+
+def build_agent(settings: AgentSettings, clock: Clock) -> Agent:
+    """Return an agent made from its settings; raise BadInput that names what is missing."""
+    token = settings.token.get_secret_value()
+    if not token:
+        raise BadInput(
+            "agent.token is empty",
+            next_step="make one with POST /v1/sites/<site>/token and put it into the settings, or"
+            " into SUANWANG_AGENT__TOKEN",
+        )
+    sources = tuple(build_source(spec, clock) for spec in parse_sources(settings.sources))
+    folder = settings.spool_dir
+    spool = Spool(folder, clock)
+    channel = CentreChannel(settings.centre_url, token, clock)
+    executor = build_executor(settings.executor, folder, clock)
+    book = AttemptBook(spool, clock)
+    packages = PackageStore(folder / PACKAGES_NAME, channel)
+    return Agent(
+        Parts(
+            executor=executor,
+            spool=spool,
+            book=book,
+            runner=Runner(executor, book, packages, clock, Rules()),
+            channel=channel,
+            sources=sources,
+            clock=clock,
+            ids=RandomIds(clock),
+            seed=int.from_bytes(hashlib.sha256(settings.site_id.encode()).digest()[:4]),
+        )
+    )
+
+
+@contextmanager
+def _only_one(folder: Path) -> Iterator[None]:
+    """Hold the folder's lock; raise Conflict where another agent has it."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with (folder / LOCK_NAME).open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as failure:
+            raise Conflict(
+                f"another agent uses {folder}",
+                next_step="stop it, or give this one an agent.spool_dir of its own",
+            ) from failure
+        yield
+
+
+def run_agent(settings: AgentSettings) -> None:
+    """Run until SIGTERM or SIGINT; raise BadInput or Conflict where it cannot start."""
+    with _only_one(settings.spool_dir):
+        asyncio.run(_run(settings))
+
+
+async def _run(settings: AgentSettings) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    log.info(
+        "agent starts",
+        extra={
+            "site": settings.site_id,
+            "centre": settings.centre_url,
+            "executor": settings.executor.kind,
+            "sources": len(settings.sources),
+        },
+    )
+    await build_agent(settings, SystemClock()).run(stop)
+    log.info("agent ends; jobs run on", extra={"site": settings.site_id})
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run an agent from a settings file; return the exit code of a refusal, or 0."""
+    parser = argparse.ArgumentParser(prog="python -m agent", description=__doc__)
+    parser.add_argument("--config", type=Path, help="settings file instead of ./suanwang.yaml")
+    asked = parser.parse_args(arguments)
+    try:
+        settings = load({}, config=asked.config).settings
+        configure(settings.log.level, settings.log.style)
+        run_agent(settings.agent)
+    except SuanwangError as failure:
+        sys.stderr.write(f"{failure.message}\n")
+        if failure.next_step:
+            sys.stderr.write(f"  {failure.next_step}\n")
+        return failure.exit_code
+    return 0

@@ -1,0 +1,240 @@
+"""The agent as a whole: its loops, each of which may fail or wait without touching the others."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from agent.book import AttemptBook
+from agent.channel import LONG_POLL_S, CentreChannel, CentreRefused, CentreUnreachable, persist
+from agent.executors.port import Executor
+from agent.runner import Runner
+from agent.spool import Spool
+from agent.uplink import Uplink
+from collectors.poller import Poller
+from collectors.sources.port import Source
+from suanwang import __version__
+from suanwang.clock import Clock
+from suanwang.ids import IdSource
+from suanwang.model.reading import Reading, SourceReport
+from suanwang.wire.agent import Hello, TelemetryUpload, WireReading, WireSourceReport
+
+log = logging.getLogger(__name__)
+
+READINGS_MAX: Final = 50_000
+REPORTS_MAX: Final = 10_000
+STARTED_AS: Final = "agent"
+"""Name under which the agent reports on itself, as if it were a source."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beat:
+    """How often each loop turns, in seconds."""
+
+    round_s: float = 1.0
+    idle_s: float = 0.5
+    batch_s: float = 5.0
+    clean_s: float = 3_600.0
+    hello_s_max: float = 60.0
+    failure_s: float = 5.0
+
+
+class TelemetryBuffer:
+    """Gathers readings for a few seconds, then puts them on disk as one batch."""
+
+    def __init__(self, spool: Spool, clock: Clock, ids: IdSource) -> None:
+        self._spool = spool
+        self._clock = clock
+        self._ids = ids
+        self._readings: list[WireReading] = []
+        self._reports: list[WireSourceReport] = []
+
+    async def take(self, readings: Sequence[Reading], report: SourceReport) -> None:
+        """Take one poll's outcome; a sink of ``collectors.poller.Poller``."""
+        too_many = len(self._readings) + len(readings) > READINGS_MAX
+        if too_many or len(self._reports) >= REPORTS_MAX:
+            self.flush()
+        for start in range(0, len(readings), READINGS_MAX):
+            if self._readings and start:
+                self.flush()
+            self._readings.extend(_wire(one) for one in readings[start : start + READINGS_MAX])
+        self._reports.append(_wire_report(report))
+
+    def flush(self) -> None:
+        """Put on disk what was gathered."""
+        if not self._readings and not self._reports:
+            return
+        upload = TelemetryUpload(
+            id=self._ids.new("tb"),
+            sent_at=self._clock.now(),
+            readings=tuple(self._readings),
+            reports=tuple(self._reports),
+        )
+        self._spool.add_telemetry(upload)
+        self._readings, self._reports = [], []
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What an agent is made of."""
+
+    executor: Executor
+    spool: Spool
+    book: AttemptBook
+    runner: Runner
+    channel: CentreChannel
+    sources: Sequence[Source]
+    clock: Clock
+    ids: IdSource
+    seed: int = 0
+
+
+class Agent:
+    """One site's agent. ``run`` returns after ``stop`` is set; the site's jobs run on."""
+
+    def __init__(self, parts: Parts, beat: Beat | None = None) -> None:
+        self._parts = parts
+        self._beat = beat or Beat()
+        self._clock = parts.clock
+        self._buffer = TelemetryBuffer(parts.spool, parts.clock, parts.ids)
+        self._uplink = Uplink(parts.channel, parts.spool, parts.clock)
+        self._greeted = asyncio.Event()
+        self._hello_every_s = self._beat.failure_s
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until ``stop`` is set."""
+        parts = self._parts
+        await parts.runner.check_health()
+        await self._report_set_aside()
+        poller = Poller(parts.sources, self._buffer.take, self._clock, parts.seed)
+        loops = [
+            asyncio.create_task(self._forever(name, turn), name=name)
+            for name, turn in (
+                ("hello", self._hello),
+                ("orders", self._orders),
+                ("round", self._round),
+                ("telemetry", self._telemetry),
+                ("attempts", self._attempts),
+                ("batch", self._batch),
+                ("clean", self._clean),
+            )
+        ]
+        polling = asyncio.create_task(poller.run(stop), name="poller")
+        await stop.wait()
+        for loop in loops:
+            loop.cancel()
+        await asyncio.gather(*loops, return_exceptions=True)
+        await asyncio.gather(polling, return_exceptions=True)
+        await parts.runner.close()
+        self._buffer.flush()
+        await parts.executor.close()
+        await parts.channel.close()
+        parts.spool.close()
+
+    async def _forever(self, name: str, turn: Callable[[], Awaitable[float]]) -> None:
+        """Call ``turn`` again and again, after the pause that each call asks for."""
+        while True:
+            try:
+                pause_s = await turn()
+            except (CentreRefused, CentreUnreachable) as failure:
+                pause_s = self._beat.failure_s
+                log.warning("centre", extra={"loop": name, "error": failure.message})
+            except Exception:
+                # The outermost place: a fault in one loop must not end the others.
+                pause_s = self._beat.failure_s
+                log.exception("a loop failed and goes on", extra={"loop": name})
+            await self._clock.wait(pause_s)
+
+    async def _hello(self) -> float:
+        """Greet: who we are, how the executor does, what runs; learn what should."""
+        parts = self._parts
+        health = await parts.runner.check_health()
+        greeting = Hello(
+            agent_version=__version__,
+            clock=self._clock.now(),
+            executor_state=health.state.value,
+            executor_message=health.message[:2_000],
+            executor_session=health.session[:200],
+            running=parts.book.running(),
+        )
+        welcome = await parts.channel.hello(greeting)
+        if not self._greeted.is_set():
+            log.info("greeted", extra={"site": welcome.site_id, "skew_s": parts.channel.skew_s})
+        parts.runner.rules = replace(parts.runner.rules, skew_s=parts.channel.skew_s)
+        parts.book.compare(welcome.running)
+        self._greeted.set()
+        return min(welcome.hello_every_s, self._beat.hello_s_max)
+
+    async def _orders(self) -> float:
+        """Fetch orders, put them on disk, then acknowledge them."""
+        await self._greeted.wait()
+        parts = self._parts
+        found = await persist(lambda: parts.channel.orders(LONG_POLL_S), self._clock)
+        if not found.orders:
+            return self._beat.idle_s
+        ids = parts.runner.take(found.orders)
+        await parts.runner.round()
+        await persist(lambda: parts.channel.acknowledge(ids), self._clock)
+        return 0.0
+
+    async def _round(self) -> float:
+        await self._parts.runner.round()
+        return self._beat.round_s
+
+    async def _telemetry(self) -> float:
+        await self._greeted.wait()
+        return 0.0 if await self._uplink.send_telemetry() else self._beat.idle_s
+
+    async def _attempts(self) -> float:
+        """Send output before reports: a final report means that the output is there."""
+        await self._greeted.wait()
+        had_output = await self._uplink.send_output()
+        had_reports = await self._uplink.send_reports()
+        return 0.0 if had_output or had_reports else self._beat.idle_s
+
+    async def _batch(self) -> float:
+        self._buffer.flush()
+        return self._beat.batch_s
+
+    async def _clean(self) -> float:
+        self._parts.spool.clean()
+        return self._beat.clean_s
+
+    async def _report_set_aside(self) -> None:
+        """Tell the centre, as a source that is down, when the spool could not be read."""
+        lost = self._parts.spool.set_aside
+        report = SourceReport(
+            source=STARTED_AS,
+            is_up=lost is None,
+            duration_s=0.0,
+            at=self._clock.now(),
+            error=""
+            if lost is None
+            else f"the spool could not be read and was kept as {lost.name}",
+        )
+        with contextlib.suppress(OSError):
+            await self._buffer.take((), report)
+
+
+def _wire(reading: Reading) -> WireReading:
+    return WireReading(
+        subject=reading.subject,
+        metric=reading.metric,
+        value=reading.value,
+        at=reading.at,
+        quality=reading.quality,
+        labels=dict(reading.labels),
+    )
+
+
+def _wire_report(report: SourceReport) -> WireSourceReport:
+    return WireSourceReport(
+        source=report.source,
+        is_up=report.is_up,
+        duration_s=report.duration_s,
+        at=report.at,
+        readings=report.readings,
+        error=report.error[:2_000],
+    )
