@@ -211,6 +211,14 @@ class LedgerMachine(RuleBasedStateMachine):
         if free:
             self.open_hold(free[0], tenant, slices, price - sum(slices.values()))
 
+    @rule(choice=st.integers(0, 100))
+    def the_end_of_a_lot_comes_and_is_booked(self, choice: int) -> None:
+        names = sorted(name for name, lot in self.model.lots.items() if lot.left or lot.held)
+        if names:
+            name = names[choice % len(names)]
+            self.now = max(self.now, self.model.lots[name].ends)
+            self.expire(name)
+
     @rule(choice=st.integers(0, 100), thousandths=st.integers(0, 1_000))
     def pay_an_open_hold(self, choice: int, thousandths: int) -> None:
         names = sorted(self.model.holds)
