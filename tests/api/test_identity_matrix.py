@@ -1,11 +1,10 @@
 """Who may call what: a row for each route; a route without a row fails."""
 
 import re
-from collections.abc import Callable
 from typing import Final
 
 import pytest
-from api_client import World
+from api_client import World, site_body
 from api_routes import SOCKET, routes
 
 from suanwang.model.tenant import Role
@@ -149,9 +148,6 @@ def test_a_new_site_token_ends_the_old_one(small_world: World) -> None:
     assert small_world.client.get("/agent/v1/orders", second).status_code == 200
 
 
-Foreign = Callable[[World, str], int]
-
-
 def test_a_foreign_job_does_not_exist(world: World) -> None:
     world.register()
     world.hello(world.token())
@@ -191,8 +187,6 @@ def test_an_operator_manages_its_own_sites_only(world: World) -> None:
 
 
 def test_an_operator_takes_over_neither_a_site_nor_a_pool_nor_a_meter(world: World) -> None:
-    from api_client import site_body
-
     world.register("east", "dc-east")
     stolen_site = site_body("east", "dc-west")
     assert world.client.post("/v1/sites", world.other_operator, stolen_site).status_code == 409

@@ -131,9 +131,11 @@ def test_a_failed_job_gives_the_client_exit_code_1(
     assert "boom" in again.stdout
 
 
-def test_a_refusal_reaches_the_user_with_both_amounts(centre: RunningCentre) -> None:
+def test_a_refusal_reaches_the_user_with_both_amounts(
+    centre: RunningCentre, agent: PlayedAgent
+) -> None:
     done = ray(
-        centre, centre.key("haiyun"), "submit", "--metadata-json",
+        centre, centre.key("haiyun"), "submit", "--no-wait", "--metadata-json",
         '{"units": "8", "max_minutes": "44000"}', "--", "python", "train.py",
     )  # fmt: skip
     assert done.returncode != 0
