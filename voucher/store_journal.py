@@ -15,6 +15,7 @@ from typing import Any
 from sqlalchemy import (
     JSON,
     ColumnClause,
+    ColumnElement,
     Connection,
     Insert,
     Table,
@@ -36,9 +37,10 @@ from suanwang.model.voucher import Hold, HoldState
 from voucher.book import UNGUARDED, Book, kind_of
 from voucher.chain import Entry
 from voucher.commands import Issue
-from voucher.store_book import HEAD_ID, Head, dialect
+from voucher.store_book import HEAD_ID, Dialect, Head, dialect
 
 Row = Mapping[str, object]
+Given = Mapping[str, ColumnElement[Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,7 @@ def write(
 
 
 def _write_balances(connection: Connection, before: Mapping[str, int], book: Book) -> None:
-    changed = [
+    changed: list[Row] = [
         {"of": name, "before": before[name], "after": after}
         for name, after in book.balances.items()
         if name in before and before[name] != after
@@ -98,14 +100,7 @@ def _write_balances(connection: Connection, before: Mapping[str, int], book: Boo
         if name not in before
     ]
     _insert(connection, account, created)
-    if not changed:
-        return
-    if dialect(connection) == "postgresql":
-        document = {"document": _document(changed)}
-        matched = connection.execute(_set_balances(), document).rowcount
-    else:
-        matched = connection.execute(_set_balance(), changed).rowcount
-    _expect(matched, len(changed), "balances")
+    _update(connection, "balances", _balance_update(dialect(connection)), changed)
 
 
 def _write_holds(connection: Connection, writes: Writes) -> None:
@@ -113,21 +108,17 @@ def _write_holds(connection: Connection, writes: Writes) -> None:
     _insert(connection, hold, [_hold_row(one) for one in fresh])
     _insert(connection, hold_slice, [row for one in fresh for row in _slice_rows(one)])
     ended = [one for hold_id, one in writes.closed.items() if hold_id not in writes.opened]
-    if not ended:
-        return
-    matched = connection.execute(
-        _end_hold(),
-        [{"of": one.id, "ends_as": one.state.value, "ended_at": one.closed_at} for one in ended],
-    ).rowcount
-    _expect(matched, len(ended), "holds")
-    paid = [
+    endings: list[Row] = [
+        {"of": one.id, "ends_as": one.state.value, "ended_at": one.closed_at} for one in ended
+    ]
+    _update(connection, "holds", _hold_update(dialect(connection)), endings)
+    paid: list[Row] = [
         {"of": one.id, "nth": seq, "paid": part.captured_fen}
         for one in ended
         for seq, part in enumerate(one.slices, 1)
         if part.captured_fen
     ]
-    if paid:
-        _expect(connection.execute(_pay_slice(), paid).rowcount, len(paid), "slices")
+    _update(connection, "slices", _slice_update(dialect(connection)), paid)
 
 
 def _expect(matched: int, wanted: int, what: str) -> None:
@@ -175,38 +166,47 @@ def _insert_document(table: Table) -> Insert:
     return insert(table).from_select([one.name for one in table.c], select(*rows.c))
 
 
-@cache
-def _set_balance() -> Update:
-    chosen = (account.c.id == bindparam("of"), account.c.balance_fen == bindparam("before"))
-    return update(account).where(*chosen).values(balance_fen=bindparam("after"))
+def _update(connection: Connection, what: str, statement: Update, rows: Sequence[Row]) -> None:
+    """Update each row that is still as it was read; raise Conflict if one is not."""
+    if not rows:
+        return
+    if dialect(connection) == "sqlite":
+        matched = connection.execute(statement, [dict(row) for row in rows]).rowcount
+    else:
+        matched = connection.execute(statement, {"document": _document(rows)}).rowcount
+    _expect(matched, len(rows), what)
+
+
+def _given(kind: Dialect, types: Mapping[str, ColumnElement[Any]]) -> Given:
+    """Return what an update is given: a parameter each on SQLite, a row each on PostgreSQL."""
+    if kind == "sqlite":
+        return {name: bindparam(name, type_=like.type) for name, like in types.items()}
+    rows = _records([column(name, like.type) for name, like in types.items()])
+    return {name: rows.c[name] for name in types}
 
 
 @cache
-def _set_balances() -> Update:
-    fen = account.c.balance_fen.type
-    rows = _records([column("of", account.c.id.type), column("before", fen), column("after", fen)])
-    chosen = (account.c.id == rows.c.of, account.c.balance_fen == rows.c.before)
-    return update(account).where(*chosen).values(balance_fen=rows.c.after)
+def _balance_update(kind: Dialect) -> Update:
+    fen = account.c.balance_fen
+    given = _given(kind, {"of": account.c.id, "before": fen, "after": fen})
+    chosen = (account.c.id == given["of"], fen == given["before"])
+    return update(account).where(*chosen).values(balance_fen=given["after"])
 
 
 @cache
-def _end_hold() -> Update:
-    chosen = (hold.c.id == bindparam("of"), hold.c.state == HoldState.OPEN.value)
-    return (
-        update(hold)
-        .where(*chosen)
-        .values(state=bindparam("ends_as"), closed_at=bindparam("ended_at"))
-    )
+def _hold_update(kind: Dialect) -> Update:
+    columns = {"of": hold.c.id, "ends_as": hold.c.state, "ended_at": hold.c.closed_at}
+    given = _given(kind, columns)
+    chosen = (hold.c.id == given["of"], hold.c.state == HoldState.OPEN.value)
+    return update(hold).where(*chosen).values(state=given["ends_as"], closed_at=given["ended_at"])
 
 
 @cache
-def _pay_slice() -> Update:
-    chosen = (
-        hold_slice.c.hold_id == bindparam("of"),
-        hold_slice.c.seq == bindparam("nth"),
-        hold_slice.c.captured_fen == 0,
-    )
-    return update(hold_slice).where(*chosen).values(captured_fen=bindparam("paid"))
+def _slice_update(kind: Dialect) -> Update:
+    part = hold_slice.c
+    given = _given(kind, {"of": part.hold_id, "nth": part.seq, "paid": part.captured_fen})
+    chosen = (part.hold_id == given["of"], part.seq == given["nth"], part.captured_fen == 0)
+    return update(hold_slice).where(*chosen).values(captured_fen=given["paid"])
 
 
 def _journal_row(sealed: Sealed) -> Row:
