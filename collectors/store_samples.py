@@ -13,7 +13,6 @@ from sqlalchemy import (
     bindparam,
     func,
     select,
-    tuple_,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
@@ -82,14 +81,14 @@ def _find_series(
     connection: Connection, site_id: str, names: Sequence[tuple[str, str]]
 ) -> dict[tuple[str, str], int]:
     found: dict[tuple[str, str], int] = {}
-    for piece in chunks(names):
+    # By subject alone: the few metrics of a subject cost less than a list of pairs.
+    for piece in chunks(sorted({subject for subject, _ in names})):
         rows = connection.execute(
-            select(series.c.id, series.c.subject, series.c.metric).where(
-                series.c.site_id == site_id,
-                tuple_(series.c.subject, series.c.metric).in_(piece),
+            select(series.c.subject, series.c.metric, series.c.id).where(
+                series.c.site_id == site_id, series.c.subject.in_(piece)
             )
         )
-        found |= {(row.subject, row.metric): row.id for row in rows}
+        found |= {(subject, metric): number for subject, metric, number in rows}
     return found
 
 
@@ -99,7 +98,13 @@ def add_samples(connection: Connection, rows: Sequence[SampleRow]) -> int:
         return 0
     if connection.dialect.name == "postgresql":
         return _add_arrays(connection, rows)
-    result = connection.execute(insert_new(connection, sample), [row._asdict() for row in rows])
+    result = connection.execute(
+        insert_new(connection, sample),
+        [
+            {"at_ms": at_ms, "series_id": number, "value": value, "quality": quality}
+            for at_ms, number, value, quality in rows
+        ],
+    )
     return int(result.rowcount)
 
 
