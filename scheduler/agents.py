@@ -168,10 +168,9 @@ def take_reports(
         except InvalidTransition as error:
             refused.append(f"{report.attempt_id}: {error.message}")
             continue
-        if step.attempt is not None and step.attempt.report_seq > attempt.report_seq:
-            accepted += 1
-            attempts[attempt.id] = step.attempt
-            jobs[attempt.job_id] = step.job
+        jobs[attempt.job_id] = step.job
+        attempts[attempt.id] = step.attempt or attempt
+        accepted += attempts[attempt.id].report_seq > attempt.report_seq
     duplicates = len(reports) - accepted - len(refused)
     return Receipt(accepted=accepted, duplicates=duplicates, refused=tuple(refused))
 
