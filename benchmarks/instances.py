@@ -55,7 +55,7 @@ def make_problem(size: Size, seed: int) -> Problem:
     horizon_s = slots[-1].end_s
     units = asked / horizon_s / size.load / (size.sites * size.pools_per_site)
     pools = tuple(
-        _pool(random, site, at, max(2, round(units * random.uniform(0.5, 1.5))), len(slots))
+        _pool(random, site, at, max(24, round(units * random.uniform(0.5, 1.5))), len(slots))
         for site in sites
         for at in range(size.pools_per_site)
     )

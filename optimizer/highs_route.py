@@ -1,11 +1,13 @@
 """The direct route: arrays into HiGHS, no text and no objects in between. The hot path."""
 
+from dataclasses import replace
 from time import perf_counter
 from typing import Final
 
 import highspy
 import numpy as np
 
+from optimizer.arrays import Floats, Ints
 from optimizer.model import Model
 from optimizer.solution import Answer, Limits, Solution, checked
 
@@ -17,35 +19,58 @@ _MINIMISE: Final = 1
 
 def solve_direct(model: Model, limits: Limits) -> Solution:
     """Solve a model by HiGHS on one thread; the answer is checked, never believed."""
-    began_s = perf_counter()
-    highs = highspy.Highs()  # type: ignore[no-untyped-call]  # highspy is typed in parts
-    _set_options(highs, model, limits)
-    _pass_model(highs, model)
-    handed_s = perf_counter()
-    highs.run()
-    status = highs.getModelStatus()
-    found = highs.getSolution()
-    return checked(
-        model,
-        Answer(
-            solver=f"HiGHS {highs.version()}",
-            said=highs.modelStatusToString(status),
-            claims_optimal=status == highspy.HighsModelStatus.kOptimal,
-            claims_infeasible=status == highspy.HighsModelStatus.kInfeasible,
-            values=np.array(found.col_value, dtype=np.float64),
-            duals=np.array(found.row_dual, dtype=np.float64),
-            handover_s=handed_s - began_s,
-            solve_s=perf_counter() - handed_s,
-        ),
-    )
+    return LiveModel(model).solve(limits)
 
 
-def _set_options(highs: highspy.Highs, model: Model, limits: Limits) -> None:
+class LiveModel:
+    """A model inside HiGHS: its bounds can change and it is solved again from its last basis."""
+
+    def __init__(self, model: Model, basis: object = None) -> None:
+        began_s = perf_counter()
+        self._model = model
+        self._highs = highspy.Highs()  # type: ignore[no-untyped-call]  # highspy is typed in parts
+        _set_options(self._highs, model)
+        _pass_model(self._highs, model)
+        if basis is not None:
+            self._highs.setOptionValue("solver", "simplex")
+            self._highs.setBasis(basis)  # type: ignore[call-overload]  # opaque to others
+        self._handover_s = perf_counter() - began_s
+
+    def bound(self, where: Ints, lower: Floats, upper: Floats) -> None:
+        """Give the variables at ``where`` new bounds."""
+        own_lower, own_upper = self._model.lower.copy(), self._model.upper.copy()
+        own_lower[where], own_upper[where] = lower, upper
+        self._model = replace(self._model, lower=own_lower, upper=own_upper)
+        self._highs.changeColsBounds(len(where), where.astype(np.int32), lower, upper)
+
+    def solve(self, limits: Limits) -> Solution:
+        """Solve the model as it is now."""
+        highs, began_s = self._highs, perf_counter()
+        highs.setOptionValue("time_limit", highs.getRunTime() + max(0.01, limits.time_s))
+        highs.setOptionValue("mip_rel_gap", limits.gap)
+        highs.run()
+        status = highs.getModelStatus()
+        found = highs.getSolution()
+        return checked(
+            self._model,
+            Answer(
+                solver=f"HiGHS {highs.version()}",
+                said=highs.modelStatusToString(status),
+                claims_optimal=status == highspy.HighsModelStatus.kOptimal,
+                claims_infeasible=status == highspy.HighsModelStatus.kInfeasible,
+                values=np.array(found.col_value, dtype=np.float64),
+                duals=np.array(found.row_dual, dtype=np.float64),
+                handover_s=self._handover_s,
+                solve_s=perf_counter() - began_s,
+                basis=None if self._model.is_integral.any() else highs.getBasis(),
+            ),
+        )
+
+
+def _set_options(highs: highspy.Highs, model: Model) -> None:
     highs.setOptionValue("output_flag", False)
     highs.setOptionValue("threads", 1)
     highs.setOptionValue("random_seed", 0)
-    highs.setOptionValue("time_limit", max(0.01, limits.time_s))
-    highs.setOptionValue("mip_rel_gap", limits.gap)
     if not model.is_integral.any() and model.columns >= INTERIOR_POINT_FROM:
         highs.setOptionValue("solver", "ipm")
 

@@ -129,7 +129,7 @@ class Policy:
     mip_columns_max: int = 2_000
     ageing_per_hour: float = 0.1
     mip_gap: float = 1e-4
-    mip_time_s: float = 2.0
+    mip_time_s: float = 1.0
 
 
 DEFAULT_SLOT_LENGTHS_S: Final = (60, 240, 600, 900, 1_800, 3_600, 3_600, 3_600)

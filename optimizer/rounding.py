@@ -12,6 +12,7 @@ import numpy as np
 from optimizer.arrays import Bools, Floats
 from optimizer.certificate import reduced_costs
 from optimizer.deadline import Deadline
+from optimizer.diving import dive
 from optimizer.formulation import Formulation
 from optimizer.greedy import fill
 from optimizer.improvement import improve
@@ -35,17 +36,14 @@ class Whole:
 
 
 def round_down_and_fill(formulation: Formulation, relaxed: Solution, deadline: Deadline) -> Whole:
-    """Start the whole part of every fraction, then fill up in the order of reduced cost."""
+    """Dive where the route can begin from a basis, else take floors; then fill up and improve."""
     state = empty_occupancy(formulation.instance, formulation.columns)
-    fractions = relaxed.values[formulation.start.where]
+    if relaxed.basis is not None:
+        dive(formulation, relaxed, state, deadline)
+    else:
+        _place_counts(state, np.floor(relaxed.values[formulation.start.where] + _WHOLE))
     reduced = reduced_costs(formulation.model, relaxed.duals)[formulation.start.where]
-    _place_counts(state, np.floor(fractions + _WHOLE))
-    parts = fractions - np.floor(fractions + _WHOLE)
-    for column in np.lexsort((np.arange(len(parts)), -parts)):
-        if parts[column] <= _WHOLE:
-            break
-        state.place(int(column), 1)
-    is_complete = fill(state, deadline, reduced) and fill(state, deadline)
+    is_complete = fill(state, deadline, reduced)
     improve(state, deadline)
     return Whole(state, state.objective(), False, is_complete, "rounded")
 
@@ -57,7 +55,7 @@ def search(
 
     A column whose reduced cost is above (best plan - bound) is in no better plan, so dropping it
     loses nothing. Where more than ``mip_columns_max`` remain only the cheapest are kept, and then
-    nothing is proven.
+    nothing is proven. The columns of the best plan always stay.
     """
     policy = formulation.instance.problem.policy
     keep, loses_nothing = _columns_that_matter(formulation, relaxed, best, tools.bound)
@@ -67,7 +65,8 @@ def search(
     drop = np.zeros(formulation.model.columns, dtype=np.bool_)
     drop[formulation.start.where] = ~keep
     found = tools.solve(
-        formulation.model.fixed_at_zero(drop), Limits(time_s=time_s, gap=policy.mip_gap)
+        formulation.model.fixed_at_zero(drop),
+        Limits(time_s=time_s, gap=policy.mip_gap),
     )
     if not found.has_point:
         return None
@@ -98,14 +97,22 @@ def _columns_that_matter(
 ) -> tuple[Bools, bool]:
     """Return which columns the search keeps, and whether no better plan can need another."""
     reduced = reduced_costs(formulation.model, relaxed.duals)[formulation.start.where]
-    keep = reduced <= best.objective - bound + _WHOLE
+    is_used = _counts(best.state) > 0
+    keep = (reduced <= best.objective - bound + _WHOLE) | is_used
     limit = formulation.instance.problem.policy.mip_columns_max
     if int(keep.sum()) <= limit:
         return keep, True
-    cheapest = np.argsort(reduced, kind="stable")[:limit]
-    chosen = np.zeros(len(reduced), dtype=np.bool_)
-    chosen[cheapest] = True
-    return chosen & keep, False
+    chosen = is_used.copy()
+    chosen[np.argsort(reduced, kind="stable")[:limit]] = True
+    return chosen, False
+
+
+def _counts(state: Occupancy) -> Floats:
+    """Return how many jobs start by each column."""
+    counts = np.zeros(state.columns.count)
+    for column, payments in state.payments.items():
+        counts[column] = len(payments)
+    return counts
 
 
 def _place_counts(state: Occupancy, counts: Floats) -> None:

@@ -35,7 +35,8 @@ class Limits:
 class Solution:
     """A solver's answer. ``objective`` is recomputed from ``values``; ``duals`` empty if none.
 
-    ``handover_s`` is the time to give the model to the solver, ``solve_s`` the rest.
+    ``handover_s`` is the time to give the model to the solver, ``solve_s`` the rest. ``basis`` is
+    what the same route can begin from when only bounds have changed.
     """
 
     status: SolveStatus
@@ -46,6 +47,7 @@ class Solution:
     handover_s: float
     solve_s: float
     said: str = ""
+    basis: object = None
 
     @property
     def has_point(self) -> bool:
@@ -69,6 +71,7 @@ class Answer:
     duals: Floats
     handover_s: float
     solve_s: float
+    basis: object = None
 
 
 def checked(model: Model, answer: Answer) -> Solution:
@@ -89,4 +92,5 @@ def checked(model: Model, answer: Answer) -> Solution:
         handover_s=answer.handover_s,
         solve_s=answer.solve_s,
         said=answer.said,
+        basis=answer.basis,
     )
