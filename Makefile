@@ -35,7 +35,7 @@ check: $(STAMP)  ## what CI checks before the tests, cheap to dear
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/codespell $$(git ls-files 2>/dev/null | grep -v '^requirements.lock$$' || echo .)
-	$(BIN)/pytest -q --durations=0 --no-header tests/architecture
+	$(BIN)/pytest -q --durations=1 --no-header tests/architecture
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/python -m suanwang.db.schema check
 	$(BIN)/mypy
