@@ -34,6 +34,10 @@ _FIELDS: Final[tuple[_Field, ...]] = (
 )
 
 
+METRICS: Final = tuple(metric for metric, _ in _FIELDS)
+"""What a GPU may tell."""
+
+
 class NvmlSource:
     """Energy, power, use, memory and temperature of each GPU; the subject is ``gpu:<uuid>``.
 
