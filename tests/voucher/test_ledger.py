@@ -25,6 +25,7 @@ from suanwang.errors import BadInput, NotFound
 from suanwang.ids import TenantId
 from suanwang.model.voucher import Hold, HoldState, Lot
 from voucher import store
+from voucher.expiry import expire_due
 from voucher.ledger import Accepted, Command, Refusal, RefusalCode, apply
 
 
@@ -230,6 +231,16 @@ def test_expiry_is_booked_once(ledger: Engine) -> None:
     with reading(ledger) as connection:
         assert store.due_lots(connection, LATER) == ()
     assert assert_sound(ledger).expired_fen == 1_000
+
+
+def test_the_sweep_books_every_ended_lot_once(ledger: Engine) -> None:
+    accept(ledger, an_issue("a"), an_issue("b", tenant_id="t2"))
+    accept(ledger, an_issue("later", expires_at=LATER + timedelta(days=1)))
+    with ledger.begin() as connection:
+        assert expire_due(connection, START) == ()
+        assert [accepted(one).seq for one in expire_due(connection, LATER)] == [4, 5]
+        assert expire_due(connection, LATER) == ()
+    assert assert_sound(ledger).expired_fen == 2_000
 
 
 def test_a_hold_outlives_its_lot_and_the_rest_expires(ledger: Engine) -> None:
