@@ -52,7 +52,7 @@ bench: $(STAMP)  ## run every benchmark; ARGS="--quick"
 	@$(BIN)/python -m benchmarks all $(ARGS)
 
 lock: $(STAMP)  ## resolve requirements.lock from pyproject.toml, keeping versions that still fit
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	$(BIN)/uv pip compile --quiet --universal --fork-strategy fewest --python-version 3.11 --generate-hashes \
 		--all-extras --group dev --no-annotate --no-emit-index-url --no-emit-find-links \
 		--custom-compile-command "make lock" --output-file requirements.lock $(ARGS) pyproject.toml
 
