@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from cli.demo_run import DemoResult, DemoRun
 
 WATCH_S: Final = 1.0
+_CHATTER: Final = (" INFO ", "\tINFO ", "------", "DeprecationWarning")
 
 
 def demo(
@@ -42,7 +43,7 @@ def demo(
             run.quote(result, quoted)
             if not as_json:
                 _show_quote(result, quoted.id)
-            run.submit(result, lambda text: note(f"           | {text}"))
+            run.submit(result, _follow)
             run.finish(result)
             if as_json:
                 emit_json(demo_report.as_document(result))
@@ -68,6 +69,12 @@ class Progress:
     def tell(self, text: str) -> None:
         """Print a headline."""
         note(f"[{self._clock.monotonic() - self._start:6.1f} s] {text}")
+
+
+def _follow(text: str) -> None:
+    """Pass a line of the followed log on, without the client's own chatter."""
+    if not any(mark in text for mark in _CHATTER):
+        note(f"           | {text}")
 
 
 def _fresh(folder: Path | None) -> Path:

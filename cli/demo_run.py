@@ -75,30 +75,29 @@ class DemoRun:
 
     def bring_up(self) -> None:
         """Start the centre, a Ray cluster, two meters and an agent a site; wait for all."""
-        names = ", ".join(site.id for site in self._world.sites)
-        self._tell(f"starting the centre and a Ray cluster for each site: {names}")
+        names = [site.id for site in self._world.sites]
+        self._tell(f"starting the centre and a Ray cluster for each site: {', '.join(names)}")
         self.url = self._network.start_centre(port=0, cycle_s=1.0)
+        sources = {}
         for number, site in enumerate(self._world.sites):
-            head = self._network.start_ray(
-                site.id, ip=f"127.0.0.{FIRST_IP + number}", cpus=cores(site)
-            )
+            ip = f"127.0.0.{FIRST_IP + number}"
+            head = self._network.start_ray(site.id, ip=ip, cpus=cores(site))
             self._heads[site.id] = head
             self.folders.append(head.folder)
+            meters = self._world.meters_of(site.id)
+            sources[site.id] = self._network.start_meters(site, meters, head)
         with self._network.wait_for_centre(self.url) as admin:
             self.admin_key = admin.api_key
             self._tell(f"the centre answers at {self.url}; registering tenant, voucher and sites")
             tokens = self._furnish(admin)
             self._tell("waiting for Ray")
             self._network.wait_for_ray(list(self._heads.values()))
-            self._tell("starting meters and agents")
-            for site in self._world.sites:
-                head = self._heads[site.id]
-                meters = self._world.meters_of(site.id)
-                sources = self._network.start_meters(site, meters, head)
-                self._network.start_agent(site.id, self.url, tokens[site.id], head, sources)
-            names_list = [site.id for site in self._world.sites]
-            self._network.wait_for_agents(admin, names_list)
-            self._tell("both sites are up; waiting for their first meter readings")
+            self._tell("Ray is up; starting the agents")
+            for name in names:
+                head = self._heads[name]
+                self._network.start_agent(name, self.url, tokens[name], head, sources[name])
+            self._network.wait_for_agents(admin, names)
+            self._tell("all sites are up; waiting for their first meter readings")
             self._supervisor.wait_for("a meter", lambda: self._has_power(admin), READINGS_LIMIT_S)
 
     def _furnish(self, admin: Client) -> Mapping[str, str]:

@@ -175,7 +175,10 @@ class LocalNetwork:
 
         def all_up() -> bool:
             seen = {site["id"]: site for site in admin.get("/v1/sites")["items"]}
-            return all(seen[name]["is_reachable"] for name in sites)
+            return all(
+                seen[name]["is_reachable"] and seen[name]["executor_state"] == "up"
+                for name in sites
+            )
 
         self._supervisor.wait_for("an agent", all_up, AGENT_START_S)
 
