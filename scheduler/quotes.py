@@ -7,11 +7,11 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from optimizer.problem import JobSpec, Problem
+from optimizer.problem import DEFAULT_SLOT_LENGTHS_S, JobSpec, Problem
 from optimizer.quote import quote as quote_pools
 from scheduler.context import Context
 from scheduler.problem import Money, build_problem
-from scheduler.snapshot import take_snapshot
+from scheduler.snapshot import idle_network, take_snapshot
 from suanwang.errors import Refused
 from suanwang.ids import JobId, TenantId
 from suanwang.model.job import Job, JobState, Wishes
@@ -37,6 +37,7 @@ FOR_GOOD: Final = frozenset(
     }
 )
 """Reasons that no later cycle changes by itself; with one in every pool a job is refused."""
+_SLOT_S: Final = 3_600.0
 _BUDGET: Final = frozenset({ReasonCode.VOUCHER, ReasonCode.CASH_BUDGET})
 
 
@@ -52,10 +53,16 @@ def quote(
 
 
 def refuse_hopeless(connection: Connection, job: Job, context: Context) -> None:
-    """Raise Refused where every pool is out for good; money that is only held counts as there."""
-    network = take_snapshot(connection, job.submitted_at)
-    money = _money_in_all(connection, job.tenant_id, job.submitted_at)
-    verdicts = _ask(network, money, job, context)
+    """Raise Refused where no site could ever run the job, as things are registered.
+
+    What other jobs occupy or hold may come back, so it counts as there; so do closed sites.
+    """
+    now = job.submitted_at
+    network = idle_network(connection, now)
+    money = _money_in_all(connection, job.tenant_id, now)
+    earliest_s = ((job.wishes.earliest_start or now) - now).total_seconds()
+    slots_s = (earliest_s, _SLOT_S) if earliest_s > 0 else (_SLOT_S,)
+    verdicts = _ask(network, money, job, context, slots_s)
     if not verdicts or any(verdict.reason not in FOR_GOOD for verdict in verdicts):
         return
     over_budget = [verdict for verdict in verdicts if verdict.reason in _BUDGET]
@@ -114,9 +121,14 @@ def _with_held(lot: Lot) -> Lot:
 
 
 def _ask(
-    network: ComputeNetwork, money: Money, job: Job, context: Context
+    network: ComputeNetwork,
+    money: Money,
+    job: Job,
+    context: Context,
+    slots_s: tuple[float, ...] = DEFAULT_SLOT_LENGTHS_S,
 ) -> tuple[SiteVerdict, ...]:
-    problem = build_problem(network, [job], money, context.catalogue, context.limits.policy)
+    policy = context.limits.policy
+    problem = build_problem(network, [job], money, context.catalogue, policy, slots_s)
     problem = constrain(problem, [job], {})
     return quote_pools(problem, problem.jobs[0])
 

@@ -6,6 +6,7 @@ keeps its units, also when nobody has seen it for hours.
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -18,7 +19,7 @@ from suanwang.ids import PoolId
 from suanwang.model.attempt import Attempt, AttemptState
 from suanwang.model.network import ComputeNetwork, Fact, PoolState, SiteState
 from suanwang.model.reading import Quality
-from suanwang.model.site import Pool
+from suanwang.model.site import Pool, Site
 
 REACHABLE_FOR: Final = timedelta(seconds=30)
 """A site is reachable this long after its agent's last call (three greetings)."""
@@ -40,6 +41,33 @@ def take_snapshot(connection: Connection, now: datetime) -> ComputeNetwork:
             for registered in registry.sites(connection)
         ),
         rtt_ms=store_registry.rtt_ms(connection),
+    )
+
+
+def idle_network(connection: Connection, now: datetime) -> ComputeNetwork:
+    """Return the network as it would be with every site open, every unit there and all of it idle.
+
+    What cannot run on this one can never run; nothing is read but what was registered.
+    """
+    return ComputeNetwork(
+        at=now,
+        sites=tuple(_idle_site(registered.site, now) for registered in registry.sites(connection)),
+        rtt_ms=store_registry.rtt_ms(connection),
+    )
+
+
+def _idle_site(site: Site, now: datetime) -> SiteState:
+    pools = tuple(replace(pool, drained_units=0) for pool in site.pools)
+    idle_w = site.background_it_w + sum(pool.units * pool.power_w_idle for pool in pools)
+    return SiteState(
+        site=replace(site, pools=pools),
+        pools=tuple(PoolState(pool=pool, units_free=pool.units) for pool in pools),
+        it_power_w=Fact(value=idle_w, at=now, quality=Quality.ESTIMATED),
+        facility_power_w=_MISSING,
+        pue=_MISSING,
+        wet_bulb_c=_MISSING,
+        agent_seen_at=now,
+        is_reachable=True,
     )
 
 

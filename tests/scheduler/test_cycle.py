@@ -243,6 +243,29 @@ def test_a_job_beyond_vouchers_and_cash_is_refused_with_both_amounts(centre: Cen
     assert refusal.value.facts["needed_fen"] == 48_000
 
 
+def test_a_job_beyond_its_means_is_refused_also_while_all_units_are_taken(centre: Centre) -> None:
+    for site_id in (NEAR, CHEAP):
+        centre.submit(a_new_job(f"fills-{site_id}", units=8, sites=frozenset({site_id})))
+    centre.cycle()
+    centre.clock.advance(60)
+    with pytest.raises(Refused) as refusal:
+        centre.submit(a_new_job(units=8, run_s_max=36_000))
+    assert refusal.value.facts["reason"] == "cash-budget"
+
+
+def test_a_job_that_starts_tomorrow_is_not_refused_today(centre: Centre) -> None:
+    tomorrow = START + timedelta(days=1)
+    centre.submit(a_new_job(earliest_start=tomorrow, deadline=tomorrow + timedelta(hours=1)))
+    centre.cycle()
+    assert centre.job().state is JobState.QUEUED
+
+
+def test_a_drained_pool_counts_as_there_for_a_job_that_can_wait(centre: Centre) -> None:
+    for site_id in (NEAR, CHEAP):
+        centre.register(a_site(site_id, a_pool(site_id, drained_units=8)))
+    assert centre.submit(a_new_job(units=8)).state is JobState.QUEUED
+
+
 def test_money_that_is_only_held_does_not_refuse_a_job(centre: Centre) -> None:
     centre.submit(a_new_job("first", units=8, run_s_max=6_000))
     centre.cycle()
