@@ -6,7 +6,6 @@ the point is infeasible: so a status counts only together with our own check of 
 """
 
 import platform
-import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -86,9 +85,9 @@ def by_cbc(gap: float = 1e-9) -> SolveModel:
 
 def find_cbc() -> str:
     """Return the path of a CBC: one on PATH, or the one that comes in PuLP's package."""
-    on_path = shutil.which("cbc") or pulp.COIN_CMD().path
-    if on_path:
-        return str(on_path)
+    ready = pulp.COIN_CMD().available()
+    if ready:
+        return str(ready)
     system, _, program = _BUNDLED.get(sys.platform, "linux//cbc").split("/")
     machine = _MACHINE.get(platform.machine().lower(), "i32")
     bundled = Path(pulp.__file__).parent / "solverdir" / "cbc" / system / machine / program
