@@ -37,7 +37,9 @@ LAST_BASE: Final = 32_000
 CLUSTER_MARKER: Final = "SUANWANG_CLUSTER"
 FOLDER_CHARS_MAX: Final = 40
 START_S: Final = 60.0
-STOP_S: Final = 20.0
+STOP_S: Final = 6.0
+"""Ray drains for up to 30 s while jobs run; what is left after this long is killed."""
+SWEEP_S: Final = 20.0
 PAUSE_S: Final = 0.25
 JOB_START_TIMEOUT_S: Final = 300
 
@@ -54,6 +56,9 @@ _PORT_OPTIONS: Final = (
 )
 _DASHBOARD: Final = _PORT_OPTIONS.index("--dashboard-port")
 _REMOVED: Final = ("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS", "RAY_JOB_HEADERS", fence.MARKER_NAME)
+
+_OUR_SETTINGS: Final = "SUANWANG_"
+"""Our own settings stay out of the environment of jobs: they may hold a site's token."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,7 +199,7 @@ class RayCluster:
                 self._process.wait(STOP_S)
             except subprocess.TimeoutExpired:
                 self._process.kill()
-                self._process.wait(STOP_S)
+                self._process.wait(SWEEP_S)
             self._process = None
         if self._folder is not None:
             self._sweep()
@@ -242,7 +247,11 @@ class RayCluster:
 
     def _environment(self, outer: Mapping[str, str]) -> dict[str, str]:
         """Return the cluster's environment: entrypoints find our interpreter first on the PATH."""
-        kept = {name: value for name, value in outer.items() if name not in _REMOVED}
+        kept = {
+            name: value
+            for name, value in outer.items()
+            if name not in _REMOVED and not name.startswith(_OUR_SETTINGS)
+        }
         name, _, value = self.marker.partition("=")
         return {
             **kept,
@@ -277,7 +286,7 @@ class RayCluster:
 
     def _sweep(self) -> None:
         """Kill what carries this cluster's marker, also leftovers of an earlier one."""
-        deadline = self._clock.monotonic() + STOP_S
+        deadline = self._clock.monotonic() + SWEEP_S
         while (left := fence.scan(self.marker).marked) and self._clock.monotonic() < deadline:
             for process in left:
                 fence.send(process, signal.SIGKILL)
