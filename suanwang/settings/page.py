@@ -32,7 +32,7 @@ scheduler:
 ```
 
 Lists in the environment are JSON. A key that does not exist is an error, in a file and in the
-environment, and names the nearest one that does. `suanwang config show --origin` prints every value
+environment, and names the nearest one that does. `suanwang config show` prints every value
 and where it came from; of secrets it prints only whether they are set.
 
 This page is made from the program (`make docs`).
