@@ -32,6 +32,7 @@ _PRICE_YUAN: Final = {"fast": 12, "mid": 6, "slow": 2}
 class Size:
     """How large a problem is; ``load`` is asked work over the units' work in the horizon.
 
+    No pool is smaller than ``units_min``; ``cash_share`` of what a tenant asks for is there in cash.
     ``slot_lengths_s`` empty means ``slots`` hourly slots.
     """
 
@@ -42,6 +43,8 @@ class Size:
     jobs: int = 200
     tenants: int = 8
     load: float = 0.8
+    units_min: int = 24
+    cash_share: float = 0.5
     slot_lengths_s: tuple[float, ...] = ()
 
 
@@ -55,7 +58,13 @@ def make_problem(size: Size, seed: int) -> Problem:
     horizon_s = slots[-1].end_s
     units = asked / horizon_s / size.load / (size.sites * size.pools_per_site)
     pools = tuple(
-        _pool(random, site, at, max(24, round(units * random.uniform(0.5, 1.5))), len(slots))
+        _pool(
+            random,
+            site,
+            at,
+            max(size.units_min, round(units * random.uniform(0.5, 1.5))),
+            len(slots),
+        )
         for site in sites
         for at in range(size.pools_per_site)
     )
@@ -72,7 +81,9 @@ def make_problem(size: Size, seed: int) -> Problem:
         pools=pools,
         jobs=jobs,
         lots=lots,
-        cash_fen={tenant: _asked_fen(jobs, tenant) // 2 for tenant in _tenants(size)},
+        cash_fen={
+            tenant: round(size.cash_share * _asked_fen(jobs, tenant)) for tenant in _tenants(size)
+        },
         rtt_ms=rtt_ms,
         policy=Policy(time_limit_s=60.0),
     )

@@ -241,7 +241,7 @@ def _why_this_slot(seen: ClassView, own: Offer) -> tuple[ReasonCode, str]:
         columns.pool[own_columns] == columns.pool[own.column]
     )
     if not (is_now & seen.has_units).any():
-        return ReasonCode.CAPACITY, f"{when}, when {units_text(job.units)} are free here together"
+        return ReasonCode.CAPACITY, f"{when}, when the pool has {units_text(job.units)} free for it"
     if not (is_now & seen.has_power).any():
         return ReasonCode.SITE_POWER, f"{when}, when the site's power limit has room for it"
     cost_now = float(seen.cost[is_now].min())

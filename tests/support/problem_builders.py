@@ -87,7 +87,14 @@ def a_problem(
 
 def a_random_problem(seed: int, **size: Any) -> Problem:
     """A seeded problem with two sites of two pools, six slots and about twenty jobs."""
-    small = {"sites": 2, "pools_per_site": 2, "classes": 10, "jobs": 20, "tenants": 3}
+    small = {
+        "sites": 2,
+        "pools_per_site": 2,
+        "classes": 10,
+        "jobs": 20,
+        "tenants": 3,
+        "units_min": 4,
+    }
     lengths = {"slot_lengths_s": (600.0, 1_200.0, 1_800.0, 3_600.0, 3_600.0, 7_200.0)}
     problem = make_problem(Size(**{**small, **lengths, **size}), seed)
     return without_search(problem)
