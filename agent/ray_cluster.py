@@ -191,6 +191,12 @@ class RayCluster:
                 )
             self._clock.sleep(PAUSE_S)
 
+    def wait(self) -> int:
+        """Block until the cluster ends by itself; return its exit code."""
+        if self._process is None:
+            raise Conflict(f"Ray cluster {self._config.name} is not started")
+        return self._process.wait()
+
     def stop(self) -> None:
         """End the cluster and everything that runs on it; no process is left behind."""
         if self._process is not None:
@@ -300,8 +306,11 @@ class RayCluster:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one cluster until SIGTERM or Ctrl-C; print its address once it is ready."""
-    parser = argparse.ArgumentParser(prog="python -m agent.ray_cluster", description=main.__doc__)
+    """Run one cluster until SIGTERM or Ctrl-C; print its address once it is ready.
+
+    Returns 0 after a signal, 1 where the cluster ended by itself.
+    """
+    parser = argparse.ArgumentParser(prog="python -m agent.ray_cluster", description=__doc__)
     parser.add_argument("--name", required=True)
     parser.add_argument("--ip", required=True, help="an address such as 127.0.0.2")
     parser.add_argument("--base-port", type=int, default=0, help="0 takes the first free block")
@@ -328,7 +337,9 @@ def main(arguments: list[str] | None = None) -> int:
             path.write_text(token)
         sys.stdout.write(f"{cluster.address}\n")
         sys.stdout.flush()
-        signal.pause()
+        code = cluster.wait()
+        sys.stderr.write(f"Ray cluster {asked.name} ended by itself with exit code {code}\n")
+        return 1
     return 0
 
 

@@ -1,0 +1,137 @@
+"""The agent as a process: what it refuses, how it ends, and that a kill -9 costs nothing."""
+
+import asyncio
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+from agent_builders import a_start
+from agent_centre import SITE_TOKEN, Centre, running_centre
+
+from agent.main import main
+from agent.ray_cluster import RayCluster
+from suanwang.clock import SystemClock
+
+
+@pytest.fixture
+async def centre() -> AsyncIterator[Centre]:
+    """A centre on loopback."""
+    async with running_centre() as one:
+        one.clock_now = SystemClock().now()
+        yield one
+
+
+def write_config(folder: Path, centre_url: str, **executor: str) -> Path:
+    """Write an agent's settings file."""
+    path = folder / "agent.yaml"
+    settings = {
+        "centre_url": centre_url,
+        "token": SITE_TOKEN,
+        "site_id": "site-1",
+        "spool_dir": str(folder / "spool"),
+        "executor": executor or {"kind": "fake"},
+        "sources": [{"kind": "host", "name": "host", "interval_s": 1}],
+    }
+    path.write_text(json.dumps({"agent": settings}))
+    return path
+
+
+class AgentProcess:
+    """A running ``python -m agent``."""
+
+    def __init__(self, config: Path) -> None:
+        self.log = config.with_suffix(".log")
+        with self.log.open("ab") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "agent", "--config", str(config)],
+                stderr=output,
+                cwd=config.parent,
+            )
+
+    def end(self, number: signal.Signals) -> int:
+        """Signal it and return its exit code."""
+        self.process.send_signal(number)
+        return self.process.wait(20)
+
+
+async def until(is_so: Callable[[], bool], timeout_s: float = 60.0) -> None:
+    """Wait until something is so."""
+    for _ in range(int(timeout_s / 0.05)):
+        if is_so():
+            return
+        await asyncio.sleep(0.05)
+    raise AssertionError("it never became so")
+
+
+def test_an_agent_without_a_token_says_where_to_get_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "agent.yaml"
+    path.write_text(json.dumps({"agent": {"spool_dir": str(tmp_path / "spool")}}))
+    assert main(["--config", str(path)]) == 2
+    assert "agent.token is empty" in capsys.readouterr().err
+
+
+def test_a_source_of_an_unknown_kind_is_refused_by_name(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "agent.yaml"
+    agent = {"token": "swt_x", "spool_dir": str(tmp_path), "sources": [{"kind": "hots"}]}
+    path.write_text(json.dumps({"agent": agent}))
+    assert main(["--config", str(path)]) == 2
+    assert "host" in capsys.readouterr().err
+
+
+async def test_an_agent_sends_telemetry_ends_on_sigterm_and_logs_no_secret(
+    tmp_path: Path, centre: Centre, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = write_config(tmp_path, centre.url)
+    agent = AgentProcess(config)
+    try:
+        await until(lambda: any(batch.readings for batch in centre.batches.values()))
+        assert centre.hellos[0].executor_state == "up"
+        assert await asyncio.to_thread(main, ["--config", str(config)]) == 5
+        assert "another agent uses" in capsys.readouterr().err
+    finally:
+        code = await asyncio.to_thread(agent.end, signal.SIGTERM)
+    assert code == 0
+    text = agent.log.read_text()
+    assert "agent ends; jobs run on" in text
+    assert SITE_TOKEN not in text
+
+
+@pytest.mark.ray
+async def test_an_agent_killed_in_mid_job_loses_nothing_and_runs_nothing_twice(
+    tmp_path: Path, centre: Centre, ray_cluster: RayCluster
+) -> None:
+    config = write_config(
+        tmp_path,
+        centre.url,
+        kind="ray_jobs",
+        address=ray_cluster.address,
+        token=ray_cluster.token,
+    )
+    lease = SystemClock().now().replace(year=2100)
+    marks = tmp_path / "marks"
+    entrypoint = f"echo begin; echo x >> {marks}; sleep 6; echo end"
+    centre.orders.append(a_start(entrypoint, executor_id="killed-a1", lease_expires_at=lease))
+    agent = AgentProcess(config)
+    await until(marks.exists)
+    assert await asyncio.to_thread(agent.end, signal.SIGKILL) == -signal.SIGKILL
+    agent = AgentProcess(config)
+    try:
+        await until(lambda: centre.states("job_1-a1")[-1:] == ["succeeded"])
+    finally:
+        await asyncio.to_thread(agent.end, signal.SIGTERM)
+    assert marks.read_text() == "x\n"
+    output = centre.output_at_end["job_1-a1"].splitlines()
+    assert (output.count("begin"), output.count("end")) == (1, 1)
+    end = centre.reports[-1]
+    assert end.started_at is not None
+    assert end.ended_at is not None
+    assert 5.9 <= (end.ended_at - end.started_at).total_seconds() <= 8.0
+    assert ray_cluster.token not in agent.log.read_text()
