@@ -1,12 +1,14 @@
 """Fixtures that every test may use: databases, a clock that stands still, and repeatable ids."""
 
 import itertools
+import os
 import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+import hypothesis
 import pytest
 from postgres_server import PostgresServer, ServerUnavailable, running_server
 from sqlalchemy import Engine
@@ -21,6 +23,22 @@ EPOCH: Final = datetime(2026, 10, 14, tzinfo=UTC)
 SEED: Final = 20261014
 _TEMPLATE: Final = "suanwang_template"
 _numbers = itertools.count(1)
+
+# Machines differ in speed, so no example has a deadline; CI draws the same examples each time.
+hypothesis.settings.register_profile(
+    "suanwang", deadline=None, derandomize="CI" in os.environ, print_blob=True
+)
+hypothesis.settings.load_profile("suanwang")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _settings_of_nobody(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep the settings of whoever runs the tests out of them, and out of what they start."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("SUANWANG_")]:
+            patch.delenv(name)
+        patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
+        yield
 
 
 @pytest.fixture(scope="session")
