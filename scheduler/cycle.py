@@ -114,7 +114,7 @@ def run_cycle(engine: Engine, context: Context) -> CycleReport:
     context.on_step("hand out")  # 6 the orders lie ready
     _explain(engine, context, epoch, view, plan, refused)  # 7 explain
     context.on_step("explain")
-    return CycleReport(
+    report = CycleReport(
         is_leader=True,
         epoch=epoch,
         queued=len(view.jobs),
@@ -123,6 +123,22 @@ def run_cycle(engine: Engine, context: Context) -> CycleReport:
         waiting=len(view.jobs) - len(started),
         plan=plan,
     )
+    _log(report, plan)
+    return report
+
+
+def _log(report: CycleReport, plan: Plan) -> None:
+    """One line for each cycle that did something; a queue that only waits is silent."""
+    if report.started or report.skipped:
+        facts = {
+            "epoch": report.epoch,
+            "queued": report.queued,
+            "started": len(report.started),
+            "skipped": len(report.skipped or ()),
+            "planner": plan.planner.value,
+            "plan_s": round(plan.build_s + plan.solve_s, 3),
+        }
+        _LOG.info("cycle", extra=facts)
 
 
 # --- 1 queue, 2 snapshot ------------------------------------------------------------------------
@@ -195,7 +211,7 @@ def _start(
             job = store.job_by_id(connection, planned.id, lock=True)
             attempt = store.latest_attempt(connection, job.id)
             if job.version != planned.version or job.state is not JobState.QUEUED:
-                raise _Refused(ReasonCode.NOT_YET, "the job changed while it was planned")
+                raise _Refused(ReasonCode.STALE, "the job changed while it was planned")
             take(connection, job, attempt, replace(event, epoch=epoch))
             context.on_step("committing")
     except HoldRefused as refusal:
@@ -203,7 +219,7 @@ def _start(
     except NotLeading:
         raise
     except (Conflict, SuanwangError) as error:
-        raise _Refused(ReasonCode.NOT_YET, error.message) from error
+        raise _Refused(ReasonCode.STALE, error.message) from error
 
 
 def _check(
@@ -213,7 +229,7 @@ def _check(
     pool = store_registry.pool_by_id(connection, placement.pool_id, lock=True)
     registered = registry.find_site(connection, placement.site_id)
     if pool is None or pool.site_id != placement.site_id:
-        raise _Refused(ReasonCode.NOT_YET, f"pool {placement.pool_id} is not there any more")
+        raise _Refused(ReasonCode.STALE, f"pool {placement.pool_id} is not there any more")
     if not registered.is_open or not is_reachable(registered, now):
         raise _Refused(ReasonCode.SITE_DOWN, f"{placement.site_id} takes no jobs at the moment")
     running = [
@@ -247,7 +263,7 @@ def _slices(
     price_fen = hold_fen(unit_ms, pool.price_uyuan_per_unit_hour)
     if price_fen > placement.price_fen_max:
         message = f"the price rose from {placement.price_fen_max} to {price_fen} fen"
-        raise _Refused(ReasonCode.NOT_YET, message)
+        raise _Refused(ReasonCode.STALE, message)
     lots = [
         replace(lot, available_fen=min(lot.available_fen, placement.lots[lot.id]))
         for lot in money_store.lots(connection, tenant_id=job.tenant_id, now=now)

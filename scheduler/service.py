@@ -1,5 +1,6 @@
 """Jobs as the outside sees them: submit, look, list, stop, delete. Nothing here commits."""
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -16,6 +17,8 @@ from suanwang.errors import BadInput, Conflict, NotFound
 from suanwang.ids import SUBMISSION_ID, JobId, TenantId
 from suanwang.model.attempt import Attempt
 from suanwang.model.job import Job, JobState, Wishes
+
+_LOG = logging.getLogger(__name__)
 
 ENTRYPOINT_LENGTH_MAX: Final = 100_000
 
@@ -62,6 +65,7 @@ def submit(connection: Connection, new: NewJob, context: Context) -> Job:
     message = f"{job.wishes.units} units for at most {job.wishes.run_s_max} s"
     event = JobEvent(job_id=job.id, seq=0, at=now, kind="submitted", message=message)
     store.add_event(connection, event)
+    _LOG.info("job submitted: %s", message, extra={"job": job.id, "tenant": job.tenant_id})
     return job
 
 

@@ -163,7 +163,7 @@ def take_all(centre: Centre, connection: Connection, amount_fen: int) -> None:
         ),
         pytest.param(
             lambda c: c.register(a_site(CHEAP, a_pool(CHEAP, yuan=9))),
-            ReasonCode.NOT_YET,
+            ReasonCode.STALE,
             id="the price rose",
         ),
         pytest.param(
