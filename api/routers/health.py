@@ -1,11 +1,14 @@
 """Whether the process lives, and whether it can serve."""
 
+from datetime import datetime
+
 from fastapi import APIRouter
 from pydantic import Field
 
 from api import store
 from api.context import Context
 from api.schemas.common import Out
+from suanwang import __version__
 
 router = APIRouter(tags=["health"])
 
@@ -16,6 +19,13 @@ class Health(Out):
     status: str = Field(default="ok", examples=["ok"])
 
 
+class Ready(Health):
+    """What a client compares itself with: the product's version and the centre's clock."""
+
+    version: str = Field(examples=["0.1.0"])
+    clock: datetime
+
+
 @router.get("/healthz", summary="Is the process alive")
 async def healthz() -> Health:
     """Answer without touching anything else."""
@@ -23,8 +33,8 @@ async def healthz() -> Health:
 
 
 @router.get("/readyz", summary="Can it serve")
-def readyz(context: Context) -> Health:
+def readyz(context: Context) -> Ready:
     """Answer 200 when the database and its tables are there, else 503."""
     with context.reading() as connection:
         store.ping(connection)
-    return Health()
+    return Ready(version=__version__, clock=context.clock.now())
