@@ -32,7 +32,7 @@ _PRICE_YUAN: Final = {"fast": 12, "mid": 6, "slow": 2}
 class Size:
     """How large a problem is; ``load`` is asked work over the units' work in the horizon.
 
-    No pool is smaller than ``units_min``; ``cash_share`` of what a tenant asks for is there in cash.
+    No pool is smaller than ``units_min``; ``cash_share`` of what a tenant asks for is in cash.
     ``slot_lengths_s`` empty means ``slots`` hourly slots.
     """
 
