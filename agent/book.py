@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from agent.record import LocalState, Record, accept, is_news, make_report
+from agent.record import SKEW_S_MIN, LocalState, Record, accept, is_news, make_report
 from agent.spool import Spool
 from suanwang.clock import Clock
 from suanwang.wire.agent import Order
@@ -24,6 +24,18 @@ class AttemptBook:
         self._clock = clock
         self._records = {record.attempt_id: record for record in spool.open_records()}
         self._strangers: dict[str, int] = {}
+        self._skew_s = spool.skew_s()
+
+    @property
+    def skew_s(self) -> float:
+        """The centre's clock minus ours, in seconds, as last measured."""
+        return self._skew_s
+
+    def note_skew(self, skew_s: float) -> None:
+        """Keep how far the two clocks are apart: leases end by the centre's."""
+        if abs(skew_s - self._skew_s) >= SKEW_S_MIN / 2:
+            self._spool.keep_skew(skew_s)
+            self._skew_s = skew_s
 
     def __contains__(self, attempt_id: str) -> bool:
         """Whether there is something left to do for the attempt."""
@@ -55,7 +67,7 @@ class AttemptBook:
             return before
         report = None
         if is_news(before, after):
-            after, report = make_report(after, self._clock.now())
+            after, report = make_report(after, self._clock.now(), self._skew_s)
             log.info(
                 "attempt",
                 extra={
@@ -122,7 +134,7 @@ class AttemptBook:
         self._records[record.attempt_id] = record
 
     def _report_again(self, record: Record) -> None:
-        numbered, report = make_report(record, self._clock.now())
+        numbered, report = make_report(record, self._clock.now(), self._skew_s)
         self._spool.save(numbered, report)
         if not numbered.is_archived:
             self._records[record.attempt_id] = numbered

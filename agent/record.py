@@ -7,11 +7,14 @@
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Literal
+from typing import Final, Literal
 
 from agent.executors.port import RunState, RunStatus
 from suanwang.clock import to_epoch_ms
 from suanwang.wire.agent import AttemptReport, FenceOrder, Order, StartOrder
+
+SKEW_S_MIN: Final = 1.0
+"""Clocks closer than this are taken as equal: a greeting cannot measure better."""
 
 WindowSource = Literal["supervisor", "poll", "lease"]
 ReportState = Literal[
@@ -256,19 +259,21 @@ def proven_dead(record: Record, now: datetime) -> Record:
     )
 
 
-def make_report(record: Record, now: datetime) -> tuple[Record, AttemptReport]:
+def make_report(record: Record, now: datetime, skew_s: float = 0.0) -> tuple[Record, AttemptReport]:
     """Return the report of where an attempt stands, and the record that remembers its number.
 
-    Numbers follow the clock, so they grow even where the record was lost in between.
+    Numbers follow the clock, so they grow even where the record was lost in between. Moments are
+    told by the centre's clock, where ours is off by more than ``SKEW_S_MIN``.
     """
+    off = timedelta(seconds=skew_s if abs(skew_s) >= SKEW_S_MIN else 0.0)
     numbered = replace(record, seq=max(record.seq + 1, to_epoch_ms(now)))
     return numbered, AttemptReport(
         attempt_id=record.attempt_id,
         seq=numbered.seq,
-        at=now,
+        at=now + off,
         state=_report_state(record.state),
-        started_at=record.started_at,
-        ended_at=record.ended_at,
+        started_at=None if record.started_at is None else record.started_at + off,
+        ended_at=None if record.ended_at is None else record.ended_at + off,
         window_source=record.window_source,
         exit_code=record.exit_code,
         is_infrastructure=record.is_infrastructure,

@@ -89,7 +89,7 @@ class Runner:
         self._book = book
         self._packages = packages
         self._clock = clock
-        self.rules = rules
+        self._rules = rules
         self._pace = pace or Pace()
         self._calls = asyncio.Semaphore(self._pace.calls_max)
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -125,15 +125,18 @@ class Runner:
             name = record.attempt_id
             if name in self._tasks or self._clock.monotonic() < self._not_before.get(name, 0.0):
                 continue
-            if late := overdue(record, now, self.rules):
+            if late := overdue(record, now, self._live_rules()):
                 record = self._book.update(name, partial(want_stop, reason=late))
-            step = advise(record, now, self.rules)
+            step = advise(record, now, self._live_rules())
             if step is Step.NOTHING or (step is Step.SUBMIT and not self._has_room(record)):
                 continue
             task = asyncio.create_task(self._guarded(name, step), name=f"attempt {name}")
             self._tasks[name] = task
             task.add_done_callback(partial(self._done, name))
         await asyncio.sleep(0)
+
+    def _live_rules(self) -> Rules:
+        return replace(self._rules, skew_s=self._book.skew_s)
 
     async def settle(self) -> None:
         """Wait until everything that was started is done."""
@@ -190,7 +193,7 @@ class Runner:
             case Step.FENCE:
                 await self._fence(name)
             case Step.GIVE_UP:
-                self._book.update(name, lambda one: given_up(one, self.rules))
+                self._book.update(name, lambda one: given_up(one, self._live_rules()))
             case Step.ARCHIVE:
                 await self._archive(name)
             case Step.NOTHING:
@@ -209,19 +212,31 @@ class Runner:
         health = await self.check_health()
         if health.state is not HealthState.UP:
             return self._wait_to_submit(name, health.message)
-        try:
-            packages = await self._packages.fetch(record.order.packages)
-        except CentreRefused as failure:
-            return self._fail(name, str(failure), is_infrastructure=True)
-        except (CentreUnreachable, PackageSpoiled) as failure:
-            return self._wait_to_submit(name, str(failure))
-        if self._book.get(name).wish is not Wish.RUN:
+        if record.session not in ("", health.session):
+            # An earlier submission without an answer may live on outside the new session.
+            return await self._fence(name)
+        packages = await self._fetch_packages(name, record.order)
+        if packages is None or self._book.get(name).wish is not Wish.RUN:
             return None
         self._book.update(
             name, lambda one: replace(one, state=LocalState.SUBMITTING, session=health.session)
         )
+        return await self._hand_over(name, _spec(record.order, packages))
+
+    async def _fetch_packages(self, name: str, order: StartOrder) -> dict[str, Path] | None:
+        """Return the files of the order's packages; None where they are not here (yet)."""
         try:
-            await self._executor.submit(_spec(record.order, packages))
+            return await self._packages.fetch(order.packages)
+        except CentreRefused as failure:
+            self._fail(name, str(failure), is_infrastructure=True)
+        except (CentreUnreachable, PackageSpoiled) as failure:
+            self._wait_to_submit(name, str(failure))
+        return None
+
+    async def _hand_over(self, name: str, spec: RunSpec) -> None:
+        """Give the run to the executor; the intent is on disk."""
+        try:
+            await self._executor.submit(spec)
         except RefusedRun as failure:
             return self._fail(name, str(failure), is_infrastructure=False)
         except ExecutorError as failure:
@@ -339,7 +354,7 @@ class Runner:
 
     def _silent(self, name: str, why: str) -> None:
         now = self._clock.now()
-        self._book.update(name, lambda one: silent(one, now, why, self.rules))
+        self._book.update(name, lambda one: silent(one, now, why, self._live_rules()))
 
     # --- stop, fence, archive
 

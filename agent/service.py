@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from agent.book import AttemptBook
@@ -162,7 +162,7 @@ class Agent:
         welcome = await parts.channel.hello(greeting)
         if not self._greeted.is_set():
             log.info("greeted", extra={"site": welcome.site_id, "skew_s": parts.channel.skew_s})
-        parts.runner.rules = replace(parts.runner.rules, skew_s=parts.channel.skew_s)
+        parts.book.note_skew(parts.channel.skew_s)
         parts.book.compare(welcome.running)
         self._greeted.set()
         return min(welcome.hello_every_s, self._beat.hello_s_max)

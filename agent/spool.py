@@ -7,7 +7,7 @@
 | ``piece`` | pieces of output | the centre has them |
 | ``telemetry`` | batches of readings, oldest dropped first | the centre has them, or a limit |
 | ``aside`` | what the centre will never take, and why | ``keep_s``, or the newest 1,000 |
-| ``count`` | what was dropped | ever |
+| ``count`` | batches dropped, and how far the clocks are apart | ever |
 
 A file that cannot be read is set aside under another name, loudly, and a new one begun.
 """
@@ -35,6 +35,7 @@ ASIDE_MAX: Final = 1_000
 PIECE_CHARS: Final = 200_000
 """Characters of one piece of output: below the wire's limit also where each takes four bytes."""
 DROPPED: Final = "telemetry_dropped"
+SKEW: Final = "skew_ms"
 
 _RECORD: Final = TypeAdapter(Record)
 _SCHEMA: Final = """
@@ -254,8 +255,18 @@ class Spool:
             table: int(self._db.execute(f"SELECT count(*) FROM {table}").fetchone()[0])  # noqa: S608
             for table in ("telemetry", "report", "piece", "aside")
         }
-        row = self._db.execute("SELECT value FROM count WHERE name = ?", (DROPPED,)).fetchone()
-        return {**waiting, DROPPED: 0 if row is None else int(row[0])}
+        return {**waiting, DROPPED: self._count(DROPPED)}
+
+    def skew_s(self) -> float:
+        """Return the centre's clock minus ours, in seconds, as last kept."""
+        return self._count(SKEW) / 1_000
+
+    def keep_skew(self, skew_s: float) -> None:
+        """Keep how far the two clocks are apart."""
+        with self._write():
+            self._db.execute(
+                "INSERT OR REPLACE INTO count VALUES (?, ?)", (SKEW, round(skew_s * 1_000))
+            )
 
     def clean(self) -> None:
         """Forget attempts and set-aside uploads that are over for longer than is kept."""
@@ -265,6 +276,10 @@ class Spool:
                 "DELETE FROM attempt WHERE is_archived = 1 AND changed_ms < ?", (before,)
             )
             self._db.execute("DELETE FROM aside WHERE made_ms < ?", (before,))
+
+    def _count(self, name: str) -> int:
+        row = self._db.execute("SELECT value FROM count WHERE name = ?", (name,)).fetchone()
+        return 0 if row is None else int(row[0])
 
     def _insert_report(self, report: AttemptReport) -> None:
         self._db.execute(

@@ -2,10 +2,11 @@
 
 import asyncio
 import json
+import logging
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,16 @@ from agent_centre import SITE_TOKEN, Centre, running_centre
 from agent.main import main
 from agent.ray_cluster import RayCluster
 from suanwang.clock import SystemClock
+
+
+@pytest.fixture(autouse=True)
+def _log_as_before() -> Iterator[None]:
+    """Undo what ``main`` does to the process's log."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
 
 
 @pytest.fixture

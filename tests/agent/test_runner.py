@@ -132,12 +132,27 @@ async def test_a_run_may_not_outlive_what_was_granted(site: Site) -> None:
 
 
 async def test_a_run_may_not_outlive_its_lease_by_the_centres_clock(site: Site) -> None:
-    site.rules = type(site.rules)(skew_s=3_600.0)
+    site.book.note_skew(3_600.0)
     site.restart()
     lease = NOON + timedelta(hours=1, seconds=30)
     site.runner.take([a_start("sleep 600", lease_expires_at=lease)])
     await site.turns(40)
-    assert site.states()[-1] == "stopped"
+    end = site.deliver()[-1]
+    assert end.state == "stopped"
+    assert end.at >= lease
+
+
+async def test_a_submission_without_an_answer_is_not_repeated_in_another_session(
+    site: Site,
+) -> None:
+    site.executor.faults.loses_answers = True
+    site.runner.take([a_start("sleep 600")])
+    await site.turn()
+    site.executor.lose_records("fake-2")
+    site.executor.faults.loses_answers = False
+    await site.turns(4)
+    assert site.states()[-1] == "fenced"
+    assert site.executor.submissions == 1
 
 
 async def test_a_stop_that_is_not_heard_ends_in_a_fence(site: Site) -> None:
