@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from sqlalchemy import (
@@ -31,7 +31,10 @@ from sqlalchemy import (
     update,
 )
 
+from sqlalchemy.dialects import sqlite
+
 from suanwang.db.tables import account, hold, hold_slice, journal, ledger_head, lot, posting
+from suanwang.db.types import UtcDateTime
 from suanwang.errors import Conflict
 from suanwang.model.voucher import Hold, HoldState
 from voucher.book import UNGUARDED, Book, kind_of
@@ -138,10 +141,32 @@ def _insert(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
     """
     if not rows:
         return
-    if dialect(connection) == "sqlite" or table is lot:
+    if table is lot:
         connection.execute(insert(table), [dict(row) for row in rows])
         return
+    if dialect(connection) == "sqlite":
+        names, statement = _insert_row(table)
+        values = [tuple(_sqlite_value(row[name]) for name in names) for row in rows]
+        connection.exec_driver_sql(statement, values)
+        return
     connection.execute(_insert_document(table), {"document": _document(rows)})
+
+
+@cache
+def _insert_row(table: Table) -> tuple[tuple[str, ...], str]:
+    """Return the columns and the compiled statement: SQLAlchemy's work is done once, not a row."""
+    compiled = insert(table).compile(dialect=sqlite.dialect())
+    return tuple(compiled.positiontup or ()), str(compiled)
+
+
+def _sqlite_value(value: object) -> object:
+    return _sqlite_moment(value) if isinstance(value, datetime) else value
+
+
+@lru_cache(maxsize=64)
+def _sqlite_moment(moment: datetime) -> object:
+    process = UtcDateTime().bind_processor(sqlite.dialect())
+    return process(moment) if process else moment
 
 
 def _document(rows: Sequence[Row]) -> str:
