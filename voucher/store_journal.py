@@ -30,7 +30,6 @@ from sqlalchemy import (
     select,
     update,
 )
-
 from sqlalchemy.dialects import sqlite
 
 from suanwang.db.tables import account, hold, hold_slice, journal, ledger_head, lot, posting
