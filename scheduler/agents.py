@@ -64,12 +64,13 @@ def _see(connection: Connection, site_id: SiteId, running: Sequence[str], now: d
     """Take the list of running attempts as news; one that was unknown is recovered."""
     alive = {attempt.id: attempt for attempt in store.live_attempts(connection, site_id=site_id)}
     named = [alive[AttemptId(name)] for name in running if name in alive]
-    store.touch_attempts(connection, [attempt.id for attempt in named], now)
-    unknown = [one for one in named if one.state is AttemptState.UNKNOWN]
-    jobs = store.lock_jobs(connection, [attempt.job_id for attempt in unknown])
-    for attempt_id in sorted(attempt.id for attempt in unknown):
-        attempt = store.attempts_by_id(connection, [attempt_id])[attempt_id]
-        take(connection, jobs[attempt.job_id], attempt, Seen(at=now))
+    jobs = store.lock_jobs(connection, [attempt.job_id for attempt in named])
+    fresh = store.attempts_by_id(connection, [attempt.id for attempt in named])
+    store.touch_attempts(connection, list(fresh), now)
+    for attempt_id in sorted(fresh):
+        attempt = fresh[attempt_id]
+        if attempt.state is AttemptState.UNKNOWN:
+            take(connection, jobs[attempt.job_id], attempt, Seen(at=now))
 
 
 def orders(connection: Connection, site_id: SiteId) -> tuple[Order, ...]:

@@ -1,7 +1,5 @@
 """What attempts used, in the database."""
 
-from collections.abc import Sequence
-
 from sqlalchemy import Connection, select
 
 from scheduler.rows import Row
@@ -27,14 +25,6 @@ def intervals_of_job(connection: Connection, job_id: JobId) -> tuple[UsageInterv
         .where(attempt_table.c.job_id == job_id)
         .order_by(attempt_table.c.number, usage_table.c.resource, usage_table.c.seq)
     )
-    return tuple(_interval(dict(row)) for row in connection.execute(query).mappings())
-
-
-def intervals_of_attempts(
-    connection: Connection, ids: Sequence[AttemptId]
-) -> tuple[UsageInterval, ...]:
-    """Return what these attempts used."""
-    query = select(usage_table).where(usage_table.c.attempt_id.in_(ids))
     return tuple(_interval(dict(row)) for row in connection.execute(query).mappings())
 
 
