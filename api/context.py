@@ -32,18 +32,18 @@ class Followers:
 
     def __init__(self, most: int = FOLLOWERS_MAX) -> None:
         self._most = most
-        self._open = 0
+        self.open = 0
 
     def __enter__(self) -> None:
-        if self._open >= self._most:
+        if self.open >= self._most:
             raise Unavailable(
-                f"{self._open} clients follow jobs already, the limit is {self._most}",
+                f"{self.open} clients follow jobs already, the limit is {self._most}",
                 next_step="ask for the output without following",
             )
-        self._open += 1
+        self.open += 1
 
     def __exit__(self, *_: object) -> None:
-        self._open -= 1
+        self.open -= 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -145,7 +145,7 @@ def jobs_by_state(connection: Connection) -> dict[JobState, int]:
     """Count all jobs by state; a state without jobs has 0."""
     rows = connection.execute(select(job.c.state, func.count()).group_by(job.c.state))
     counts = dict.fromkeys(JobState, 0)
-    counts.update({JobState(state): int(count) for state, count in rows.tuples()})
+    counts.update({JobState(state): int(count) for state, count in rows})
     return counts
 
 
@@ -157,4 +157,4 @@ def waiting_by_reason(connection: Connection) -> dict[str, int]:
         .group_by(job.c.reason)
         .order_by(func.count().desc(), job.c.reason)
     )
-    return {str(reason or "new"): int(count) for reason, count in rows.tuples()}
+    return {str(reason or "new"): int(count) for reason, count in rows}

@@ -1,0 +1,134 @@
+"""The centre as a process: first start, later starts, signals, refusals."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from api.server import ADDRESS_FILE, check_host, listen, wait_for_database
+from suanwang.clock import SystemClock, VirtualClock
+from suanwang.db.engine import open_engine
+from suanwang.errors import BadInput, Unavailable
+from suanwang.settings import ServerSettings
+
+START_S = 40.0
+
+
+@contextmanager
+def process(folder: Path, *flags: str) -> Iterator[subprocess.Popen[str]]:
+    """Run ``python -m api`` in a folder of its own, on a free port."""
+    (folder / ADDRESS_FILE).unlink(missing_ok=True)
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith("SUANWANG_")
+    }
+    running = subprocess.Popen(
+        [sys.executable, "-m", "api", "--port", "0", "--state-dir", str(folder), *flags],
+        env=environment | {"XDG_CONFIG_HOME": str(folder)},
+        cwd=folder,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield running
+    finally:
+        running.kill()
+        running.communicate(timeout=20)
+
+
+def address(folder: Path, running: subprocess.Popen[str]) -> str:
+    """Wait until the process listens; return where."""
+    clock = SystemClock()
+    until = clock.monotonic() + START_S
+    while clock.monotonic() < until:
+        assert running.poll() is None, running.communicate()[1]
+        file = folder / ADDRESS_FILE
+        if file.is_file() and (found := file.read_text().strip()):
+            return found
+        clock.sleep(0.1)
+    raise AssertionError("the server did not start")
+
+
+def test_it_starts_serves_ends_and_starts_again_with_the_same_key(tmp_path: Path) -> None:
+    for _ in range(2):
+        with process(tmp_path) as running:
+            url = address(tmp_path, running)
+            key_file = tmp_path / "admin.key"
+            assert key_file.stat().st_mode & 0o777 == 0o600
+            headers = {"Authorization": f"Bearer {key_file.read_text().strip()}"}
+            me = httpx.get(f"{url}/v1/whoami", headers=headers).json()
+            assert me["role"] == "admin"
+            assert httpx.get(f"{url}/readyz").status_code == 200
+            running.send_signal(signal.SIGTERM)
+            _, log = running.communicate(timeout=20)
+            assert running.returncode == 0, log
+            assert "stopped" in log
+            assert key_file.read_text().strip() not in log
+            assert "Traceback" not in log
+
+
+def test_sigterm_does_not_wait_for_those_who_only_wait(tmp_path: Path) -> None:
+    with process(tmp_path, "--no-scheduler") as running:
+        url = address(tmp_path, running)
+        admin = {"Authorization": f"Bearer {(tmp_path / 'admin.key').read_text().strip()}"}
+        from api_client import site_body
+
+        assert httpx.post(f"{url}/v1/sites", json=site_body(), headers=admin).status_code == 201
+        token = httpx.post(f"{url}/v1/sites/east/token", headers=admin).json()["secret"]
+
+        def poll() -> None:
+            try:
+                httpx.get(
+                    f"{url}/agent/v1/orders?wait_s=60",
+                    headers={"Authorization": f"Bearer {token}"},
+                    timeout=70,
+                )
+            except httpx.HTTPError:
+                return
+
+        waiting = threading.Thread(target=poll)
+        waiting.start()
+        clock = SystemClock()
+        clock.sleep(1.0)
+        began = clock.monotonic()
+        running.send_signal(signal.SIGTERM)
+        running.communicate(timeout=20)
+        assert clock.monotonic() - began < 10
+        waiting.join(20)
+        assert not waiting.is_alive()
+
+
+def test_a_taken_port_is_a_clear_refusal(tmp_path: Path) -> None:
+    with listen("127.0.0.1", 0) as taken:
+        port = taken.getsockname()[1]
+        with process(tmp_path, "--port", str(port)) as running:
+            _, words = running.communicate(timeout=START_S)
+    assert running.returncode == 3
+    assert f"cannot listen on 127.0.0.1:{port}" in words
+    assert "Traceback" not in words
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "centre.example"])  # noqa: S104 - refused here
+def test_an_address_that_others_reach_needs_leave(host: str) -> None:
+    with pytest.raises(BadInput, match="other machines"):
+        check_host(ServerSettings(host=host))
+    check_host(ServerSettings(host=host, allow_public=True))
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.9", "::1", "localhost"])
+def test_loopback_needs_no_leave(host: str) -> None:
+    check_host(ServerSettings(host=host))
+
+
+def test_a_start_waits_for_the_database_and_then_gives_up_in_words(clock: VirtualClock) -> None:
+    engine = open_engine("postgresql://nobody@127.0.0.1:1/nothing")
+    with pytest.raises(Unavailable, match="did not answer for 5 s"):
+        wait_for_database(engine, clock, wait_s=5)
+    assert clock.monotonic() == 5
+    engine.dispose()
