@@ -23,7 +23,8 @@ from suanwang.wire.agent import Hello, TelemetryUpload, WireReading, WireSourceR
 
 log = logging.getLogger(__name__)
 
-READINGS_MAX: Final = 50_000
+READINGS_MAX: Final = 10_000
+"""Readings of one batch: well below the centre's limit of bytes, also with long labels."""
 REPORTS_MAX: Final = 10_000
 STARTED_AS: Final = "agent"
 """Name under which the agent reports on itself, as if it were a source."""
