@@ -1,6 +1,7 @@
 """A whole network on this machine: the centre, and a Ray cluster, meters and an agent a site."""
 
 import json
+import os
 import secrets
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -21,6 +22,9 @@ AGENT_START_S: Final = 60.0
 FIRST_CENTRE_PORT: Final = 8700
 FIRST_METER_PORT: Final = 15020
 FIRST_RAY_BASE: Final = 20_000
+RAY_BASES: Final = 16
+RAY_STEP: Final = 600
+"""Two networks that start at one moment look for ports from different places on."""
 METER_PROFILE: Final = "reference_meter"
 
 
@@ -55,7 +59,7 @@ class LocalNetwork:
         self._folder = folder
         self._folder.mkdir(parents=True, exist_ok=True)
         self._next_meter_port = FIRST_METER_PORT
-        self._next_ray_base = FIRST_RAY_BASE
+        self._next_ray_base = FIRST_RAY_BASE + os.getpid() % RAY_BASES * RAY_STEP
 
     def start_centre(self, *, port: int, cycle_s: float = 1.0) -> str:
         """Start the centre on SQLite; return its address. ``port`` 0 takes a free one."""

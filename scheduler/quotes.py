@@ -19,7 +19,7 @@ from suanwang.model.network import ComputeNetwork
 from suanwang.model.plan import ReasonCode, SiteVerdict
 from suanwang.model.site import Pool
 from suanwang.model.voucher import Lot
-from suanwang.units import hold_fen, yuan_text
+from suanwang.units import hold_fen
 from voucher import store as money_store
 
 FOR_GOOD: Final = frozenset(
@@ -93,9 +93,7 @@ def _too_dear(
         cash = min(cash, job.wishes.cash_fen_max)
     words = {verdict.pool_id: verdict.message for verdict in verdicts}[pool]
     return Refused(
-        f"the job can cost {yuan_text(needed)} yuan where it is cheapest ({pool}); vouchers have "
-        f"{yuan_text(voucher)} yuan and cash has {yuan_text(cash)} yuan for it: {words}",
-        next_step="ask for fewer units or minutes, or add a voucher or cash",
+        f"even in {pool}, where it is cheapest, {words}",
         reason=ReasonCode.CASH_BUDGET.value if not voucher else ReasonCode.VOUCHER.value,
         needed_fen=needed,
         voucher_fen=voucher,
