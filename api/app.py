@@ -8,7 +8,7 @@ from sqlalchemy import Engine
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.context import ApiContext
+from api.context import ApiContext, turn_of
 from api.http_metrics import HttpMetricsMiddleware
 from api.limits import BodyLimitMiddleware, refuse_unstorable_text
 from api.problems import PROBLEM_ANSWERS, install_problems
@@ -109,6 +109,7 @@ def create_app(
         wake=wake,
         scheduling=scheduling or make_context(clock, ids, settings),
         pages=StatusPages(clock),
+        turn=turn_of(engine),
     )
     app.state.context = context
     for router in PEOPLE_ROUTERS:

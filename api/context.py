@@ -1,7 +1,8 @@
 """What every handler needs, made once for each application and found through the request."""
 
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Annotated, Final
 
@@ -57,6 +58,7 @@ class ApiContext:
     wake: Callable[[], None]
     scheduling: SchedulingContext
     pages: StatusPages
+    turn: AbstractContextManager[object]
     http: HttpMetrics = field(default_factory=HttpMetrics)
     followers: Followers = field(default_factory=Followers)
 
@@ -69,16 +71,27 @@ class ApiContext:
         """Open the one transaction of a handler that only reads."""
         return reading(self.engine)
 
-    def writing(self) -> AbstractContextManager[Connection]:
-        """Open the one transaction of a handler that may write."""
-        return writing(self.engine)
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """Open the one transaction of a handler that may write.
+
+        SQLite has one writer at a time, and those who wait for it ask again at growing intervals,
+        in no order, so that some starve. Hence handlers take turns before they ask.
+        """
+        with self.turn, writing(self.engine) as connection:
+            yield connection
 
     @contextmanager
     def changing(self) -> Iterator[Connection]:
         """Open a transaction that may write, and wake the scheduler once it is committed."""
-        with writing(self.engine) as connection:
+        with self.writing() as connection:
             yield connection
         self.wake()
+
+
+def turn_of(engine: Engine) -> AbstractContextManager[object]:
+    """Return what orders the writers of this process: a lock on SQLite, nothing on PostgreSQL."""
+    return threading.Lock() if engine.dialect.name == "sqlite" else nullcontext()
 
 
 def context_of(connection: HTTPConnection) -> ApiContext:
