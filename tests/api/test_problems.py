@@ -7,7 +7,7 @@ from api_client import ApiClient, Json, World, site_body
 from sqlalchemy.exc import OperationalError
 
 from api import store
-from api.limits import JSON_BYTES_MAX
+from api.limits import JSON_BYTES_MAX, body_limit
 from api.store import DATABASE_AWAY
 from suanwang.errors import (
     BadInput,
@@ -216,3 +216,28 @@ def test_a_site_with_a_wrong_number_names_the_field(small_world: World) -> None:
     body = site_body() | {"it_design_w": -1}
     answer = small_world.client.post("/v1/sites", small_world.operator, body)
     assert problem(answer, 422, "bad-input")["detail"].startswith("body.it_design_w:")
+
+
+@pytest.mark.parametrize(
+    ("path", "limit"),
+    [
+        ("/api/packages/gcs/x.zip", 100 * 2**20),
+        ("/agent/v1/telemetry", 32 * 2**20),
+        ("/api/jobs/", 4 * 2**20),
+        ("/v1/sites", 4 * 2**20),
+    ],
+)
+def test_each_family_of_routes_has_its_limit(path: str, limit: int) -> None:
+    assert body_limit(path) == limit
+
+
+def test_a_package_over_rays_limit_is_refused_before_it_is_read(small_world: World) -> None:
+    answer = small_world.client.call(
+        "PUT",
+        "/api/packages/gcs/x.zip",
+        small_world.enterprise,
+        content=b"x",
+        headers={"Content-Length": str(100 * 2**20 + 1)},
+    )
+    assert answer.status_code == 413
+    assert "104,857,600" in answer.text
