@@ -46,7 +46,7 @@ def fill(state: Occupancy, deadline: Deadline, order_cost: Floats | None = None)
             continue
         if deadline.is_over:
             return False
-        _fill_class(state, k, order_cost)
+        fill_class(state, k, order_cost)
     return True
 
 
@@ -60,13 +60,17 @@ def _class_order(instance: Instance) -> list[int]:
     return sorted(range(len(instance.classes)), key=weight)
 
 
-def _fill_class(state: Occupancy, k: int, order_cost: Floats | None) -> None:
+def fill_class(state: Occupancy, k: int, order_cost: Floats | None = None) -> list[int]:
+    """Place what is left of class k; return the column of every job placed, in that order."""
     own = state.columns.of_class(k)
     cost = state.columns.cost[own] + state.energy_yuan(k)
     is_open = state.fits(k) & (cost < state.instance.classes[k].unserved_yuan)
     order = cost if order_cost is None else order_cost[own]
     candidates = np.flatnonzero(is_open)
+    placed: list[int] = []
     for at in candidates[np.argsort(order[candidates], kind="stable")]:
-        state.place(own.start + int(at), int(state.left[k]))
+        column = own.start + int(at)
+        placed += [column] * state.place(column, int(state.left[k]))
         if not state.left[k]:
-            return
+            break
+    return placed

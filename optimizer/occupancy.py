@@ -21,7 +21,7 @@ from suanwang.units import SECONDS_PER_HOUR
 Place = tuple[Ints, Ints]
 """Sites and slots, side by side: an index into any (s, t) table."""
 
-_WATT_SLACK: Final = 1e-6
+WATT_SLACK: Final = 1e-6
 
 
 @dataclass(slots=True)
@@ -63,7 +63,7 @@ class Occupancy:
         """For each column of class k: whether its site has power left in every slot it touches."""
         watts = self.instance.classes[k].spec.units * self.instance.busy_w
         room_w = (self.instance.facilities.room_w - self.peak_w)[self.instance.site_of]
-        return self._window_is_clear(room_w + _WATT_SLACK < watts[:, None], k)
+        return self._window_is_clear(room_w + WATT_SLACK < watts[:, None], k)
 
     def room(self, column: int) -> int:
         """Return how many jobs of the column still fit into units and power."""
@@ -77,7 +77,7 @@ class Occupancy:
             return max(0, count)
         s = int(instance.site_of[p])
         room_w = float((instance.facilities.room_w[s, window] - self.peak_w[s, window]).min())
-        return max(0, min(count, int((room_w + _WATT_SLACK) / watts)))
+        return max(0, min(count, int((room_w + WATT_SLACK) / watts)))
 
     def energy_yuan(self, k: int) -> Floats:
         """For each column of class k: what the energy of one more job costs at the present load."""

@@ -13,6 +13,7 @@ from optimizer.arrays import Bools, Floats
 from optimizer.certificate import reduced_costs
 from optimizer.deadline import Deadline
 from optimizer.diving import dive
+from optimizer.exchange import exchange
 from optimizer.formulation import Formulation
 from optimizer.greedy import fill
 from optimizer.improvement import improve
@@ -44,6 +45,7 @@ def round_down_and_fill(formulation: Formulation, relaxed: Solution, deadline: D
         _place_counts(state, np.floor(relaxed.values[formulation.start.where] + _WHOLE))
     reduced = reduced_costs(formulation.model, relaxed.duals)[formulation.start.where]
     is_complete = fill(state, deadline, reduced)
+    exchange(state, deadline)
     improve(state, deadline)
     return Whole(state, state.objective(), False, is_complete, "rounded")
 
@@ -73,6 +75,7 @@ def search(
     state = empty_occupancy(formulation.instance, formulation.columns)
     _place_counts(state, np.round(found.values[formulation.start.where]))
     is_complete = fill(state, tools.deadline)
+    exchange(state, tools.deadline)
     improve(state, tools.deadline)
     objective = state.objective()
     is_proven = (

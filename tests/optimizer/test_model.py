@@ -163,3 +163,24 @@ def test_more_capacity_never_makes_the_optimum_worse(seed: int, more: int) -> No
         ),
     )
     assert _relaxed_optimum(larger) <= _relaxed_optimum(problem) * (1 + 1e-7) + 1e-6
+
+
+@pytest.mark.parametrize(
+    ("points", "extra_w"),
+    [
+        pytest.param((), 1_000.0, id="none: IT power itself"),
+        pytest.param(((10_000.0, 13_000.0),), 1_300.0, id="one: a constant ratio"),
+        pytest.param(((0.0, 700.0),), 1_000.0, id="one at zero: a constant overhead"),
+        pytest.param(((0.0, 0.0), (500.0, 600.0)), 1_200.0, id="the last line goes on"),
+    ],
+)
+def test_few_breakpoints_still_make_a_facility(
+    points: tuple[tuple[float, float], ...], extra_w: float
+) -> None:
+    instance = instance_of(a_problem(sites=[a_site(facility_w=(points,) * 4)]))
+    assert instance.facilities.extra_w(np.full((1, 4), 1_000.0))[0, 0] == pytest.approx(extra_w)
+
+
+def test_breakpoints_that_do_not_grow_are_refused() -> None:
+    with pytest.raises(ValueError, match="must grow"):
+        instance_of(a_problem(sites=[a_site(facility_w=(((5.0, 1.0), (5.0, 2.0)),) * 4)]))

@@ -272,3 +272,22 @@ def test_a_job_waits_for_units_that_come_free() -> None:
     (later,) = plan(a_problem(jobs=[a_job()], pools=[pool])).later
     assert later.verdicts[0].reason is ReasonCode.CAPACITY
     assert later.verdicts[0].message == "starts in 60 min, when the pool has 1 unit free for it"
+
+
+def test_a_plan_that_our_check_refuses_gives_way_to_greedy(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    answers = iter([("pool x is over capacity",), ()])
+    monkeypatch.setattr("optimizer.planner.violations", lambda problem, made: next(answers))
+    made = plan(a_random_problem(3, jobs=40, classes=20))
+    assert made.planner is PlannerKind.GREEDY
+    assert made.solver == "greedy"
+    assert "refused by our check (pool x is over capacity)" in made.note
+
+
+def test_an_unsound_greedy_plan_is_a_bug_and_not_an_answer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("optimizer.planner.violations", lambda problem, made: ("always",))
+    with pytest.raises(AssertionError, match="unsound: always"):
+        plan(a_problem(jobs=[a_job()]))
