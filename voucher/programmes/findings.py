@@ -1,4 +1,4 @@
-"""Why something was refused: a code for programs, a sentence for people, the place in the policy."""
+"""Why something was refused: a code for programs, a sentence for people, the policy's path."""
 
 from dataclasses import dataclass
 from enum import StrEnum

@@ -1,0 +1,1 @@
+"""Policies of real programmes, as far as their texts could be read."""

@@ -1,0 +1,94 @@
+"""What a policy says about an award's later life: its end, its review, and taking it back."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from suanwang.units import share_fen
+from voucher.programmes.findings import Code, Finding
+from voucher.programmes.schema import Policy, Take, is_unseen
+from voucher.programmes.values import not_seen
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class End:
+    """The last day of a voucher (None: no end is stated), or why it cannot be said."""
+
+    last_day: date | None = None
+    findings: tuple[Finding, ...] = ()
+
+
+def end_of(policy: Policy, issued_on: date) -> End:
+    """Return the earliest end that the policy states for a voucher issued on a day."""
+    validity = policy.validity
+    if validity is None:
+        return End(findings=(not_seen(policy, "validity"),))
+    unseen = tuple(
+        not_seen(policy, f"validity.{field}")
+        for field in ("days_from_issue", "hard_end")
+        if is_unseen(validity, field)
+    )
+    if unseen:
+        return End(findings=unseen)
+    ends = []
+    if validity.days_from_issue is not None:
+        ends.append(issued_on + timedelta(days=validity.days_from_issue))
+    if validity.hard_end is not None:
+        ends.append(validity.hard_end)
+    return End(last_day=min(ends, default=None))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reclaim:
+    """What is taken back in fen and for how many years the applicant is out, or why not."""
+
+    amount_fen: int = 0
+    ban_years: int = 0
+    findings: tuple[Finding, ...] = ()
+
+
+def reclaim(policy: Policy, trigger_id: str, paid_fen: int, *, unserved: int, term: int) -> Reclaim:
+    """Return what an event takes back of ``paid_fen``.
+
+    ``unserved`` of ``term`` (days, months, any one unit) were not served: the pro rata part,
+    rounded down to the fen.
+    """
+    if policy.clawback is None:
+        return Reclaim(findings=(not_seen(policy, "clawback"),))
+    trigger = next((one for one in policy.clawback if one.id == trigger_id), None)
+    if trigger is None:
+        known = ", ".join(one.id for one in policy.clawback) or "none"
+        message = f"{policy.id} takes nothing back for {trigger_id!r}; its triggers: {known}"
+        return Reclaim(findings=(Finding(code=Code.NO_CLAWBACK, path="clawback", message=message),))
+    path = f"clawback.{trigger.id}"
+    if trigger.take is None:
+        return Reclaim(findings=(not_seen(policy, f"{path}.take"),))
+    if is_unseen(trigger, "ban_years"):
+        return Reclaim(findings=(not_seen(policy, f"{path}.ban_years"),))
+    whole = trigger.take is Take.FULL
+    amount = paid_fen if whole else int(share_fen(paid_fen, unserved, term))
+    return Reclaim(amount_fen=amount, ban_years=trigger.ban_years or 0)
+
+
+def objections(
+    policy: Policy, stage_id: str, person: str, done: Mapping[str, str]
+) -> tuple[Finding, ...]:
+    """Return what keeps a person from doing a stage; ``done`` is who did which stage."""
+    if policy.workflow is None:
+        return (not_seen(policy, "workflow"),)
+    ids = [stage.id for stage in policy.workflow]
+    if stage_id not in ids:
+        message = f"{policy.id} has no stage {stage_id!r}; its stages: {', '.join(ids)}"
+        return (Finding(code=Code.OUT_OF_ORDER, path="workflow", message=message),)
+    stage = policy.workflow[ids.index(stage_id)]
+    path = f"workflow.{stage_id}"
+    found = []
+    open_before = [one for one in ids[: ids.index(stage_id)] if one not in done]
+    if open_before or stage_id in done:
+        state = "is done already" if stage_id in done else f"comes after {', '.join(open_before)}"
+        found.append(Finding(code=Code.OUT_OF_ORDER, path=path, message=f"{stage_id} {state}"))
+    for other in stage.not_same_as:
+        if done.get(other) == person:
+            message = f"{person} did {other}; somebody else must do {stage_id} (four eyes)"
+            found.append(Finding(code=Code.SAME_PERSON, path=path, message=message))
+    return tuple(found)
