@@ -1,7 +1,7 @@
 """Policies and applications with defaults, for tests of programmes."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import date, datetime
 
 from suanwang.document import Document
 from voucher.programmes.application import Application, Line
@@ -40,8 +40,6 @@ PLAIN: dict[str, object] = {
 
 def a_document(**changes: object) -> dict[str, object]:
     """Return the plain policy's document with some keys changed."""
-    from datetime import date
-
     return {**PLAIN, "valid": {"from": date(2020, 1, 1)}, **changes}
 
 

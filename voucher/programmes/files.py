@@ -23,8 +23,11 @@ def shipped(policy_id: str) -> Policy:
     if policy_id not in shipped_ids():
         known = ", ".join(shipped_ids())
         raise NotFound(f"no policy {policy_id!r} is shipped", next_step=f"Shipped are: {known}.")
-    item = resources.files(_DATA).joinpath(f"{policy_id}.yaml")
-    return read_policy(parse_document(item.read_text(encoding="utf-8"), f"{policy_id}.yaml"))
+    return read_policy(parse_document(_shipped_text(policy_id), f"{policy_id}.yaml"))
+
+
+def _shipped_text(policy_id: str) -> str:
+    return resources.files(_DATA).joinpath(f"{policy_id}.yaml").read_text(encoding="utf-8")
 
 
 def load(name: str) -> Policy:
@@ -35,3 +38,10 @@ def load(name: str) -> Policy:
     if path.suffix in (".yaml", ".yml", ".json"):
         raise BadInput(f"cannot read {name}: no such file", file=name, next_step="Check the path.")
     return shipped(name)
+
+
+def text_of(name: str) -> str:
+    """Return the text of the file that ``load`` reads; raise as it does."""
+    policy = load(name)
+    path = Path(name)
+    return path.read_text(encoding="utf-8") if path.exists() else _shipped_text(policy.id)

@@ -7,10 +7,10 @@ has none: ``caps.pool.amount_fen``, ``eligibility.0.value``.
 import difflib
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from suanwang.document import Document, Key, complain, validate
+from suanwang.document import Document, Key, complain, parse_document, validate
 from suanwang.errors import BadInput, Conflict
 from suanwang.units import parse_yuan
 from voucher.programmes.facts import APPLICANT, FactKind
@@ -213,7 +213,7 @@ def fill(policy: Policy, values: Mapping[str, object], version: int | None = Non
     tree = policy.model_dump(mode="python", by_alias=True, exclude_unset=True)
     empty = gaps(policy)
     for given, value in values.items():
-        path = given.removesuffix("_yuan") + "_fen" if given.endswith("_yuan") else given
+        path = _in_fen(given)
         if path not in empty:
             close = difflib.get_close_matches(path, empty, n=1)
             hint = f"Did you mean {close[0]}?" if close else f"Empty are: {', '.join(empty)}"
@@ -222,6 +222,28 @@ def fill(policy: Policy, values: Mapping[str, object], version: int | None = Non
         tree["marks"] = {**tree["marks"], path: {"mark": "decided"}}
     tree["version"] = policy.version if version is None else version
     return read_policy(Document(name=f"{policy.id} (filled)", value=_plain(tree), root=None))
+
+
+def parse_settings(settings: Sequence[str]) -> dict[str, object]:
+    """Return ``PATH=VALUE`` texts as values by path; a value is YAML. Raises BadInput."""
+    values: dict[str, object] = {}
+    for setting in settings:
+        path, equals, text = setting.partition("=")
+        if not (path and equals and text):
+            raise BadInput(f"{setting!r} is not PATH=VALUE")
+        is_text = path.endswith((".ratio", ".share", "_yuan"))
+        values[path] = text if is_text else parse_document(text, path).value
+    return values
+
+
+def unfilled_path(policy: Policy, given: str) -> str | None:
+    """Return the policy's path of an empty value that may be filled, or None."""
+    path = _in_fen(given)
+    return path if path in gaps(policy) else None
+
+
+def _in_fen(path: str) -> str:
+    return path.removesuffix("_yuan") + "_fen" if path.endswith("_yuan") else path
 
 
 def _read_value(value: object, path: str, *, is_yuan: bool) -> object:

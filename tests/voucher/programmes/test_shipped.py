@@ -16,27 +16,26 @@ from voucher.programmes.share import split
 from voucher.programmes.usage import Usage
 from voucher.programmes.values import fill, gaps, mark_of
 
-QINGDAO = {
+Facts = dict[str, FactValue]
+
+QINGDAO: Facts = {
     "region": "Qingdao", "is_compute_user": True, "is_dishonest": False,
     "breaches_green_threshold": False,
 }  # fmt: skip
-BEIJING = {
+BEIJING: Facts = {
     "is_legal_person": True, "region": "Beijing", "industry": "software_it",
     "is_high_tech_direction": True, "has_bad_credit_3y": False,
 }  # fmt: skip
-BEIJING_LINE = {
+BEIJING_LINE: Facts = {
     "service": "intelligent_compute", "contract_date": date(2024, 3, 1), "contract_months": 12,
     "is_related_party": False, "has_other_subsidy": False, "contract_no": "HT-1",
 }  # fmt: skip
-SHANGHAI_LINE = {"service": "intelligent_compute", "contract_no": "HT-1"}
-SHENZHEN_LINE = {**SHANGHAI_LINE, "purpose": "large_model_training"}
-CHENGDU_LINE = {"provider": "chengdu-ai-centre"}
-GUIZHOU_LINE = {"is_on_platform": True, "service": "intelligent_compute"}
-YANGZHOU_LINE = {**SHANGHAI_LINE, "is_on_platform": True, "is_related_party": False}
-LANGFANG_LINE = {"service": "storage", "provider_region": "Langfang"}
-
-Facts = dict[str, FactValue]
-Case = tuple[str, str, Facts, list[Facts], int]
+SHANGHAI_LINE: Facts = {"service": "intelligent_compute", "contract_no": "HT-1"}
+SHENZHEN_LINE: Facts = {**SHANGHAI_LINE, "purpose": "large_model_training"}
+CHENGDU_LINE: Facts = {"provider": "chengdu-ai-centre"}
+GUIZHOU_LINE: Facts = {"is_on_platform": True, "service": "intelligent_compute"}
+YANGZHOU_LINE: Facts = {**SHANGHAI_LINE, "is_on_platform": True, "is_related_party": False}
+LANGFANG_LINE: Facts = {"service": "storage", "provider_region": "Langfang"}
 
 # (policy, day, facts of the applicant, lines, award in fen)
 CASES = [

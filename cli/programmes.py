@@ -1,0 +1,219 @@
+"""``suanwang voucher policy``: voucher programmes in words, tried out and compared; all offline."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cli.output import AsJson, emit_json, line, table, yuan
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from voucher.programmes.application import Application
+    from voucher.programmes.award import Award
+    from voucher.programmes.rounds import PoolUse
+    from voucher.programmes.schema import Policy
+    from voucher.programmes.simulate import Fate, Simulation
+
+REASONS_SHOWN = 3
+"""So many reasons of an application are shown in the table; --json has all."""
+
+PolicyName = Annotated[str, typer.Argument(help="A policy file, or the id of a shipped policy.")]
+ListPath = Annotated[
+    Path, typer.Option("--applicants", help="Applications: a .csv, .yaml or .json file.")
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="PATH=VALUE",
+        help="Fill a value that is empty, such as caps.pool.amount_yuan=1000000; repeatable.",
+    ),
+]
+
+policy_app = typer.Typer(
+    no_args_is_help=True, help="Voucher programmes as data: explain, simulate, replay."
+)
+
+
+@policy_app.command("list")
+def list_policies(as_json: AsJson = False) -> None:
+    """List the shipped policies and what of each nobody could read."""
+    from voucher.programmes.files import shipped, shipped_ids
+    from voucher.programmes.values import gaps
+
+    policies = [shipped(name) for name in shipped_ids()]
+    if as_json:
+        emit_json(
+            [
+                {"id": one.id, "version": one.version, "name": one.name.model_dump(),
+                 "region": one.region, "gaps": list(gaps(one))}
+                for one in policies
+            ]
+        )  # fmt: skip
+        return
+    table(
+        ("policy", "version", "name", "mode", "empty values"),
+        [
+            (one.id, str(one.version), one.name.zh, one.benefit.mode or "–", str(len(gaps(one))))
+            for one in policies
+        ],
+    )
+
+
+@policy_app.command("check")
+def check(policy: PolicyName, as_json: AsJson = False) -> None:
+    """Check a policy and explain it in words, with what is empty and what is assumed."""
+    from voucher.programmes.files import load
+    from voucher.programmes.report import policy_json
+    from voucher.programmes.words import in_words
+
+    found = load(policy)
+    if as_json:
+        emit_json(policy_json(found))
+        return
+    for section in in_words(found):
+        line(f"{section.title}:")
+        for text in section.lines:
+            line(f"  {text}")
+
+
+@policy_app.command("show")
+def show(policy: PolicyName, as_json: AsJson = False) -> None:
+    """Print a policy's file, to be the start of a version of your own."""
+    from voucher.programmes.files import load, text_of
+    from voucher.programmes.values import tree_of
+
+    if as_json:
+        emit_json(tree_of(load(policy)))
+    else:
+        typer.echo(text_of(policy), nl=False)
+
+
+@policy_app.command("simulate")
+def simulate(
+    policy: PolicyName, applicants: ListPath, settings: Settings = None, as_json: AsJson = False
+) -> None:
+    """Run a list of applicants through a policy: pool use, cuts and refusals; books nothing."""
+    from voucher.programmes.files import load
+    from voucher.programmes.report import simulation_json
+    from voucher.programmes.simulate import simulate as run
+
+    chosen = _filled([load(policy)], settings)[0]
+    result = run(chosen, _read(applicants, [chosen]))
+    if as_json:
+        emit_json(simulation_json(result))
+    else:
+        _print_simulation(result)
+
+
+@policy_app.command("replay")
+def replay(
+    old: PolicyName,
+    new: PolicyName,
+    applicants: ListPath,
+    settings: Settings = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run the same applicants under two policies and show who wins and who loses."""
+    from voucher.programmes.files import load
+    from voucher.programmes.report import replay_json
+    from voucher.programmes.simulate import replay as run
+
+    policies = _filled([load(old), load(new)], settings)
+    result = run(policies[0], policies[1], _read(applicants, policies))
+    if as_json:
+        emit_json(replay_json(result))
+        return
+    _print_fates(result.fates)
+    for word, side in (("old", result.old), ("new", result.new)):
+        granted = yuan(side.granted_fen)
+        line(f"{word}: {side.policy_id} v{side.version} ({side.digest[:12]}…) grants {granted} CNY")
+    for change in ("wins", "loses", "same"):
+        line(f"{change}: {sum(1 for fate in result.fates if fate.change == change)}")
+
+
+def _filled(policies: "list[Policy]", settings: list[str] | None) -> "list[Policy]":
+    """Fill each policy with the settings that are empty in it; one that fits none is an error."""
+    from voucher.programmes.values import fill, parse_settings, unfilled_path
+
+    values = parse_settings(settings or [])
+    for path in values:
+        if all(unfilled_path(one, path) is None for one in policies):
+            fill(policies[-1], {path: values[path]})  # Raises, and names what is empty.
+    return [_own(one, values) for one in policies]
+
+
+def _own(policy: "Policy", values: "Mapping[str, object]") -> "Policy":
+    from voucher.programmes.values import fill, unfilled_path
+
+    own = {path: value for path, value in values.items() if unfilled_path(policy, path)}
+    return fill(policy, own) if own else policy
+
+
+def _read(path: Path, policies: "Sequence[Policy]") -> "tuple[Application, ...]":
+    from voucher.programmes.applicants import read_applications
+
+    known = {name: fact for one in policies for name, fact in one.known_facts.items()}
+    return read_applications(path, known)
+
+
+def _print_simulation(result: "Simulation") -> None:
+    title = f"{result.policy_id} v{result.version}, digest {result.digest[:12]}…"
+    table(
+        ("application", "applicant", "entitled", "granted", "cut by", "why not"),
+        [
+            (
+                row.award.application_id,
+                row.applicant_id,
+                yuan(row.award.entitled_fen),
+                yuan(row.award.amount_fen),
+                ", ".join(cut.path for cut in row.award.cuts) or "–",
+                _why(row.award),
+            )
+            for row in result.rows
+        ],
+        title=title,
+    )
+    line(f"granted {yuan(result.granted_fen)} CNY of {yuan(result.entitled_fen)} CNY before limits")
+    for pool in result.pools:
+        line(_pool_text(pool))
+    for share in result.funders:
+        line(f"funder {share.name} ({share.funder_id}) pays {yuan(share.amount_fen)} CNY")
+    findings = {one.message for row in result.rows for one in row.funding_findings}
+    for message in sorted(findings):
+        line(f"not split among funders: {message}")
+    for code, count in result.refusals:
+        line(f"refused for {code}: {count}")
+
+
+def _why(award: "Award") -> str:
+    messages = [f"[{one.code}] {one.message}" for one in award.reasons]
+    more = len(messages) - REASONS_SHOWN
+    rest = [f"and {more} more"] if more > 0 else []
+    return "; ".join([*messages[:REASONS_SHOWN], *rest]) or "–"
+
+
+def _pool_text(pool: "PoolUse") -> str:
+    amount = "not seen" if pool.amount_fen is None else f"{yuan(pool.amount_fen)} CNY"
+    used = yuan(pool.before_fen + pool.granted_fen)
+    claimed = yuan(pool.claimed_fen)
+    return f"pool {pool.cap_id} {pool.period}: {used} CNY used of {amount}, claimed {claimed} CNY"
+
+
+def _print_fates(fates: "Sequence[Fate]") -> None:
+    table(
+        ("application", "applicant", "old", "new", "change", "why"),
+        [
+            (
+                fate.application_id,
+                fate.applicant_id,
+                yuan(fate.before_fen),
+                yuan(fate.after_fen),
+                yuan(fate.change_fen),
+                "; ".join(one.message for one in fate.reasons[:REASONS_SHOWN]) or "–",
+            )
+            for fate in fates
+        ],
+    )
