@@ -7,6 +7,8 @@ and the plan says so. Every plan is checked against the problem before it leaves
 from dataclasses import dataclass, replace
 from typing import Final
 
+import numpy as np
+
 from optimizer.assembly import Verdict, assemble
 from optimizer.certificate import lagrangian_bound
 from optimizer.check import violations
@@ -84,7 +86,8 @@ def _solved(instance: Instance, columns: Columns, baseline: Whole, run: _Run) ->
     model = formulation.model
     time_s = run.deadline.left_s() * _RELAXATION_SHARE
     relaxed = run.solve(model.relaxed(), Limits(time_s=time_s))
-    bound = lagrangian_bound(model, relaxed.duals)
+    # Without duals (a time limit, a failure) the bound of no prices at all is the better one.
+    bound = max(lagrangian_bound(model, duals) for duals in (relaxed.duals, np.empty(0)))
     best = baseline
     if relaxed.has_point and not _is_close(instance, best, bound):
         best = _better(best, round_down_and_fill(formulation, relaxed, run.deadline))
