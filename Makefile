@@ -47,6 +47,7 @@ fix: $(STAMP)  ## format, and repair what can be repaired
 docs: $(STAMP)  ## write the generated pages anew
 	$(BIN)/python -m suanwang.db.dictionary > docs/data-dictionary.md
 	$(BIN)/python -m suanwang.settings.page > docs/settings.md
+	$(BIN)/python -m cli.reference > docs/commands.md
 
 bench: $(STAMP)  ## run every benchmark; ARGS="--quick"
 	@$(BIN)/python -m benchmarks all $(ARGS)

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from suanwang.model.plan import Plan
 
 
+SEARCH_PART = 4
+"""Of the time limit, one part in so many goes into the search for better whole jobs."""
+
+
 class Solver(StrEnum):
     """Which route decides: HiGHS directly, the same model through PuLP, or only the greedy plan."""
 
@@ -59,7 +63,7 @@ def plan(
     network = network_of(world, catalogue)
     lengths_s = _slot_lengths_s(world.slot_lengths_s, slot_minutes)
     money = Money(lots=world.lots, cash_fen=world.cash_fen)
-    policy = Policy(time_limit_s=time_limit)
+    policy = Policy(time_limit_s=time_limit, mip_time_s=time_limit / SEARCH_PART)
     problem = build_problem(network, world.jobs, money, catalogue, policy, lengths_s)
     made = _solve(problem, solver)
     sites = forecast(

@@ -133,6 +133,30 @@ def close_site(
     _switch(site_id, "close", connect(url, api_key), as_json=as_json)
 
 
+@app.command("declare-dead")
+def declare_dead(
+    site_id: SiteName,
+    yes: Annotated[bool, typer.Option("--yes", help="Nothing runs there: I know.")] = False,
+    url: Url = None,
+    api_key: ApiKey = None,
+    as_json: AsJson = False,
+) -> None:
+    """Let the jobs of a silent site start elsewhere; you answer for it that nothing runs there."""
+    from suanwang.errors import BadInput
+
+    if not yes:
+        raise BadInput(
+            f"declaring {site_id} dead starts its jobs elsewhere; what still runs there runs twice",
+            next_step="make sure that it is off, then add --yes",
+        )
+    with connect(url, api_key) as client:
+        answer = client.post(f"/v1/sites/{site_id}/declare-dead")
+    if as_json:
+        emit_json(answer)
+    else:
+        line(f"{site_id}: {len(answer['attempts'])} attempts are counted as dead")
+
+
 def _switch(site_id: str, verb: str, client: Json, *, as_json: bool) -> None:
     with client:
         answer = client.post(f"/v1/sites/{site_id}/{verb}")

@@ -19,6 +19,8 @@ from suanwang.settings import Settings
 
 _LOG = logging.getLogger(__name__)
 
+BREATH_S: Final = 0.1
+"""Least pause between two cycles: what comes in meanwhile is planned together."""
 JOIN_S: Final = 30.0
 """How long ``stop`` waits for the cycle that runs."""
 
@@ -90,6 +92,7 @@ class SchedulerLoop:
         while not self._stopping.is_set():
             self._woken.clear()
             self.tick()
+            self._stopping.wait(BREATH_S)
             self._woken.wait(self._context.limits.cycle_s)
 
     def _cycle(self) -> None:

@@ -10,10 +10,20 @@ from sqlalchemy import Connection
 from api.context import ApiContext, Context
 from api.identity import Identity, SiteManager, SiteReader, make_key
 from api.schemas.common import fact_out
-from api.schemas.sites import PoolOut, SiteIn, SiteList, SiteOut, SourceList, SourceOut, TokenOut
+from api.schemas.sites import (
+    DeclaredDead,
+    PoolOut,
+    SiteIn,
+    SiteList,
+    SiteOut,
+    SourceList,
+    SourceOut,
+    TokenOut,
+)
 from api.store import revoke_site_tokens
 from collectors import store as telemetry
 from scheduler import registry
+from scheduler.reconcile import declare_dead
 from scheduler.registry import RegisteredSite
 from scheduler.snapshot import take_snapshot
 from suanwang.errors import BadInput, Conflict, NotFound
@@ -192,6 +202,20 @@ def _set_open(site_id: str, identity: Identity, context: ApiContext, *, is_open:
 def open_site(site_id: str, identity: SiteManager, context: Context) -> SiteOut:
     """Let the site take new jobs."""
     return _set_open(site_id, identity, context, is_open=True)
+
+
+@router.post("/{site_id}/declare-dead", summary="Count everything at a silent site as dead")
+def declare_site_dead(site_id: str, identity: SiteManager, context: Context) -> DeclaredDead:
+    """Let the jobs of a site that does not answer start elsewhere.
+
+    The caller answers for it that nothing runs there any more; their name goes into each job's
+    story. Refused with 409 while the site's agent answers.
+    """
+    with context.writing() as connection:
+        site = _own_site(connection, identity, site_id).site
+        actor = f"{identity.role.value} {identity.tenant_id} (key {identity.key_id})"
+        dead = declare_dead(connection, site.id, actor, context.clock.now())
+    return DeclaredDead(site_id=site.id, attempts=list(dead))
 
 
 @router.post("/{site_id}/close", summary="Take no new jobs")

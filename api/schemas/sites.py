@@ -234,6 +234,13 @@ class SourceOut(Out):
     age_s: float
 
 
+class DeclaredDead(Out):
+    """The attempts that were counted as dead; their jobs start elsewhere."""
+
+    site_id: str
+    attempts: list[str]
+
+
 class SourceList(Out):
     """A site's sources, by name."""
 

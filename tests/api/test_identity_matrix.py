@@ -31,6 +31,7 @@ MATRIX: Final[dict[tuple[str, str], frozenset[str]]] = {
     ("POST", "/v1/sites/{site_id}/token"): OPERATORS,
     ("POST", "/v1/sites/{site_id}/open"): OPERATORS,
     ("POST", "/v1/sites/{site_id}/close"): OPERATORS,
+    ("POST", "/v1/sites/{site_id}/declare-dead"): OPERATORS,
     ("GET", "/v1/sites/{site_id}/pue"): PEOPLE,
     ("GET", "/v1/sites/{site_id}/sources"): OPERATORS,
     ("POST", "/v1/jobs"): TENANTS,

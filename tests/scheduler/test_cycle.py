@@ -238,8 +238,8 @@ def test_a_job_beyond_vouchers_and_cash_is_refused_with_both_amounts(centre: Cen
         centre.submit(a_new_job(units=8, run_s_max=36_000))
     message = str(refusal.value)
     assert "480.00 yuan" in message
-    assert "20.00 yuan" in message
-    assert "100.00 yuan" in message
+    assert "pay 20.00" in message
+    assert "free cash is 100.00" in message
     assert refusal.value.facts["needed_fen"] == 48_000
 
 
