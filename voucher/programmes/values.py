@@ -95,7 +95,9 @@ def read_policy(document: Document) -> Policy:
     """Read a policy; raise BadInput with file, line and key for anything that does not fit."""
     policy = validate(document, Policy)
     for path, message in _complaints(policy):
-        raise complain(document, _document_path(document.value, path), f"{message} ({path})")
+        keys = _document_path(document.value, path)
+        named = "" if path == ".".join(str(key) for key in keys) else f" ({path})"
+        raise complain(document, keys, message + named)
     return policy
 
 
