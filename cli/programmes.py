@@ -199,7 +199,7 @@ def _pool_text(pool: "PoolUse") -> str:
     amount = "not seen" if pool.amount_fen is None else f"{yuan(pool.amount_fen)} CNY"
     used = yuan(pool.before_fen + pool.granted_fen)
     claimed = yuan(pool.claimed_fen)
-    return f"pool {pool.cap_id} {pool.period}: {used} CNY used of {amount}, claimed {claimed} CNY"
+    return f"{pool.cap_id} ({pool.period}): {used} CNY used of {amount}, claimed {claimed} CNY"
 
 
 def _print_fates(fates: "Sequence[Fate]") -> None:

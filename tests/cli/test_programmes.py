@@ -79,7 +79,7 @@ def test_a_simulation_shows_pool_cuts_and_refusals(applicants: Path) -> None:
     assert "155,555.40" in text
     assert "[predicate-failed] applicant.province is Hebei; needed: applicant.province is" in text
     # 155,555.40 + 1,000,000.00: A2's 1,200,000.00 are cut to the cap of 100万.
-    assert "pool pool 2025: 1,155,555.40 CNY used of 50,000,000.00 CNY" in text
+    assert "pool (2025): 1,155,555.40 CNY used of 50,000,000.00 CNY" in text
     assert "funder 河南省 (province) pays 577,777.70 CNY" in text
     assert "refused for predicate-failed: 1" in text
     told = document("simulate", "henan-2025", "--applicants", applicants)

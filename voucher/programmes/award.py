@@ -7,7 +7,7 @@ is not looked at here, since it is shared with the others (``rounds.decide``).
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from suanwang.units import share_fen
+from suanwang.units import share_fen, yuan_text
 from voucher.programmes.application import Application, Line, china_day, text_fact
 from voucher.programmes.facts import Facts
 from voucher.programmes.findings import Code, Cut, Finding
@@ -191,7 +191,8 @@ def _too_little(programme: Programme, lines: Sequence[LineAward]) -> tuple[Findi
         return (Finding(code=Code.NOTHING_COUNTS, path="spend", message=message),)
     total = sum(line.base_fen for line in sound)
     if spend.min_total_fen is not None and total < spend.min_total_fen:
-        message = f"counted spend is {total} fen; at least {spend.min_total_fen} fen are needed"
+        least = yuan_text(spend.min_total_fen)
+        message = f"counted spend is {yuan_text(total)} CNY; at least {least} CNY are needed"
         path = "spend.min_total_fen"
         return (Finding(code=Code.BELOW_MINIMUM, path=path, message=message),)
     return ()

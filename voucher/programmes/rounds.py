@@ -10,7 +10,7 @@ from voucher.programmes.award import Award, assess, reserve, with_amount
 from voucher.programmes.findings import Code, Cut, Finding
 from voucher.programmes.programme import Programme
 from voucher.programmes.schema import Cap, CapScope, Period
-from voucher.programmes.shortage import Turn, gap, share, turn
+from voucher.programmes.shortage import Turn, gap, share, takes_turns, turn
 from voucher.programmes.usage import CLAIMED, Usage, cap_key, left_fen
 from voucher.programmes.values import not_seen
 
@@ -61,16 +61,22 @@ def _pools(programme: Programme) -> tuple[Cap, ...]:
 
 
 def _batches(programme: Programme, applications: Sequence[Application]) -> list[list[Application]]:
-    """Return the applications by the shortest period of a pool, in time, each in its turn."""
+    """Return what is decided at once, in its turn: one by one where the rule takes turns.
+
+    Otherwise all applications of the shortest period of a pool, in time.
+    """
     periods = {cap.period for cap in _pools(programme)}
     shortest = next((one for one in _SHORTEST_FIRST if one in periods), Period.LIFE)
     batches: dict[str, list[Application]] = {}
     for application in applications:
         label = period_label(shortest, china_day(application.submitted_at))
         batches.setdefault(label, []).append(application)
-    return [
+    ordered = [
         sorted(batches[label], key=lambda one: turn(programme, one)) for label in sorted(batches)
     ]
+    if takes_turns(programme.policy):
+        return [[application] for batch in ordered for application in batch]
+    return ordered
 
 
 def _decide_batch(

@@ -49,6 +49,13 @@ def gap(policy: Policy) -> Finding | None:
     return None
 
 
+def takes_turns(policy: Policy) -> bool:
+    """Say whether applications are served one after the other, so that each sees what is left."""
+    if policy.shortage is None or gap(policy) is not None:
+        return False
+    return policy.shortage.rule is not ShortageRule.PRORATA
+
+
 def share(
     policy: Policy, turns: Sequence[Turn], claims: Sequence[int], pool_fen: int
 ) -> tuple[int, ...]:

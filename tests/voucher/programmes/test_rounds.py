@@ -115,6 +115,23 @@ def test_what_a_pool_cuts_is_told_and_given_back_to_the_other_caps() -> None:
     assert [(use.claimed_fen, use.granted_fen) for use in decision.pools] == [(90, 50)]
 
 
+def test_who_does_not_fit_leaves_its_caps_and_invoices_to_the_next() -> None:
+    own = {"id": "own", "scope": "applicant", "period": "life", "amount_fen": 150}
+    programme = a_round(
+        {"rule": "fcfs", "last": "refuse"}, caps=[pool(100), own], stacking={"once_per": "invoice"}
+    )
+    claims = [
+        an_application(
+            f"a{number}",
+            a_line(contract_fen=fen, invoice_no="1"),
+            at=f"2025-05-0{number}T09:00:00+08:00",
+            applicant="A",
+        )
+        for number, fen in ((1, 240), (2, 160))
+    ]
+    assert granted(programme, *claims) == {"a1": 0, "a2": 80}
+
+
 def test_a_yearly_pool_begins_anew_and_a_pool_for_life_does_not() -> None:
     caps = [pool(100, "year"), {**pool(150), "id": "life"}]
     programme = a_round({"rule": "fcfs", "last": "partial"}, caps=caps)

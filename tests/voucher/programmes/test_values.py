@@ -59,7 +59,7 @@ CAP = {"id": "c", "scope": "award", "period": "life", "amount_fen": 1}
             "a pool is for all", id="a pool for some",
         ),
         pytest.param(
-            {"eligibility": [{"fact": "applicant.regoin", "op": "eq", "value": "x"}]},
+            {"eligibility": [{"fact": "applicant.regionn", "op": "eq", "value": "x"}]},
             "did you mean 'applicant.region'?", id="misspelt fact",
         ),
         pytest.param(
