@@ -1,43 +1,52 @@
 """The hash chain: each entry's link covers the entry, its postings and the former link.
 
 The encoding is fixed and binary, so it does not depend on how a database writes JSON or times.
-Version 1, all numbers big-endian, without padding::
+All numbers are big-endian, without padding::
 
-    version  1 byte, 0x01
-    former   33 bytes: version byte and digest of the former link (first entry: 0x01 and 32 zeros)
+    former   33 bytes: version byte and digest of the former link (at first: 32 zeros)
     seq      8 bytes, unsigned
     at       8 bytes, signed, microseconds since 1970-01-01T00:00:00Z
-    lengths  5 times 4 bytes: bytes of key, kind, tenant, body and balances, in UTF-8
-    count    4 bytes, number of postings
-    texts    key, kind, tenant, body and balances, one after another
-    for each posting, in order:
-        lengths  4 bytes of source, 4 bytes of target
-        amount   8 bytes, signed
-        texts    source and target
+    lengths  7 times 4 bytes: bytes of the seven texts in UTF-8
+    texts    key, kind, tenant, body, balances, moves and late_for, one after another
 
-The link is the version byte and the SHA-256 of that, written as 66 hex digits. ``digest`` is not
-in the encoding because it follows from ``body``; the check compares both.
+``moves`` has a line for each posting, in order: the account that gives, a tab, the account that
+takes, a tab, the amount in fen, a line feed; no name of an account has a tab or a line feed.
+
+The link is the version byte and the digest of that, written as 66 hex digits. The version byte
+says which digest: 0x01 is SHA-256, 0x02 is SM3 (GB/T 32905-2016); a ledger keeps the one it began
+with. The request's own digest is not in the encoding because it follows from ``body``; the check
+compares both.
 """
 
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from hashlib import sha256
-from typing import Final
+from enum import StrEnum
+from hashlib import new, sha256
+from typing import Final, NamedTuple
 
-VERSION: Final = 1
-GENESIS: Final = bytes([VERSION, *bytes(32)]).hex()
-"""The link before the first entry."""
+from suanwang.errors import Unavailable
+
+
+class Algorithm(StrEnum):
+    """The digest that chains a ledger, by its name in ``hashlib``."""
+
+    SHA256 = "sha256"
+    SM3 = "sm3"
+
+
+VERSIONS: Final = {Algorithm.SHA256: 1, Algorithm.SM3: 2}
+GENESIS: Final = bytes([1, *bytes(32)]).hex()
+"""The link before the first entry of a ledger with SHA-256."""
+LINK_LENGTH: Final = len(GENESIS)
 
 _UNIX_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
-_HEAD: Final = struct.Struct(">B33sQqIIIIII")
-_LINE: Final = struct.Struct(">IIq")
+_HEAD: Final = struct.Struct(">33sQqIIIIIII")
+_HASHES: Final = {1: sha256, 2: lambda data: new("sm3", data)}
 
 
-@dataclass(frozen=True, slots=True)
-class Posting:
+class Posting(NamedTuple):
     """``amount_fen`` (above zero) moves from ``source`` to ``target``."""
 
     source: str
@@ -45,8 +54,7 @@ class Posting:
     amount_fen: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class Entry(NamedTuple):
     """An entry of the journal without its link; ``balances`` and ``body`` are canonical JSON."""
 
     seq: int
@@ -56,36 +64,66 @@ class Entry:
     at: datetime
     body: str
     balances: str
-    postings: Sequence[Posting]
+    moves: str
+    late_for: str = ""
+
+    @property
+    def postings(self) -> tuple[Posting, ...]:
+        """What moved, in order; raise ValueError where ``moves`` is not in its form."""
+        return read_moves(self.moves)
+
+
+def write_moves(postings: Sequence[Posting]) -> str:
+    """Return postings as the text that the chain covers."""
+    return "".join([f"{one.source}\t{one.target}\t{one.amount_fen}\n" for one in postings])
+
+
+def read_moves(moves: str) -> tuple[Posting, ...]:
+    """Return the postings of a text; raise ValueError where it is not in its form."""
+    lines = (line.split("\t") for line in moves.split("\n")[:-1])
+    postings = tuple(Posting(source, target, int(amount)) for source, target, amount in lines)
+    if write_moves(postings) != moves:
+        raise ValueError("the postings are not in their form")
+    return postings
+
+
+def genesis(algorithm: Algorithm) -> str:
+    """Return the link before the first entry; raise Unavailable for a digest that is not here."""
+    try:
+        new(algorithm.value)
+    except ValueError as failure:
+        raise Unavailable(
+            f"this Python's OpenSSL has no {algorithm.value}",
+            next_step="install an OpenSSL with it, or begin the ledger with sha256",
+        ) from failure
+    return bytes([VERSIONS[algorithm], *bytes(32)]).hex()
+
+
+def genesis_before(chain: str) -> str:
+    """Return the link before the first entry of the ledger that ``chain`` is a link of."""
+    return chain[:2] + GENESIS[2:]
+
+
+def is_link(chain: str) -> bool:
+    """Return whether a text has the form of a link."""
+    if len(chain) != LINK_LENGTH or chain[:2] not in ("01", "02"):
+        return False
+    return chain == chain.lower() and all(digit in "0123456789abcdef" for digit in chain)
 
 
 def link(former: str, entry: Entry) -> str:
     """Return the entry's link, given the former one; raise ValueError for a malformed former."""
     before = bytes.fromhex(former)
-    if len(before) != 33 or before[0] != VERSION:
-        raise ValueError(f"{former!r} is not a link of version {VERSION}")
-    return f"{VERSION:02x}{sha256(encode(before, entry)).hexdigest()}"
+    digest = _HASHES.get(before[0]) if len(before) == 33 else None
+    if digest is None:
+        raise ValueError(f"{former!r} is not a link of a known version")
+    return former[:2] + digest(encode(before, entry)).hexdigest()
 
 
 def encode(former: bytes, entry: Entry) -> bytes:
     """Return what the link is the digest of."""
-    at_us = (entry.at - _UNIX_EPOCH) // _MICROSECOND
-    key, kind, tenant = entry.key.encode(), entry.kind.encode(), entry.tenant_id.encode()
-    body, balances = entry.body.encode(), entry.balances.encode()
-    head = _HEAD.pack(
-        VERSION,
-        former,
-        entry.seq,
-        at_us,
-        len(key),
-        len(kind),
-        len(tenant),
-        len(body),
-        len(balances),
-        len(entry.postings),
-    )
-    parts = [head, key, kind, tenant, body, balances]
-    for posting in entry.postings:
-        source, target = posting.source.encode(), posting.target.encode()
-        parts += (_LINE.pack(len(source), len(target), posting.amount_fen), source, target)
-    return b"".join(parts)
+    seq, key, kind, tenant, at, *rest = entry
+    texts = [text.encode() for text in (key, kind, tenant, *rest)]
+    at_us = (at - _UNIX_EPOCH) // _MICROSECOND
+    head = _HEAD.pack(former, seq, at_us, *map(len, texts))
+    return head + b"".join(texts)

@@ -6,28 +6,29 @@ balances is the end of the chain locked.
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
-from datetime import UTC
+from datetime import UTC, datetime
 from typing import Final
 
 from sqlalchemy import Connection
 
 from suanwang.units import yuan_text
-from voucher.book import UNGUARDED, Book, Draft, kind_of
-from voucher.chain import GENESIS, link
+from voucher.book import LOT_PARTS, UNGUARDED, Book, Period, kind_of
+from voucher.chain import GENESIS, Entry, Posting, genesis_before, is_link, link
 from voucher.commands import canonical, digest
 from voucher.store_audit import (
-    SliceSum,
     Stored,
+    StoredHold,
     StoredLot,
-    count_postings,
-    hold_states,
-    slice_sums,
+    StoredPeriod,
     stand,
     stored_balances,
     stored_entries,
+    stored_holds,
     stored_lots,
+    stored_periods,
 )
 from voucher.store_book import Head
 
@@ -40,7 +41,8 @@ class LedgerCheck:
     """What the audit found. Sound means: not one finding. Amounts are in fen, over all tenants.
 
     ``sum_fen`` is the sum of all accounts, which must be 0. For the lots ``issued_fen`` must be
-    ``available + held + spent + expired``; expiry counts here when it is booked.
+    ``available + held + spent + expired + recalled``; expiry counts here when it is booked.
+    ``owed_fen`` is what tenants owe from clawbacks.
     """
 
     entries: int
@@ -57,6 +59,8 @@ class LedgerCheck:
     cash_fen: int
     cash_held_fen: int
     payable_fen: int
+    recalled_fen: int
+    owed_fen: int
     head_seq: int
     head_chain: str
     findings: tuple[str, ...]
@@ -69,18 +73,19 @@ class LedgerCheck:
 
 def check(connection: Connection) -> LedgerCheck:
     """Read the whole ledger and return what is wrong with it, and its totals."""
-    audit = _Audit()
-    audit.follow(stored_entries(connection, 0, stand(connection, is_locked=False).seq))
+    end = stand(connection, is_locked=False)
+    start = genesis_before(end.chain) if is_link(end.chain) else GENESIS
+    audit = _Audit(head=Head(0, start))
+    audit.follow(stored_entries(connection, 0, end.seq))
     head = stand(connection, is_locked=True)
     audit.follow(stored_entries(connection, audit.head.seq, None))
     balances = stored_balances(connection)
     lots = tuple(stored_lots(connection))
-    states = hold_states(connection)
     audit.compare_head(head)
-    audit.compare_count(count_postings(connection))
     audit.compare_balances(balances)
     audit.compare_lots(lots, balances)
-    audit.compare_holds(slice_sums(connection), states, balances)
+    states = audit.compare_holds(stored_holds(connection), balances)
+    audit.compare_periods(stored_periods(connection))
     totals: Counter[str] = Counter()
     for name, amount in balances.items():
         totals[kind_of(name)] += amount
@@ -89,7 +94,7 @@ def check(connection: Connection) -> LedgerCheck:
         postings=audit.postings,
         accounts=len(balances),
         lots=len(lots),
-        holds_open=states.get("open", 0),
+        holds_open=states["open"],
         sum_fen=sum(balances.values()),
         issued_fen=sum(lot.issued_fen for lot in lots),
         available_fen=totals["lot"],
@@ -99,6 +104,8 @@ def check(connection: Connection) -> LedgerCheck:
         cash_fen=totals["cash"],
         cash_held_fen=totals["cash_held"],
         payable_fen=totals["payable"],
+        recalled_fen=totals["recalled"],
+        owed_fen=-totals["receivable"],
         head_seq=head.seq,
         head_chain=head.chain,
         findings=audit.told(),
@@ -107,11 +114,13 @@ def check(connection: Connection) -> LedgerCheck:
 
 def check_chain(connection: Connection) -> Head:
     """Follow the chain alone and return its end; raise ValueError at the first broken link."""
-    former, seq = GENESIS, 0
-    for stored in stored_entries(connection, 0, None):
-        if stored.entry.seq != seq + 1 or link(former, stored.entry) != stored.chain:
-            raise ValueError(f"the chain breaks at entry {seq + 1}")
-        former, seq = stored.chain, stored.entry.seq
+    end = stand(connection, is_locked=False)
+    former, seq = genesis_before(end.chain), 0
+    with closing(stored_entries(connection, 0, None)) as entries:
+        for entry, _, chain in entries:
+            if entry.seq != seq + 1 or link(former, entry) != chain:
+                raise ValueError(f"the chain breaks at entry {seq + 1}")
+            former, seq = chain, entry.seq
     return Head(seq, former)
 
 
@@ -122,36 +131,84 @@ class _Audit:
     postings: int = 0
     kinds: Counter[str] = field(default_factory=Counter)
     issued: dict[str, str] = field(default_factory=dict)
+    paid: Counter[str] = field(default_factory=Counter)
+    given_back: Counter[str] = field(default_factory=Counter)
+    periods: list[StoredPeriod] = field(default_factory=list)
     book: Book = field(default_factory=Book)
     findings: list[str] = field(default_factory=list)
 
     def follow(self, entries: Iterable[Stored]) -> None:
         """Follow the chain and add the postings up."""
         for stored in entries:
-            self._follow_one(stored)
+            self._follow_link(stored)
+            self._follow_money(stored.entry)
+            self._follow_kind(stored.entry)
+            self.entries += 1
 
-    def _follow_one(self, stored: Stored) -> None:
-        entry = stored.entry
+    def _follow_link(self, stored: Stored) -> None:
+        entry, stored_digest, chain = stored
         if entry.seq != self.head.seq + 1:
             self.findings.append(f"entries {self.head.seq + 1} to {entry.seq - 1} are missing")
-        if digest(entry.body) != stored.digest:
+        if digest(entry.body) != stored_digest:
             self.findings.append(f"entry {entry.seq}: its request does not match its digest")
-        if link(self.head.chain, entry) != stored.chain:
+        if link(self.head.chain, entry) != chain:
             self.findings.append(f"entry {entry.seq}: the chain breaks here")
-        touched = self.book.fold(Draft(tenant_id=entry.tenant_id, postings=tuple(entry.postings)))
-        if canonical(touched) != entry.balances:
+        # A broken link is told once: the walk goes on from what is stored.
+        self.head = Head(entry.seq, chain if is_link(chain) else GENESIS)
+
+    def _follow_money(self, entry: Entry) -> None:
+        try:
+            postings = entry.postings
+        except ValueError:
+            self.findings.append(f"entry {entry.seq}: its postings cannot be read")
+            return
+        touched = self.book.move(postings)
+        self.postings += len(postings)
+        told = self._totals() if entry.kind == "close-period" else touched
+        if canonical(told) != entry.balances:
             self.findings.append(f"entry {entry.seq}: its balances do not follow from its postings")
         for name, amount in touched.items():
-            if amount < 0 and kind_of(name) not in UNGUARDED:
-                self.findings.append(f"entry {entry.seq}: account {name} falls to {amount} fen")
+            if (amount < 0 and kind_of(name) not in UNGUARDED) or (
+                amount > 0 and kind_of(name) == "receivable"
+            ):
+                self.findings.append(f"entry {entry.seq}: account {name} comes to {amount} fen")
+        self._follow_payments(entry, postings)
+
+    def _follow_payments(self, entry: Entry, postings: Sequence[Posting]) -> None:
+        for posting in postings:
+            if posting.amount_fen <= 0:
+                self.findings.append(f"entry {entry.seq}: {posting.amount_fen} fen moved")
+            if entry.kind == "refund":
+                self.given_back[posting.source] += posting.amount_fen
+            elif entry.kind == "capture" and kind_of(posting.target) in ("spent", "payable"):
+                self.paid[posting.target] += posting.amount_fen
+
+    def _totals(self) -> dict[str, int]:
+        totals: Counter[str] = Counter()
+        for name, amount in self.book.balances.items():
+            totals[kind_of(name)] += amount
+        return {kind: total for kind, total in totals.items() if total}
+
+    def _follow_kind(self, entry: Entry) -> None:
+        self.kinds[entry.kind] += 1
         if entry.kind == "issue":
             self.issued[json.loads(entry.body)["lot_id"]] = entry.body
-        self.kinds[entry.kind] += 1
-        self.entries += 1
-        self.postings += len(entry.postings)
-        # A broken link is told once: the walk goes on from what is stored.
-        is_link = len(stored.chain) == len(GENESIS) and stored.chain.startswith(GENESIS[:2])
-        self.head = Head(entry.seq, stored.chain if is_link else GENESIS)
+        elif entry.kind == "close-period":
+            closed = json.loads(entry.body)
+            period = Period(closed["period_id"], datetime.fromisoformat(closed["ends_at"]))
+            self.periods.append(StoredPeriod(period, entry.seq))
+        elif entry.late_for != self._late_for(entry):
+            self.findings.append(f"entry {entry.seq}: it names {entry.late_for!r} as its period")
+
+    def _late_for(self, entry: Entry) -> str:
+        if entry.kind != "capture" or not self.periods:
+            return ""
+        used_until = json.loads(entry.body)["used_until"]
+        if used_until is None:
+            return ""
+        until = datetime.fromisoformat(used_until)
+        closed = (one.period for one in self.periods)
+        return next((period.id for period in closed if until <= period.ends_at), "")
 
     def compare_head(self, head: Head) -> None:
         """Compare the end of the chain with the newest entry: nothing may be cut off."""
@@ -159,13 +216,6 @@ class _Audit:
             self.findings.append(
                 f"the chain should end with entry {head.seq} ({head.chain[:12]}…), "
                 f"the journal ends with {self.head.seq} ({self.head.chain[:12]}…)"
-            )
-
-    def compare_count(self, stored: int) -> None:
-        """Every line must belong to an entry."""
-        if stored != self.postings:
-            self.findings.append(
-                f"the journal's entries have {self.postings} postings, {stored} are stored"
             )
 
     def compare_balances(self, balances: Mapping[str, int]) -> None:
@@ -187,40 +237,59 @@ class _Audit:
         for lot in lots:
             name = lot.terms.id
             missing.discard(name)
-            parts = [balances.get(f"{kind}:{name}", 0) for kind in _LOT_PARTS]
+            parts = [balances.get(f"{kind}:{name}", 0) for kind in LOT_PARTS]
             if sum(parts) != lot.issued_fen:
                 added = " + ".join(yuan_text(part) for part in parts)
                 self.findings.append(
                     f"lot {name}: {yuan_text(lot.issued_fen)} yuan were granted, "
-                    f"left + held + spent + expired is {added}"
+                    f"left + held + spent + expired + recalled is {added}"
                 )
             if _grant(lot) != self.issued.get(name):
                 self.findings.append(f"lot {name}: its terms are not those of its grant")
         self.findings.extend(f"lot {name}: granted, but not stored" for name in sorted(missing))
 
     def compare_holds(
-        self, sums: Iterable[SliceSum], states: Mapping[str, int], balances: Mapping[str, int]
-    ) -> None:
-        """Open holds must be what is held, and captured slices what is spent."""
-        expected: Counter[str] = Counter()
-        for part in sums:
-            lot = part.lot_id
-            if part.state == "open":
-                name = f"held:{lot}" if lot is not None else f"cash_held:{part.tenant_id}"
-                expected[name] += part.amount_fen
-            if lot is not None:
-                expected[f"spent:{lot}"] += part.captured_fen
-        for name in sorted(expected.keys() | balances.keys()):
-            if kind_of(name) in _HELD_KINDS and balances.get(name, 0) != expected[name]:
-                self.findings.append(
-                    f"account {name} has {yuan_text(balances.get(name, 0))} yuan, "
-                    f"the holds say {yuan_text(expected[name])}"
-                )
+        self, holds: Iterable[StoredHold], balances: Mapping[str, int]
+    ) -> Counter[str]:
+        """Open holds must be what is held, what they paid the journal's; return the states."""
+        held: Counter[str] = Counter()
+        paid: Counter[str] = Counter()
+        given_back: Counter[str] = Counter()
+        states: Counter[str] = Counter()
+        for hold in holds:
+            states[hold.state] += 1
+            for part in hold.slices:
+                lot = part.lot_id
+                if hold.state == "open":
+                    held[f"held:{lot}" if lot else f"cash_held:{hold.tenant_id}"] += part.amount_fen
+                payee = f"spent:{lot}" if lot else f"payable:{hold.payee}"
+                paid[payee] += part.captured_fen
+                given_back[payee] += part.refunded_fen
+        booked = Counter({n: fen for n, fen in balances.items() if kind_of(n) in _HELD_KINDS})
+        self._compare(held, booked, "stand on")
+        self._compare(paid, self.paid, "were paid to")
+        self._compare(given_back, self.given_back, "were given back from")
         for kind, state in (("capture", "captured"), ("release", "released")):
-            if self.kinds[kind] != states.get(state, 0):
+            if self.kinds[kind] != states[state]:
                 self.findings.append(
-                    f"{states.get(state, 0)} holds are {state}, the journal has {self.kinds[kind]}"
+                    f"{states[state]} holds are {state}, the journal has {self.kinds[kind]}"
                 )
+        return states
+
+    def _compare(self, holds: Counter[str], booked: Counter[str], what: str) -> None:
+        for name in sorted(holds.keys() | booked.keys()):
+            if holds[name] != booked[name]:
+                self.findings.append(
+                    f"account {name} has {yuan_text(booked[name])} yuan, "
+                    f"the holds say {yuan_text(holds[name])} {what} it"
+                )
+
+    def compare_periods(self, periods: Iterable[StoredPeriod]) -> None:
+        """The closed periods must be those of the journal."""
+        for stored in {*periods} ^ {*self.periods}:
+            self.findings.append(
+                f"period {stored.period.id}: table and journal differ about entry {stored.seq}"
+            )
 
     def told(self) -> tuple[str, ...]:
         """Return the findings, shortened if there are very many."""
@@ -230,8 +299,7 @@ class _Audit:
         return (*self.findings[:FINDINGS_MAX], f"and {more} more")
 
 
-_LOT_PARTS: Final = ("lot", "held", "spent", "expired")
-_HELD_KINDS: Final = frozenset({"held", "cash_held", "spent"})
+_HELD_KINDS: Final = frozenset({"held", "cash_held"})
 
 
 def _grant(lot: StoredLot) -> str:
@@ -242,7 +310,7 @@ def _grant(lot: StoredLot) -> str:
             "kind": "issue",
             "lot_id": terms.id,
             "tenant_id": terms.tenant_id,
-            "programme": lot.programme,
+            "programme": terms.programme,
             "amount_fen": lot.issued_fen,
             "ratio_num": terms.ratio_num,
             "ratio_den": terms.ratio_den,

@@ -1,4 +1,4 @@
-"""What may be asked of the ledger: six commands, each with the caller's own key.
+"""What may be asked of the ledger: commands, each with the caller's own key.
 
 The key makes a retry harmless: the same key with the same body gets the first answer again. The
 body is everything but the key, written as canonical JSON; its SHA-256 is what is compared.
@@ -66,13 +66,69 @@ class Capture:
     """Pay ``amount_fen`` from a hold and let the rest go; this ends the hold.
 
     Each lot pays at most its slice and its ratio of the amount, in drawing order; cash pays the
-    remainder. ``payee`` is who has earned the money.
+    remainder. ``payee`` is who has earned the money. ``used_until`` is when the use ended that is
+    paid: where its period is closed already, the entry says so.
     """
 
     key: str
     hold_id: str
     amount_fen: int
     payee: str = DEFAULT_PAYEE
+    used_until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExtendHold:
+    """Set more money aside on an open hold: what each lot, and then cash, adds to its slice."""
+
+    key: str
+    hold_id: str
+    slices: tuple[HoldSlice, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refund:
+    """Give back ``amount_fen`` of what a hold has paid, to the slices that paid it.
+
+    Afterwards each lot carries what it would have carried of the smaller amount; nobody pays more
+    than before, so a fen of rounding stays with the lots.
+    """
+
+    key: str
+    hold_id: str
+    amount_fen: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clawback:
+    """Take ``amount_fen`` of a lot back: first what is left of it, then what it has paid.
+
+    What it has paid becomes a debt of its tenant to the programme.
+    """
+
+    key: str
+    lot_id: str
+    amount_fen: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Repay:
+    """A tenant pays ``amount_fen`` of its debt from clawbacks, never more than it owes."""
+
+    key: str
+    tenant_id: str
+    amount_fen: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClosePeriod:
+    """Freeze the totals of the period that ended at ``ends_at``, with the end of the chain."""
+
+    key: str
+    period_id: str
+    ends_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +147,19 @@ class Expire:
     lot_id: str
 
 
-Command = Issue | Deposit | OpenHold | Capture | Release | Expire
+Command = (
+    Issue
+    | Deposit
+    | OpenHold
+    | ExtendHold
+    | Capture
+    | Release
+    | Expire
+    | Refund
+    | Clawback
+    | Repay
+    | ClosePeriod
+)
 
 KINDS: Final[dict[type[Command], str]] = {
     Issue: "issue",
@@ -100,6 +168,11 @@ KINDS: Final[dict[type[Command], str]] = {
     Capture: "capture",
     Release: "release",
     Expire: "expire",
+    ExtendHold: "extend-hold",
+    Refund: "refund",
+    Clawback: "clawback",
+    Repay: "repay",
+    ClosePeriod: "close-period",
 }
 
 _ENCODER: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
@@ -133,42 +206,102 @@ def texts(command: Command) -> Iterator[str]:
         case Issue():
             yield from (command.lot_id, command.tenant_id, command.programme)
             yield from (*command.sites, *command.accelerators)
-        case Deposit():
-            yield command.tenant_id
-        case OpenHold():
-            yield from (command.hold_id, command.tenant_id, command.attempt_id)
-            yield from (part.lot_id for part in command.slices if part.lot_id is not None)
+        case OpenHold() | ExtendHold():
+            yield from _hold_texts(command)
         case Capture():
             yield from (command.hold_id, command.payee)
         case Release():
             yield command.hold_id
         case Expire():
             yield command.lot_id
+        case _:
+            yield from _rare_texts(command)
+
+
+def moments(command: Command) -> Iterator[datetime]:
+    """Yield every moment that the command carries."""
+    match command:
+        case Issue():
+            yield command.expires_at
+        case Capture() if command.used_until is not None:
+            yield command.used_until
+        case ClosePeriod():
+            yield command.ends_at
+
+
+def _hold_texts(command: OpenHold | ExtendHold) -> Iterator[str]:
+    yield command.hold_id
+    if isinstance(command, OpenHold):
+        yield from (command.tenant_id, command.attempt_id)
+    yield from (part.lot_id for part in command.slices if part.lot_id is not None)
+
+
+def _rare_texts(command: Deposit | Refund | Clawback | Repay | ClosePeriod) -> Iterator[str]:
+    match command:
+        case Deposit() | Repay():
+            yield command.tenant_id
+        case Refund():
+            yield from (command.hold_id, command.reason)
+        case Clawback():
+            yield from (command.lot_id, command.reason)
+        case ClosePeriod():
+            yield command.period_id
 
 
 def _fields(command: Command) -> dict[str, object]:
     match command:
         case Issue():
             return _issue_fields(command)
-        case Deposit():
-            return {"tenant_id": command.tenant_id, "amount_fen": command.amount_fen}
-        case OpenHold():
-            return {
-                "hold_id": command.hold_id,
-                "tenant_id": command.tenant_id,
-                "attempt_id": command.attempt_id,
-                "slices": [[part.lot_id, part.amount_fen] for part in command.slices],
-            }
+        case OpenHold() | ExtendHold():
+            return _hold_fields(command)
         case Capture():
             return {
                 "hold_id": command.hold_id,
                 "amount_fen": command.amount_fen,
                 "payee": command.payee,
+                "used_until": _moment(command.used_until),
             }
         case Release():
             return {"hold_id": command.hold_id}
         case Expire():
             return {"lot_id": command.lot_id}
+        case _:
+            return _rare_fields(command)
+
+
+def _hold_fields(command: OpenHold | ExtendHold) -> dict[str, object]:
+    fields: dict[str, object] = {
+        "hold_id": command.hold_id,
+        "slices": [[part.lot_id, part.amount_fen] for part in command.slices],
+    }
+    if isinstance(command, OpenHold):
+        fields["tenant_id"] = command.tenant_id
+        fields["attempt_id"] = command.attempt_id
+    return fields
+
+
+def _rare_fields(command: Deposit | Refund | Clawback | Repay | ClosePeriod) -> dict[str, object]:
+    match command:
+        case Deposit() | Repay():
+            return {"tenant_id": command.tenant_id, "amount_fen": command.amount_fen}
+        case Refund():
+            return {
+                "hold_id": command.hold_id,
+                "amount_fen": command.amount_fen,
+                "reason": command.reason,
+            }
+        case Clawback():
+            return {
+                "lot_id": command.lot_id,
+                "amount_fen": command.amount_fen,
+                "reason": command.reason,
+            }
+        case ClosePeriod():
+            return {"period_id": command.period_id, "ends_at": _moment(command.ends_at)}
+
+
+def _moment(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.astimezone(UTC).isoformat(timespec="microseconds")
 
 
 def _issue_fields(command: Issue) -> dict[str, object]:
@@ -179,7 +312,7 @@ def _issue_fields(command: Issue) -> dict[str, object]:
         "amount_fen": command.amount_fen,
         "ratio_num": command.ratio_num,
         "ratio_den": command.ratio_den,
-        "expires_at": command.expires_at.astimezone(UTC).isoformat(timespec="microseconds"),
+        "expires_at": _moment(command.expires_at),
         "rank": command.rank,
         "sites": sorted(command.sites),
         "accelerators": sorted(command.accelerators),

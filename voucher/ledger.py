@@ -14,43 +14,71 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from suanwang.errors import BadInput
-from voucher.book import Book, decide, text_fault
-from voucher.chain import Entry, link
+from suanwang.errors import BadInput, Conflict
+from voucher.book import Book
+from voucher.chain import Algorithm, Entry, genesis, genesis_before, link, write_moves
 from voucher.commands import (
     KINDS,
     Capture,
+    Clawback,
+    ClosePeriod,
     Command,
     Deposit,
     Expire,
+    ExtendHold,
     Issue,
     OpenHold,
+    Refund,
     Release,
+    Repay,
     body,
     canonical,
     digest,
     read_balances,
 )
 from voucher.outcomes import Accepted, Outcome, Refusal, RefusalCode
+from voucher.rules import decide, fault_of
 from voucher.store_book import Head, Known, known_keys, load_book, lock_head
-from voucher.store_journal import Sealed, Writes, write
+from voucher.store_journal import Before, Sealed, Writes, write
 
 __all__ = [
     "Accepted",
+    "Algorithm",
     "Capture",
+    "Clawback",
+    "ClosePeriod",
     "Command",
     "Deposit",
     "Expire",
+    "ExtendHold",
     "Issue",
     "OpenHold",
     "Outcome",
+    "Refund",
     "Refusal",
     "RefusalCode",
     "Release",
+    "Repay",
     "apply",
+    "begin",
 ]
 
 BATCH_LENGTH_MAX: Final = 10_000
+
+
+def begin(connection: Connection, algorithm: Algorithm = Algorithm.SHA256) -> None:
+    """Make sure that the ledger is chained by ``algorithm``; an empty one begins with it.
+
+    Raises Conflict for a ledger that was begun with another, Unavailable where it is not there.
+    """
+    start = genesis(algorithm)
+    head = lock_head(connection, start)
+    if genesis_before(head.chain) != start:
+        raise Conflict(
+            f"the ledger has {head.seq} entries and is chained by another digest "
+            f"than {algorithm.value}",
+            next_step="leave ledger.digest as it was when the ledger began",
+        )
 
 
 def apply(connection: Connection, batch: Sequence[Command], now: datetime) -> tuple[Outcome, ...]:
@@ -65,7 +93,7 @@ def apply(connection: Connection, batch: Sequence[Command], now: datetime) -> tu
             f"a batch has at most {BATCH_LENGTH_MAX} commands and an aware moment; "
             f"this one has {len(batch)} and {now}"
         )
-    faults = [text_fault(command) for command in batch]
+    faults = [fault_of(command) for command in batch]
     sound = [command for command, fault in zip(batch, faults, strict=True) if fault is None]
     if not sound:
         return tuple(fault for fault in faults if fault is not None)
@@ -74,7 +102,7 @@ def apply(connection: Connection, batch: Sequence[Command], now: datetime) -> tu
     fresh = [command for command in sound if command.key not in known]
     book = load_book(connection, fresh)
     desk = _Desk(head, known, book, now)
-    before = dict(book.balances)
+    before = Before(dict(book.balances), dict(book.holds))
     outcomes = tuple(
         fault or desk.take(command) for command, fault in zip(batch, faults, strict=True)
     )
@@ -112,17 +140,18 @@ class _Desk:
             at=self._now,
             body=text,
             balances=canonical(balances),
-            postings=draft.postings,
+            moves=write_moves(draft.postings),
+            late_for=draft.late_for,
         )
         self._head = Head(entry.seq, link(self._head.chain, entry))
         self._known[command.key] = Known(entry.seq, fingerprint, entry.balances)
         self.writes.sealed.append(Sealed(entry, fingerprint, self._head.chain))
         if isinstance(command, Issue):
             self.writes.lots.append((command, self._now))
-        if draft.opened is not None:
-            self.writes.opened[draft.opened.id] = draft.opened
-        if draft.closed is not None:
-            self.writes.closed[draft.closed.id] = draft.closed
+        if draft.hold is not None:
+            self.writes.holds[draft.hold.id] = draft.hold
+        if draft.period is not None:
+            self.writes.periods.append((draft.period, entry.seq))
         return Accepted(key=command.key, seq=entry.seq, is_repeat=False, balances=balances)
 
 

@@ -27,6 +27,15 @@ class RefusalCode(StrEnum):
     HOLD_EXISTS = "hold-exists"
     HOLD_CLOSED = "hold-closed"
     ABOVE_HOLD = "above-hold"
+    HOLD_NOT_PAID = "hold-not-paid"
+    ABOVE_PAID = "above-paid"
+    PAYEE_SHORT = "payee-short"
+    LOT_RECALLED = "lot-recalled"
+    ABOVE_LOT = "above-lot"
+    ABOVE_DEBT = "above-debt"
+    PERIOD_EXISTS = "period-exists"
+    PERIOD_ORDER = "period-order"
+    PERIOD_RUNS = "period-runs"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

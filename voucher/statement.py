@@ -19,6 +19,11 @@ _TITLES: Final[Mapping[str, str]] = {
     "capture": "Run paid",
     "release": "Set free again",
     "expire": "Voucher ended",
+    "extend-hold": "More set aside for a run",
+    "refund": "Given back",
+    "clawback": "Voucher taken back",
+    "repay": "Debt repaid",
+    "close-period": "Period closed",
 }
 _MOVES: Final[Mapping[tuple[str, str], str]] = {
     ("funder", "lot"): "{amount} granted as lot {target}",
@@ -31,6 +36,13 @@ _MOVES: Final[Mapping[tuple[str, str], str]] = {
     ("held", "expired"): "{amount} back to lot {target}, which has ended",
     ("cash_held", "cash"): "{amount} back to cash",
     ("lot", "expired"): "{amount} left of lot {source}",
+    ("spent", "lot"): "{amount} back to lot {target}",
+    ("spent", "expired"): "{amount} back to lot {target}, which has ended",
+    ("payable", "cash"): "{amount} back to cash from {source}",
+    ("lot", "recalled"): "{amount} left of lot {source}",
+    ("spent", "recalled"): "{amount} that lot {source} had paid",
+    ("receivable", "funder"): "{amount} owed to {target}",
+    ("bank", "receivable"): "{amount} paid in",
 }
 
 

@@ -8,14 +8,15 @@ from typing import Final
 from sqlalchemy import Connection, FromClause, Row, Select, func, select
 from sqlalchemy.sql.elements import ColumnElement
 
-from suanwang.db.tables import account, hold, hold_slice, journal, lot, posting
+from suanwang.db.tables import account, hold, journal, lot
 from suanwang.errors import BadInput, NotFound
 from suanwang.ids import LotId, SiteId, TenantId
 from suanwang.model.voucher import Hold, HoldState, Lot
-from voucher.chain import Posting
+from voucher.book import LOT_PARTS
+from voucher.chain import Posting, read_moves
 from voucher.check import LedgerCheck, check
 from voucher.commands import read_balances
-from voucher.store_book import hold_from, slice_from
+from voucher.store_book import hold_from
 
 __all__ = [
     "JournalEntry",
@@ -24,6 +25,7 @@ __all__ = [
     "cash_fen",
     "cash_held_fen",
     "check",
+    "debt_fen",
     "due_lots",
     "entries",
     "find_hold",
@@ -38,7 +40,10 @@ ENTRIES_MAX: Final = 1_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JournalEntry:
-    """An entry of the journal: the request (``body``), and the accounts after it, in fen."""
+    """An entry of the journal: the request (``body``), and the accounts after it, in fen.
+
+    ``late_for`` names the closed period that the use belongs to which it pays; else it is empty.
+    """
 
     seq: int
     key: str
@@ -48,6 +53,7 @@ class JournalEntry:
     body: str
     balances: Mapping[str, int]
     postings: tuple[Posting, ...]
+    late_for: str
     chain: str
 
 
@@ -98,15 +104,17 @@ def cash_by_tenant(connection: Connection) -> dict[str, int]:
     return {row.id.removeprefix("cash:"): row.balance_fen for row in rows}
 
 
+def debt_fen(connection: Connection, tenant_id: str) -> int:
+    """Return what the tenant owes from clawbacks, in fen."""
+    return -_balance(connection, f"receivable:{tenant_id}")
+
+
 def find_hold(connection: Connection, hold_id: str) -> Hold:
     """Return a hold with its slices in the order in which they pay; raise NotFound without it."""
     row = connection.execute(select(hold).where(hold.c.id == hold_id)).one_or_none()
     if row is None:
         raise NotFound(f"there is no hold {hold_id}", hold_id=hold_id)
-    parts = connection.execute(
-        select(hold_slice).where(hold_slice.c.hold_id == hold_id).order_by(hold_slice.c.seq)
-    )
-    return hold_from(row, [slice_from(part) for part in parts])
+    return hold_from(row)
 
 
 def open_holds(connection: Connection, tenant_id: str | None = None) -> tuple[Hold, ...]:
@@ -115,7 +123,7 @@ def open_holds(connection: Connection, tenant_id: str | None = None) -> tuple[Ho
     if tenant_id is not None:
         chosen = chosen.where(hold.c.tenant_id == tenant_id)
     rows = connection.execute(chosen.order_by(hold.c.held_at, hold.c.id)).all()
-    return tuple(find_hold(connection, row.id) for row in rows)
+    return tuple(hold_from(row) for row in rows)
 
 
 def entries(
@@ -131,7 +139,6 @@ def entries(
     if tenant_id is not None:
         chosen = chosen.where(journal.c.tenant_id == tenant_id)
     rows = connection.execute(chosen.order_by(journal.c.seq).limit(limit)).all()
-    lines = _lines(connection, [row.seq for row in rows])
     return tuple(
         JournalEntry(
             seq=row.seq,
@@ -141,21 +148,12 @@ def entries(
             at=row.at,
             body=row.body,
             balances=read_balances(row.balances),
-            postings=tuple(lines[row.seq]),
+            postings=read_moves(row.moves),
+            late_for=row.late_for,
             chain=row.chain,
         )
         for row in rows
     )
-
-
-def _lines(connection: Connection, seqs: list[int]) -> dict[int, list[Posting]]:
-    lines: dict[int, list[Posting]] = {seq: [] for seq in seqs}
-    rows = connection.execute(
-        select(posting).where(posting.c.seq.in_(seqs)).order_by(posting.c.seq, posting.c.line)
-    )
-    for row in rows:
-        lines[row.seq].append(Posting(row.source, row.target, row.amount_fen))
-    return lines
 
 
 def _balance(connection: Connection, name: str) -> int:
@@ -168,12 +166,13 @@ def _named(kind: str) -> ColumnElement[str]:
 
 
 def _lots() -> Select[tuple[object, ...]]:
-    kinds = ("lot", "held", "spent", "expired")
-    sides = {kind: account.alias(f"{kind}_account") for kind in kinds}
+    sides = {kind: account.alias(f"{kind}_account") for kind in LOT_PARTS}
     joined: FromClause = lot
-    for kind in kinds:
+    for kind in LOT_PARTS:
         joined = joined.outerjoin(sides[kind], sides[kind].c.id == _named(kind))
-    amounts = [func.coalesce(sides[kind].c.balance_fen, 0).label(f"{kind}_fen") for kind in kinds]
+    amounts = [
+        func.coalesce(sides[kind].c.balance_fen, 0).label(f"{kind}_fen") for kind in LOT_PARTS
+    ]
     return (
         select(*lot.c, *amounts)
         .select_from(joined)
@@ -198,4 +197,5 @@ def _lot(row: Row[tuple[object, ...]], now: datetime) -> Lot:
         rank=row.rank,
         sites=frozenset(SiteId(site) for site in row.sites),
         accelerators=frozenset(row.accelerators),
+        recalled_fen=row.recalled_fen,
     )

@@ -1,25 +1,28 @@
 """Reads for the check: the whole journal in pages, and the state that must follow from it."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
-from itertools import groupby
-from operator import itemgetter
-from typing import Final
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Final, NamedTuple
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, select, type_coerce
+from sqlalchemy.types import NullType
 
-from suanwang.db.tables import account, hold, hold_slice, journal, ledger_head, lot, posting
-from voucher.book import LotTerms
-from voucher.chain import GENESIS, Entry, Posting
-from voucher.store_book import HEAD_ID, Head
+from suanwang.db.tables import account, hold, journal, ledger_head, ledger_period, lot
+from suanwang.model.voucher import HoldSlice
+from voucher.book import LotTerms, Period
+from voucher.chain import GENESIS, Entry
+from voucher.store_book import HEAD_ID, Head, read_slices
 
 PAGE: Final = 5_000
-"""Entries read at once."""
+"""Rows read at once."""
+_STREAM: Final[Mapping[str, int]] = {"yield_per": PAGE}
+_RAW: Final = NullType()
+"""The moment as the driver has it: turning each into an aware one would take half the time."""
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
+class Stored(NamedTuple):
     """An entry as it lies in the journal."""
 
     entry: Entry
@@ -32,22 +35,26 @@ class StoredLot:
     """A lot as it lies in its table."""
 
     terms: LotTerms
-    programme: str
     issued_fen: int
     issued_at: datetime
     sites: tuple[str, ...]
     accelerators: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class SliceSum:
-    """Slices of holds in one state on one lot (or a tenant's cash, lot None), added up, in fen."""
+class StoredHold(NamedTuple):
+    """A hold as it lies in its table."""
 
     state: str
-    lot_id: str | None
     tenant_id: str
-    amount_fen: int
-    captured_fen: int
+    payee: str | None
+    slices: tuple[HoldSlice, ...]
+
+
+class StoredPeriod(NamedTuple):
+    """A closed period, with the entry that closed it."""
+
+    period: Period
+    seq: int
 
 
 def stand(connection: Connection, *, is_locked: bool) -> Head:
@@ -59,40 +66,38 @@ def stand(connection: Connection, *, is_locked: bool) -> Head:
     return Head(row.seq, row.chain) if row else Head(0, GENESIS)
 
 
-def stored_entries(connection: Connection, after: int, until: int | None) -> Iterator[Stored]:
-    """Yield the entries in order, those above ``after`` and up to ``until`` (None: all)."""
-    while until is None or after < until:
-        chosen = journal.c.seq > after
-        if until is not None:
-            chosen &= journal.c.seq <= until
-        columns = ("seq", "key", "kind", "tenant_id", "at", "body", "digest", "balances", "chain")
-        rows = connection.execute(
-            select(*(journal.c[name] for name in columns))
-            .where(chosen)
-            .order_by(journal.c.seq)
-            .limit(PAGE)
-        ).all()
-        if not rows:
-            return
-        postings = _postings(connection, rows[0].seq, rows[-1].seq)
-        for seq, key, kind, tenant_id, at, body, digest, balances, chain in rows:
-            entry = Entry(
-                seq=seq,
-                key=key,
-                kind=kind,
-                tenant_id=tenant_id,
-                at=at,
-                body=body,
-                balances=balances,
-                postings=postings.get(seq, ()),
-            )
-            yield Stored(entry, digest, chain)
-        after = rows[-1].seq
+def stored_entries(connection: Connection, after: int, until: int | None) -> Generator[Stored]:
+    """Yield the entries in order, those above ``after`` and up to ``until`` (None: all).
+
+    The database hands them over in pages, so any number of entries takes little memory.
+    """
+    wanted = select(
+        journal.c.seq,
+        journal.c.key,
+        journal.c.kind,
+        journal.c.tenant_id,
+        type_coerce(journal.c.at, _RAW),
+        journal.c.body,
+        journal.c.balances,
+        journal.c.moves,
+        journal.c.late_for,
+        journal.c.digest,
+        journal.c.chain,
+    ).where(journal.c.seq > after)
+    if until is not None:
+        wanted = wanted.where(journal.c.seq <= until)
+    with connection.execute(wanted.order_by(journal.c.seq), execution_options=_STREAM) as rows:
+        for page in rows.partitions():
+            for seq, key, kind, tenant, at, body, balances, moves, late_for, digest, chain in page:
+                entry = Entry(seq, key, kind, tenant, moment(at), body, balances, moves, late_for)
+                yield Stored(entry, digest, chain)
 
 
-def count_postings(connection: Connection) -> int:
-    """Return how many lines the journal has."""
-    return connection.execute(select(func.count()).select_from(posting)).scalar_one()
+@lru_cache(maxsize=16)
+def moment(raw: datetime | str) -> datetime:
+    """Return a moment as the driver gives it; the entries of a batch share theirs."""
+    value = datetime.fromisoformat(raw) if isinstance(raw, str) else raw
+    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
 def stored_balances(connection: Connection) -> dict[str, int]:
@@ -108,12 +113,12 @@ def stored_lots(connection: Connection) -> Iterator[StoredLot]:
             terms=LotTerms(
                 id=row.id,
                 tenant_id=row.tenant_id,
+                programme=row.programme,
                 ratio_num=row.ratio_num,
                 ratio_den=row.ratio_den,
                 expires_at=row.expires_at,
                 rank=row.rank,
             ),
-            programme=row.programme,
             issued_fen=row.issued_fen,
             issued_at=row.issued_at,
             sites=tuple(row.sites),
@@ -121,37 +126,15 @@ def stored_lots(connection: Connection) -> Iterator[StoredLot]:
         )
 
 
-def slice_sums(connection: Connection) -> tuple[SliceSum, ...]:
-    """Return what the holds' slices add up to, for each state, lot and tenant."""
-    groups = (hold.c.state, hold_slice.c.lot_id, hold.c.tenant_id)
-    rows = connection.execute(
-        select(
-            *groups,
-            func.sum(hold_slice.c.amount_fen).label("amount_fen"),
-            func.sum(hold_slice.c.captured_fen).label("captured_fen"),
-        )
-        .join_from(hold, hold_slice, hold_slice.c.hold_id == hold.c.id)
-        .group_by(*groups)
-    )
-    return tuple(
-        SliceSum(row.state, row.lot_id, row.tenant_id, int(row.amount_fen), int(row.captured_fen))
-        for row in rows
-    )
+def stored_holds(connection: Connection) -> Iterator[StoredHold]:
+    """Yield every hold as stored."""
+    wanted = select(hold.c.state, hold.c.tenant_id, hold.c.payee, hold.c.slices)
+    for page in connection.execute(wanted, execution_options=_STREAM).partitions():
+        for state, tenant_id, payee, slices in page:
+            yield StoredHold(state, tenant_id, payee, read_slices(slices))
 
 
-def hold_states(connection: Connection) -> dict[str, int]:
-    """Return how many holds are in each state."""
-    counted = select(hold.c.state, func.count().label("holds")).group_by(hold.c.state)
-    return {row.state: row.holds for row in connection.execute(counted)}
-
-
-def _postings(connection: Connection, first: int, last: int) -> dict[int, tuple[Posting, ...]]:
-    rows = connection.execute(
-        select(posting.c.seq, posting.c.source, posting.c.target, posting.c.amount_fen)
-        .where(posting.c.seq.between(first, last))
-        .order_by(posting.c.seq, posting.c.line)
-    ).all()
-    return {
-        seq: tuple(Posting(source, target, amount) for _, source, target, amount in lines)
-        for seq, lines in groupby(rows, key=itemgetter(0))
-    }
+def stored_periods(connection: Connection) -> tuple[StoredPeriod, ...]:
+    """Return the closed periods in order of time."""
+    rows = connection.execute(select(*ledger_period.c).order_by(ledger_period.c.ends_at))
+    return tuple(StoredPeriod(Period(row.id, row.ends_at), row.seq) for row in rows)

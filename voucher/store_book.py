@@ -1,7 +1,10 @@
 """Reads for the ledger's door: the lock on the chain's end, and the state that a batch can meet."""
 
+import json
+from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cache
 from typing import Final, Literal
 
@@ -20,20 +23,25 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
-from suanwang.db.tables import account, hold, hold_slice, journal, ledger_head, lot, tenant
+from suanwang.db.tables import account, hold, journal, ledger_head, ledger_period, lot, tenant
 from suanwang.errors import Unavailable
 from suanwang.ids import HoldId, LotId, TenantId
 from suanwang.model.voucher import Hold, HoldSlice, HoldState
-from voucher.book import BANK, Book, LotTerms
+from voucher.book import BANK, LOT_PARTS, Book, LotTerms, Period
 from voucher.chain import GENESIS
 from voucher.commands import (
     Capture,
+    Clawback,
+    ClosePeriod,
     Command,
     Deposit,
     Expire,
+    ExtendHold,
     Issue,
     OpenHold,
+    Refund,
     Release,
+    Repay,
     canonical,
 )
 
@@ -60,24 +68,20 @@ class Known:
 
 @dataclass(slots=True)
 class Names:
-    """What a batch talks about."""
+    """What a batch talks about; ``used_from`` is the earliest use that is paid in it."""
 
     tenants: set[str] = field(default_factory=set)
     lots: set[str] = field(default_factory=set)
+    recalled: set[str] = field(default_factory=set)
     holds: set[str] = field(default_factory=set)
     attempts: set[str] = field(default_factory=set)
     accounts: set[str] = field(default_factory=set)
+    used_from: datetime | None = None
+    closes: bool = False
 
     def add(self, command: Command) -> None:
         """Note everything that the command names."""
         match command:
-            case Issue():
-                self.tenants.add(command.tenant_id)
-                self.lots.add(command.lot_id)
-                self.accounts.add(f"funder:{command.programme}")
-            case Deposit():
-                self.tenants.add(command.tenant_id)
-                self.accounts.add(BANK)
             case OpenHold():
                 self.tenants.add(command.tenant_id)
                 self.holds.add(command.hold_id)
@@ -86,20 +90,53 @@ class Names:
             case Capture():
                 self.holds.add(command.hold_id)
                 self.accounts.add(f"payable:{command.payee}")
-            case Release():
+                self._note_use(command.used_until)
+            case Release() | Refund():
                 self.holds.add(command.hold_id)
+            case ExtendHold():
+                self.holds.add(command.hold_id)
+                self.lots.update(part.lot_id for part in command.slices if part.lot_id)
+            case _:
+                self._add_grant(command)
+
+    def _note_use(self, used_until: datetime | None) -> None:
+        if used_until is not None:
+            self.used_from = min(self.used_from or used_until, used_until)
+
+    def _add_grant(
+        self, command: Issue | Deposit | Expire | Clawback | Repay | ClosePeriod
+    ) -> None:
+        match command:
+            case Issue():
+                self.tenants.add(command.tenant_id)
+                self.lots.add(command.lot_id)
+                self.accounts.add(f"funder:{command.programme}")
+            case Deposit():
+                self.tenants.add(command.tenant_id)
+                self.accounts.add(BANK)
+            case Repay():
+                self.tenants.add(command.tenant_id)
+                self.accounts.update((BANK, f"receivable:{command.tenant_id}"))
+            case Clawback():
+                self.lots.add(command.lot_id)
+                self.recalled.add(command.lot_id)
             case Expire():
                 self.lots.add(command.lot_id)
+            case ClosePeriod():
+                self.closes = True
 
 
-def lock_head(connection: Connection) -> Head:
-    """Return the chain's end and keep every other writer away until the transaction ends."""
+def lock_head(connection: Connection, start: str = GENESIS) -> Head:
+    """Return the chain's end and keep every other writer away until the transaction ends.
+
+    A ledger without an entry begins with the link ``start``.
+    """
     wanted = select(ledger_head.c.seq, ledger_head.c.chain).where(ledger_head.c.id == HEAD_ID)
     wanted = wanted.with_for_update()
     row = connection.execute(wanted).one_or_none()
     if row is None:
         insert = sqlite.insert if dialect(connection) == "sqlite" else postgresql.insert
-        first = insert(ledger_head).values(id=HEAD_ID, seq=0, chain=GENESIS)
+        first = insert(ledger_head).values(id=HEAD_ID, seq=0, chain=start, writer="", epoch=0)
         connection.execute(first.on_conflict_do_nothing())
         row = connection.execute(wanted).one()
     return Head(row.seq, row.chain)
@@ -123,34 +160,69 @@ def load_book(connection: Connection, commands: Iterable[Command]) -> Book:
         names.tenants.add(row.tenant_id)
     found = _fetch(connection, _tenants(dialect(connection)), ids=names.tenants)
     book.tenants.update(row.id for row in found)
-    for lot_id in names.lots:
-        names.accounts.update(f"{kind}:{lot_id}" for kind in ("lot", "held", "spent", "expired"))
-    for tenant_id in names.tenants:
-        names.accounts.update((f"cash:{tenant_id}", f"cash_held:{tenant_id}"))
+    _name_accounts(names, book)
     rows = _fetch(connection, _accounts(dialect(connection)), ids=names.accounts)
     book.balances.update({row.id: row.balance_fen for row in rows})
+    if names.closes:
+        kinds = select(account.c.kind, func.sum(account.c.balance_fen)).group_by(account.c.kind)
+        book.totals = Counter({kind: int(total) for kind, total in connection.execute(kinds)})
+    if names.closes or names.used_from is not None:
+        book.periods += _periods(connection, None if names.closes else names.used_from)
     return book
 
 
-def hold_from(row: Row[tuple[object, ...]], slices: Sequence[HoldSlice]) -> Hold:
-    """Return the hold that a row of the table and its slices describe."""
+def _name_accounts(names: Names, book: Book) -> None:
+    for lot_id in names.lots:
+        names.accounts.update([f"{kind}:{lot_id}" for kind in LOT_PARTS])
+    for tenant_id in names.tenants:
+        names.accounts.update((f"cash:{tenant_id}", f"cash_held:{tenant_id}"))
+    for one in book.holds.values():
+        if one.payee is not None:
+            names.accounts.add(f"payable:{one.payee}")
+    for lot_id in names.recalled & book.lots.keys():
+        terms = book.lots[lot_id]
+        names.accounts.update((f"funder:{terms.programme}", f"receivable:{terms.tenant_id}"))
+
+
+def _periods(connection: Connection, used_from: datetime | None) -> list[Period]:
+    wanted = select(ledger_period.c.id, ledger_period.c.ends_at)
+    if used_from is not None:
+        wanted = wanted.where(ledger_period.c.ends_at >= used_from)
+    rows = connection.execute(wanted.order_by(ledger_period.c.ends_at))
+    return [Period(row.id, row.ends_at) for row in rows]
+
+
+def hold_from(row: Row[tuple[object, ...]]) -> Hold:
+    """Return the hold that a row of the table describes."""
     return Hold(
         id=HoldId(row.id),
         tenant_id=TenantId(row.tenant_id),
         attempt_id=row.attempt_id,
         state=HoldState(row.state),
-        slices=tuple(slices),
+        slices=read_slices(row.slices),
         held_at=row.held_at,
         closed_at=row.closed_at,
+        payee=row.payee,
     )
 
 
-def slice_from(row: Row[tuple[object, ...]]) -> HoldSlice:
-    """Return the slice that a row of the table describes."""
-    return HoldSlice(
-        lot_id=LotId(row.lot_id) if row.lot_id is not None else None,
-        amount_fen=row.amount_fen,
-        captured_fen=row.captured_fen,
+def write_slices(slices: Sequence[HoldSlice]) -> str:
+    """Return slices as the text in which they are stored."""
+    return canonical(
+        [[part.lot_id, part.amount_fen, part.captured_fen, part.refunded_fen] for part in slices]
+    )
+
+
+def read_slices(text: str) -> tuple[HoldSlice, ...]:
+    """Return the slices that a text in a hold describes."""
+    return tuple(
+        HoldSlice(
+            lot_id=None if lot_id is None else LotId(lot_id),
+            amount_fen=amount_fen,
+            captured_fen=captured_fen,
+            refunded_fen=refunded_fen,
+        )
+        for lot_id, amount_fen, captured_fen, refunded_fen in json.loads(text)
     )
 
 
@@ -166,14 +238,11 @@ def dialect(connection: Connection) -> Dialect:
 
 def _load_holds(connection: Connection, names: Names, book: Book) -> None:
     rows = _fetch(connection, _holds(dialect(connection)), ids=names.holds, attempts=names.attempts)
-    slices: dict[str, list[HoldSlice]] = {row.id: [] for row in rows}
-    for part in _fetch(connection, _slices(dialect(connection)), ids=slices):
-        slices[part.hold_id].append(slice_from(part))
-        if part.lot_id is not None:
-            names.lots.add(part.lot_id)
     for row in rows:
+        loaded = hold_from(row)
         names.tenants.add(row.tenant_id)
-        book.holds[row.id] = hold_from(row, slices[row.id])
+        names.lots.update(part.lot_id for part in loaded.slices if part.lot_id is not None)
+        book.holds[row.id] = loaded
         book.attempts[row.attempt_id] = row.id
 
 
@@ -214,14 +283,8 @@ def _holds(kind: Dialect) -> Select[tuple[object, ...]]:
 
 
 @cache
-def _slices(kind: Dialect) -> Select[tuple[object, ...]]:
-    chosen = _among(hold_slice.c.hold_id, "ids", kind)
-    return select(*hold_slice.c).where(chosen).order_by(hold_slice.c.hold_id, hold_slice.c.seq)
-
-
-@cache
 def _lots(kind: Dialect) -> Select[tuple[object, ...]]:
-    names = ("id", "tenant_id", "ratio_num", "ratio_den", "expires_at", "rank")
+    names = ("id", "tenant_id", "programme", "ratio_num", "ratio_den", "expires_at", "rank")
     return select(*(lot.c[name] for name in names)).where(_among(lot.c.id, "ids", kind))
 
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache, lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     JSON,
@@ -32,14 +32,14 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import sqlite
 
-from suanwang.db.tables import account, hold, hold_slice, journal, ledger_head, lot, posting
+from suanwang.db.tables import account, hold, journal, ledger_head, ledger_period, lot
 from suanwang.db.types import UtcDateTime
 from suanwang.errors import Conflict
-from suanwang.model.voucher import Hold, HoldState
-from voucher.book import UNGUARDED, Book, kind_of
+from suanwang.model.voucher import Hold
+from voucher.book import UNGUARDED, Book, Period, kind_of
 from voucher.chain import Entry
 from voucher.commands import Issue
-from voucher.store_book import HEAD_ID, Dialect, Head, dialect
+from voucher.store_book import HEAD_ID, Dialect, Head, dialect, write_slices
 
 Row = Mapping[str, object]
 Given = Mapping[str, ColumnElement[Any]]
@@ -54,28 +54,34 @@ class Sealed:
     chain: str
 
 
+class Before(NamedTuple):
+    """The balances and the holds that a batch met."""
+
+    balances: Mapping[str, int]
+    holds: Mapping[str, Hold]
+
+
 @dataclass(slots=True, kw_only=True)
 class Writes:
-    """What a batch has to write; ``opened`` and ``closed`` may name the same hold."""
+    """What a batch has to write; periods with the entry that closes them."""
 
     sealed: list[Sealed] = field(default_factory=list)
     lots: list[tuple[Issue, datetime]] = field(default_factory=list)
-    opened: dict[str, Hold] = field(default_factory=dict)
-    closed: dict[str, Hold] = field(default_factory=dict)
+    holds: dict[str, Hold] = field(default_factory=dict)
+    periods: list[tuple[Period, int]] = field(default_factory=list)
 
 
-def write(
-    connection: Connection, former: Head, writes: Writes, before: Mapping[str, int], book: Book
-) -> None:
-    """Write a batch; ``before`` has the balances it met, ``book`` those that it leaves.
+def write(connection: Connection, former: Head, writes: Writes, before: Before, book: Book) -> None:
+    """Write a batch; ``book`` has the balances that it leaves.
 
     Raise Conflict when the tables are not as they were read: the caller's transaction must end.
     """
-    _write_balances(connection, before, book)
+    _write_balances(connection, before.balances, book)
     _insert(connection, lot, [_lot_row(issued, at) for issued, at in writes.lots])
-    _write_holds(connection, writes)
+    _write_holds(connection, before.holds, writes.holds)
     _insert(connection, journal, [_journal_row(sealed) for sealed in writes.sealed])
-    _insert(connection, posting, _posting_rows(writes.sealed))
+    closed = [{"id": one.id, "ends_at": one.ends_at, "seq": seq} for one, seq in writes.periods]
+    _insert(connection, ledger_period, closed)
     newest = writes.sealed[-1]
     moved = connection.execute(
         update(ledger_head)
@@ -105,22 +111,24 @@ def _write_balances(connection: Connection, before: Mapping[str, int], book: Boo
     _update(connection, "balances", _balance_update(dialect(connection)), changed)
 
 
-def _write_holds(connection: Connection, writes: Writes) -> None:
-    fresh = [writes.closed.get(hold_id, opened) for hold_id, opened in writes.opened.items()]
-    _insert(connection, hold, [_hold_row(one) for one in fresh])
-    _insert(connection, hold_slice, [row for one in fresh for row in _slice_rows(one)])
-    ended = [one for hold_id, one in writes.closed.items() if hold_id not in writes.opened]
-    endings: list[Row] = [
-        {"of": one.id, "ends_as": one.state.value, "ended_at": one.closed_at} for one in ended
+def _write_holds(
+    connection: Connection, before: Mapping[str, Hold], holds: Mapping[str, Hold]
+) -> None:
+    fresh = [_hold_row(one) for one in holds.values() if one.id not in before]
+    _insert(connection, hold, fresh)
+    changed: list[Row] = [
+        {
+            "of": one.id,
+            "was": before[one.id].state.value,
+            "state_now": one.state.value,
+            "paid_to": one.payee,
+            "slices_now": write_slices(one.slices),
+            "ended_at": one.closed_at,
+        }
+        for one in holds.values()
+        if one.id in before
     ]
-    _update(connection, "holds", _hold_update(dialect(connection)), endings)
-    paid: list[Row] = [
-        {"of": one.id, "nth": seq, "paid": part.captured_fen}
-        for one in ended
-        for seq, part in enumerate(one.slices, 1)
-        if part.captured_fen
-    ]
-    _update(connection, "slices", _slice_update(dialect(connection)), paid)
+    _update(connection, "holds", _hold_update(dialect(connection)), changed)
 
 
 def _expect(matched: int, wanted: int, what: str) -> None:
@@ -219,18 +227,28 @@ def _balance_update(kind: Dialect) -> Update:
 
 @cache
 def _hold_update(kind: Dialect) -> Update:
-    columns = {"of": hold.c.id, "ends_as": hold.c.state, "ended_at": hold.c.closed_at}
-    given = _given(kind, columns)
-    chosen = (hold.c.id == given["of"], hold.c.state == HoldState.OPEN.value)
-    return update(hold).where(*chosen).values(state=given["ends_as"], closed_at=given["ended_at"])
-
-
-@cache
-def _slice_update(kind: Dialect) -> Update:
-    part = hold_slice.c
-    given = _given(kind, {"of": part.hold_id, "nth": part.seq, "paid": part.captured_fen})
-    chosen = (part.hold_id == given["of"], part.seq == given["nth"], part.captured_fen == 0)
-    return update(hold_slice).where(*chosen).values(captured_fen=given["paid"])
+    given = _given(
+        kind,
+        {
+            "of": hold.c.id,
+            "was": hold.c.state,
+            "state_now": hold.c.state,
+            "paid_to": hold.c.payee,
+            "slices_now": hold.c.slices,
+            "ended_at": hold.c.closed_at,
+        },
+    )
+    chosen = (hold.c.id == given["of"], hold.c.state == given["was"])
+    return (
+        update(hold)
+        .where(*chosen)
+        .values(
+            state=given["state_now"],
+            payee=given["paid_to"],
+            slices=given["slices_now"],
+            closed_at=given["ended_at"],
+        )
+    )
 
 
 def _journal_row(sealed: Sealed) -> Row:
@@ -244,22 +262,10 @@ def _journal_row(sealed: Sealed) -> Row:
         "body": entry.body,
         "digest": sealed.digest,
         "balances": entry.balances,
+        "moves": entry.moves,
+        "late_for": entry.late_for,
         "chain": sealed.chain,
     }
-
-
-def _posting_rows(sealed: Sequence[Sealed]) -> list[Row]:
-    return [
-        {
-            "seq": one.entry.seq,
-            "line": line,
-            "source": moved.source,
-            "target": moved.target,
-            "amount_fen": moved.amount_fen,
-        }
-        for one in sealed
-        for line, moved in enumerate(one.entry.postings, 1)
-    ]
 
 
 def _lot_row(issued: Issue, at: datetime) -> Row:
@@ -284,19 +290,8 @@ def _hold_row(one: Hold) -> Row:
         "tenant_id": one.tenant_id,
         "attempt_id": one.attempt_id,
         "state": one.state.value,
+        "payee": one.payee,
+        "slices": write_slices(one.slices),
         "held_at": one.held_at,
         "closed_at": one.closed_at,
     }
-
-
-def _slice_rows(one: Hold) -> list[Row]:
-    return [
-        {
-            "hold_id": one.id,
-            "seq": seq,
-            "lot_id": part.lot_id,
-            "amount_fen": part.amount_fen,
-            "captured_fen": part.captured_fen,
-        }
-        for seq, part in enumerate(one.slices, 1)
-    ]

@@ -42,6 +42,24 @@ def split(amount_fen: int, shares: Sequence[Share]) -> tuple[int, ...]:
     return (*paid, left)
 
 
+def unwind(amount_fen: int, paid: Sequence[int], shares: Sequence[Share]) -> tuple[int, ...]:
+    """Return what each share, and last cash, keeps paying when only ``amount_fen`` is left to pay.
+
+    ``paid`` is what each pays now, cash last. Nobody pays more than before: where rounding would
+    ask cash for a fen more, the lots keep it, in drawing order.
+    """
+    *lots, _ = split(amount_fen, shares)
+    kept = [min(now, wanted) for now, wanted in zip(paid, lots, strict=False)]
+    left = amount_fen - sum(kept)
+    cash = min(left, paid[-1])
+    left -= cash
+    for index, keeps in enumerate(kept):
+        more = min(left, paid[index] - keeps)
+        kept[index] = keeps + more
+        left -= more
+    return (*kept, cash)
+
+
 def cash_needed_fen(shares: Sequence[Share]) -> int:
     """Return cash with which every amount up to shares plus cash can be paid, in fen.
 

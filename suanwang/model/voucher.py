@@ -9,7 +9,9 @@ from suanwang.ids import HoldId, LotId, SiteId, TenantId
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lot:
-    """One grant to one tenant. At any moment ``issued = available + held + spent + expired``.
+    """One grant to one tenant.
+
+    At any moment ``issued = available + held + spent + expired + recalled``.
 
     The lot pays at most ``ratio_num / ratio_den`` of a job's price, only at ``sites`` (empty: all)
     and on ``accelerators`` (empty: all), before ``expires_at``. Lots are drawn in the order of
@@ -30,6 +32,7 @@ class Lot:
     rank: int = 0
     sites: frozenset[SiteId] = frozenset()
     accelerators: frozenset[str] = frozenset()
+    recalled_fen: int = 0
 
 
 class HoldState(StrEnum):
@@ -47,6 +50,12 @@ class HoldSlice:
     lot_id: LotId | None
     amount_fen: int
     captured_fen: int = 0
+    refunded_fen: int = 0
+
+    @property
+    def paid_fen(self) -> int:
+        """What it has paid and not got back."""
+        return self.captured_fen - self.refunded_fen
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +69,7 @@ class Hold:
     slices: tuple[HoldSlice, ...]
     held_at: datetime
     closed_at: datetime | None = None
+    payee: str | None = None
 
     @property
     def amount_fen(self) -> int:
@@ -68,5 +78,10 @@ class Hold:
 
     @property
     def captured_fen(self) -> int:
-        """All that was paid from it."""
+        """All that was paid from it when it ended."""
         return sum(part.captured_fen for part in self.slices)
+
+    @property
+    def paid_fen(self) -> int:
+        """All that was paid from it and not refunded."""
+        return sum(part.paid_fen for part in self.slices)

@@ -12,15 +12,20 @@ from suanwang.model.voucher import HoldSlice
 from voucher.ledger import (
     Accepted,
     Capture,
+    Clawback,
+    ClosePeriod,
     Command,
     Deposit,
     Expire,
+    ExtendHold,
     Issue,
     OpenHold,
     Outcome,
+    Refund,
     Refusal,
     RefusalCode,
     Release,
+    Repay,
     apply,
 )
 
@@ -73,9 +78,48 @@ def a_hold(
     )
 
 
-def a_capture(hold_id: str, amount_fen: int, key: str = "") -> Capture:
+def more_for(hold_id: str, *slices: tuple[str | None, int], key: str = "") -> ExtendHold:
+    """Add ``(lot, fen)`` slices to a hold."""
+    return ExtendHold(
+        key=key or f"extend:{hold_id}",
+        hold_id=hold_id,
+        slices=a_hold(hold_id, *slices).slices,
+    )
+
+
+def a_capture(
+    hold_id: str, amount_fen: int, key: str = "", used_until: datetime | None = None
+) -> Capture:
     """Pay from a hold and end it."""
-    return Capture(key=key or f"capture:{hold_id}", hold_id=hold_id, amount_fen=amount_fen)
+    return Capture(
+        key=key or f"capture:{hold_id}",
+        hold_id=hold_id,
+        amount_fen=amount_fen,
+        used_until=used_until,
+    )
+
+
+def a_refund(hold_id: str, amount_fen: int, key: str = "") -> Refund:
+    """Give back a part of what was paid."""
+    key = key or f"refund:{hold_id}:{amount_fen}"
+    return Refund(key=key, hold_id=hold_id, amount_fen=amount_fen, reason="not delivered")
+
+
+def a_clawback(lot_id: str = "l1", amount_fen: int = 100, key: str = "") -> Clawback:
+    """Take a part of a lot back."""
+    key = key or f"clawback:{lot_id}:{amount_fen}"
+    return Clawback(key=key, lot_id=lot_id, amount_fen=amount_fen, reason="moved away")
+
+
+def a_repayment(amount_fen: int, tenant_id: str = "t1", key: str = "") -> Repay:
+    """Pay a debt from clawbacks."""
+    key = key or f"repay:{tenant_id}:{amount_fen}"
+    return Repay(key=key, tenant_id=tenant_id, amount_fen=amount_fen)
+
+
+def a_close(period_id: str, ends_at: datetime, key: str = "") -> ClosePeriod:
+    """Close a period."""
+    return ClosePeriod(key=key or f"close:{period_id}", period_id=period_id, ends_at=ends_at)
 
 
 def a_release(hold_id: str, key: str = "") -> Release:

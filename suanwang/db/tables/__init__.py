@@ -1,5 +1,18 @@
 """Every table of the product. Each column's ``comment`` is its line in the data dictionary."""
 
+from suanwang.db.tables.grants import (
+    grant_application,
+    grant_clawback,
+    grant_event,
+    grant_evidence,
+    grant_file,
+    grant_line,
+    grant_message,
+    grant_programme,
+    grant_redemption,
+    grant_spent,
+    grant_usage,
+)
 from suanwang.db.tables.identity import api_key, tenant
 from suanwang.db.tables.jobs import (
     agent_command,
@@ -13,7 +26,7 @@ from suanwang.db.tables.jobs import (
     plan_run,
     usage_interval,
 )
-from suanwang.db.tables.ledger import account, hold, hold_slice, journal, ledger_head, lot, posting
+from suanwang.db.tables.ledger import account, hold, journal, ledger_head, ledger_period, lot
 from suanwang.db.tables.metadata import metadata
 from suanwang.db.tables.registry import link, meter, pool, rack, site
 from suanwang.db.tables.telemetry import (
@@ -33,13 +46,24 @@ __all__ = [
     "attempt_log",
     "decision",
     "energy_window",
+    "grant_application",
+    "grant_clawback",
+    "grant_event",
+    "grant_evidence",
+    "grant_file",
+    "grant_line",
+    "grant_message",
+    "grant_programme",
+    "grant_redemption",
+    "grant_spent",
+    "grant_usage",
     "hold",
-    "hold_slice",
     "job",
     "job_event",
     "journal",
     "leader_lease",
     "ledger_head",
+    "ledger_period",
     "link",
     "lot",
     "metadata",
@@ -48,7 +72,6 @@ __all__ = [
     "package",
     "plan_run",
     "pool",
-    "posting",
     "rack",
     "sample",
     "series",

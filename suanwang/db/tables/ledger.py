@@ -15,7 +15,8 @@ account: Final = Table(
         "kind",
         Text,
         nullable=False,
-        comment="funder, bank, lot, held, spent, expired, cash, cash_held, payable",
+        comment="funder, bank, lot, held, spent, expired, recalled, cash, cash_held, payable, "
+        "receivable",
     ),
     Column("balance_fen", Int64, nullable=False, comment="fen; sum of its postings"),
     Column("is_guarded", Integer, nullable=False, comment="1: may never be below zero"),
@@ -49,21 +50,16 @@ hold: Final = Table(
     Column("tenant_id", Text, ForeignKey("tenant.id"), nullable=False, comment="who pays"),
     Column("attempt_id", Text, nullable=False, unique=True, comment="what it is for"),
     Column("state", Text, nullable=False, comment="open, captured or released"),
+    Column("payee", Text, comment="who was paid from it"),
+    Column(
+        "slices",
+        Text,
+        nullable=False,
+        comment="in the order in which they pay, JSON: lot (null: cash), fen held, paid, refunded",
+    ),
     Column("held_at", UtcDateTime, nullable=False, comment="when, UTC"),
     Column("closed_at", UtcDateTime, comment="when it ended, UTC"),
     comment="Money set aside for attempts; each ends once.",
-)
-
-hold_slice: Final = Table(
-    "hold_slice",
-    metadata,
-    Column("hold_id", Text, ForeignKey("hold.id"), primary_key=True, comment="the hold"),
-    Column("seq", Integer, primary_key=True, comment="order in which slices pay"),
-    Column("lot_id", Text, ForeignKey("lot.id"), comment="the lot, or nothing for cash"),
-    Column("amount_fen", Int64, nullable=False, comment="fen set aside"),
-    Column("captured_fen", Int64, nullable=False, comment="fen paid so far"),
-    CheckConstraint("captured_fen >= 0 AND captured_fen <= amount_fen", name="within"),
-    comment="Which lot carries which part of a hold.",
 )
 
 journal: Final = Table(
@@ -77,21 +73,27 @@ journal: Final = Table(
     Column("body", Text, nullable=False, comment="the request as canonical JSON, without its key"),
     Column("digest", Text, nullable=False, comment="SHA-256 of the body, hex"),
     Column("balances", Text, nullable=False, comment="accounts touched, after it, canonical JSON"),
-    Column("chain", Text, nullable=False, comment="version byte and SHA-256 over the former link"),
+    Column(
+        "moves",
+        Text,
+        nullable=False,
+        comment="its postings, a line each: giving account, tab, taking account, tab, fen",
+    ),
+    Column(
+        "late_for", Text, nullable=False, comment="closed period that the use belongs to, or empty"
+    ),
+    Column("chain", Text, nullable=False, comment="version byte and digest over the former link"),
     comment="Every event of the ledger, in order; rows are never changed.",
 )
 Index("ix_journal_tenant_id_seq", journal.c.tenant_id, journal.c.seq)
 
-posting: Final = Table(
-    "posting",
+ledger_period: Final = Table(
+    "ledger_period",
     metadata,
-    Column("seq", Int64, ForeignKey("journal.seq"), primary_key=True, comment="its entry"),
-    Column("line", Integer, primary_key=True, comment="counts from 1"),
-    Column("source", Text, nullable=False, comment="account that gives"),
-    Column("target", Text, nullable=False, comment="account that takes"),
-    Column("amount_fen", Int64, nullable=False, comment="fen, above zero"),
-    CheckConstraint("amount_fen > 0", name="positive"),
-    comment="Money that moved: an unbalanced entry cannot be written.",
+    Column("id", Text, primary_key=True, comment="name of the period, such as 2026-10"),
+    Column("ends_at", UtcDateTime, nullable=False, unique=True, comment="its last moment, UTC"),
+    Column("seq", Int64, ForeignKey("journal.seq"), nullable=False, comment="entry that closed it"),
+    comment="Periods that are closed; rows are never changed.",
 )
 
 ledger_head: Final = Table(
@@ -100,6 +102,9 @@ ledger_head: Final = Table(
     Column("id", Integer, primary_key=True, autoincrement=False, comment="always 1"),
     Column("seq", Int64, nullable=False, comment="newest entry, 0 for none"),
     Column("chain", Text, nullable=False, comment="its link"),
+    Column("writer", Text, nullable=False, comment="process that groups commands, or empty"),
+    Column("epoch", Int64, nullable=False, comment="counts the writers, from 1"),
+    Column("writer_until", UtcDateTime, comment="when its lease ends, UTC"),
     CheckConstraint("id = 1", name="only_one"),
     comment="End of the chain; whoever writes the ledger holds this row.",
 )

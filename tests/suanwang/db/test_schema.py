@@ -13,7 +13,7 @@ from tampering import tampering
 
 from suanwang.db import schema
 from suanwang.db.engine import open_engine, reading, writing
-from suanwang.db.tables import account, journal, metadata, posting, tenant
+from suanwang.db.tables import account, journal, ledger_period, metadata, tenant
 from suanwang.db.triggers import APPEND_ONLY
 from suanwang.db.types import UtcDateTime
 from suanwang.errors import Conflict
@@ -97,7 +97,7 @@ def test_foreign_keys_are_enforced_after_an_upgrade(tmp_path: Path) -> None:
     engine = open_engine(f"sqlite:///{tmp_path}/x.db")
     schema.upgrade(engine)
     with pytest.raises(DBAPIError), writing(engine) as connection:
-        connection.execute(insert(posting).values(row_of(posting)))
+        connection.execute(insert(ledger_period).values(row_of(ledger_period)))
     engine.dispose()
 
 
@@ -112,11 +112,11 @@ def protected_engine(request: pytest.FixtureRequest, empty_engine: Engine) -> En
         connection.execute(insert(tenant).values(row_of(tenant)))
         connection.execute(insert(account).values(row_of(account)))
         connection.execute(insert(journal).values(row_of(journal)))
-        connection.execute(insert(posting).values(row_of(posting)))
+        connection.execute(insert(ledger_period).values(row_of(ledger_period)))
     return empty_engine
 
 
-@pytest.mark.parametrize("table", [journal, posting], ids=str)
+@pytest.mark.parametrize("table", [journal, ledger_period], ids=str)
 def test_a_written_entry_is_never_changed(protected_engine: Engine, table: Table) -> None:
     assert table.name in APPEND_ONLY
     last = list(table.c)[-1]
@@ -124,7 +124,7 @@ def test_a_written_entry_is_never_changed(protected_engine: Engine, table: Table
         connection.execute(update(table).values({last.name: last}))
 
 
-@pytest.mark.parametrize("table", [journal, posting], ids=str)
+@pytest.mark.parametrize("table", [journal, ledger_period], ids=str)
 def test_a_written_entry_is_never_deleted(protected_engine: Engine, table: Table) -> None:
     with pytest.raises(DBAPIError, match="never changed"), writing(protected_engine) as connection:
         connection.execute(delete(table))
@@ -132,11 +132,11 @@ def test_a_written_entry_is_never_deleted(protected_engine: Engine, table: Table
 
 def test_the_journal_cannot_be_emptied_at_a_stroke(postgres_engine: Engine) -> None:
     with pytest.raises(DBAPIError, match="never changed"), writing(postgres_engine) as connection:
-        connection.execute(text("TRUNCATE posting"))
+        connection.execute(text("TRUNCATE ledger_period"))
 
 
 def test_a_tampering_test_puts_the_protection_back(protected_engine: Engine) -> None:
     with tampering(protected_engine) as connection:
-        connection.execute(delete(posting))
+        connection.execute(delete(ledger_period))
     with pytest.raises(DBAPIError, match="never changed"), writing(protected_engine) as connection:
         connection.execute(delete(journal))

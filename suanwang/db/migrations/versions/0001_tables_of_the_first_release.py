@@ -23,7 +23,7 @@ def upgrade() -> None:
             "kind",
             sa.Text(),
             nullable=False,
-            comment="funder, bank, lot, held, spent, expired, cash, cash_held, payable",
+            comment="funder, bank, lot, held, spent, expired, recalled, cash, cash_held, payable, receivable",
         ),
         sa.Column("balance_fen", Int64, nullable=False, comment="fen; sum of its postings"),
         sa.Column("is_guarded", sa.Integer(), nullable=False, comment="1: may never be below zero"),
@@ -32,6 +32,92 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_account")),
         comment="Accounts of the double-entry ledger.",
+    )
+    op.create_table(
+        "grant_event",
+        sa.Column("application_id", sa.Text(), nullable=False, comment="the application"),
+        sa.Column(
+            "seq", sa.Integer(), autoincrement=False, nullable=False, comment="counts from 1"
+        ),
+        sa.Column("at", UtcDateTime(), nullable=False, comment="server clock, UTC"),
+        sa.Column("actor", sa.Text(), nullable=False, comment="key that did it"),
+        sa.Column("actor_tenant_id", sa.Text(), nullable=False, comment="organisation of that key"),
+        sa.Column("role", sa.Text(), nullable=False, comment="role of that key"),
+        sa.Column("action", sa.Text(), nullable=False, comment="what was done"),
+        sa.Column("stage", sa.Text(), nullable=False, comment="stage of the workflow, or nothing"),
+        sa.Column("state_before", sa.Text(), nullable=False, comment="state before"),
+        sa.Column("state_after", sa.Text(), nullable=False, comment="state after"),
+        sa.Column("reason", sa.Text(), nullable=False, comment="why, in the actor's words"),
+        sa.Column("facts", Json, nullable=False, comment="figures and findings of this step"),
+        sa.PrimaryKeyConstraint("application_id", "seq", name=op.f("pk_grant_event")),
+        comment="Audit of applications: a row for each step; rows are never changed.",
+    )
+    op.create_table(
+        "grant_file",
+        sa.Column("sha256", sa.Text(), nullable=False, comment="SHA-256 of the bytes, hex"),
+        sa.Column("size_bytes", Int64, nullable=False, comment="bytes"),
+        sa.Column("content", sa.LargeBinary(), nullable=False, comment="the bytes"),
+        sa.PrimaryKeyConstraint("sha256", name=op.f("pk_grant_file")),
+        comment="Bytes of evidence, each content once.",
+    )
+    op.create_table(
+        "grant_message",
+        sa.Column("application_id", sa.Text(), nullable=False, comment="the application"),
+        sa.Column("seq", sa.Integer(), autoincrement=False, nullable=False, comment="its event"),
+        sa.Column("tenant_id", sa.Text(), nullable=False, comment="to whom"),
+        sa.Column("at", UtcDateTime(), nullable=False, comment="when, UTC"),
+        sa.Column("code", sa.Text(), nullable=False, comment="what it is about"),
+        sa.Column("text_en", sa.Text(), nullable=False, comment="in English"),
+        sa.Column("text_zh", sa.Text(), nullable=False, comment="in Chinese"),
+        sa.Column("read_at", UtcDateTime(), nullable=True, comment="when it was read, UTC"),
+        sa.PrimaryKeyConstraint("application_id", "seq", name=op.f("pk_grant_message")),
+        comment="Messages to applicants.",
+    )
+    with op.batch_alter_table("grant_message", schema=None) as batch_op:
+        batch_op.create_index("ix_grant_message_tenant_id_at", ["tenant_id", "at"], unique=False)
+
+    op.create_table(
+        "grant_programme",
+        sa.Column("id", sa.Text(), nullable=False, comment="id of the programme"),
+        sa.Column(
+            "version", sa.Integer(), autoincrement=False, nullable=False, comment="of its policy"
+        ),
+        sa.Column(
+            "digest",
+            sa.Text(),
+            nullable=False,
+            comment="SHA-256 of the policy's canonical form, hex",
+        ),
+        sa.Column("policy", sa.Text(), nullable=False, comment="the policy file, to the letter"),
+        sa.Column("adopted_by", sa.Text(), nullable=False, comment="key that adopted it"),
+        sa.Column("adopted_at", UtcDateTime(), nullable=False, comment="when, UTC"),
+        sa.PrimaryKeyConstraint("id", "version", name=op.f("pk_grant_programme")),
+        comment="Policies under which vouchers are granted; a version never changes.",
+    )
+    op.create_table(
+        "grant_spent",
+        sa.Column("programme_id", sa.Text(), nullable=False, comment="programme, all versions"),
+        sa.Column("fact", sa.Text(), nullable=False, comment="line.contract_no or line.invoice_no"),
+        sa.Column("number", sa.Text(), nullable=False, comment="the number"),
+        sa.Column(
+            "application_id", sa.Text(), nullable=False, comment="the application that used it"
+        ),
+        sa.PrimaryKeyConstraint("programme_id", "fact", "number", name=op.f("pk_grant_spent")),
+        comment="Contracts and invoices that may not be claimed again.",
+    )
+    op.create_table(
+        "grant_usage",
+        sa.Column("programme_id", sa.Text(), nullable=False, comment="programme, all versions"),
+        sa.Column("cap_id", sa.Text(), nullable=False, comment="cap of its policy"),
+        sa.Column("holder", sa.Text(), nullable=False, comment="whose use; nothing for a pool"),
+        sa.Column("period", sa.Text(), nullable=False, comment="year, quarter, month or life"),
+        sa.Column("measure", sa.Text(), nullable=False, comment="claimed or redeemed"),
+        sa.Column("amount_fen", Int64, nullable=False, comment="fen taken"),
+        sa.CheckConstraint("amount_fen >= 0", name=op.f("ck_grant_usage_not_below_zero")),
+        sa.PrimaryKeyConstraint(
+            "programme_id", "cap_id", "holder", "period", "measure", name=op.f("pk_grant_usage")
+        ),
+        comment="What awards have taken of each cap.",
     )
     op.create_table(
         "journal",
@@ -58,10 +144,22 @@ def upgrade() -> None:
             comment="accounts touched, after it, canonical JSON",
         ),
         sa.Column(
+            "moves",
+            sa.Text(),
+            nullable=False,
+            comment="its postings, a line each: giving account, tab, taking account, tab, fen",
+        ),
+        sa.Column(
+            "late_for",
+            sa.Text(),
+            nullable=False,
+            comment="closed period that the use belongs to, or empty",
+        ),
+        sa.Column(
             "chain",
             sa.Text(),
             nullable=False,
-            comment="version byte and SHA-256 over the former link",
+            comment="version byte and digest over the former link",
         ),
         sa.PrimaryKeyConstraint("seq", name=op.f("pk_journal")),
         sa.UniqueConstraint("key", name=op.f("uq_journal_key")),
@@ -84,6 +182,11 @@ def upgrade() -> None:
         sa.Column("id", sa.Integer(), autoincrement=False, nullable=False, comment="always 1"),
         sa.Column("seq", Int64, nullable=False, comment="newest entry, 0 for none"),
         sa.Column("chain", sa.Text(), nullable=False, comment="its link"),
+        sa.Column(
+            "writer", sa.Text(), nullable=False, comment="process that groups commands, or empty"
+        ),
+        sa.Column("epoch", Int64, nullable=False, comment="counts the writers, from 1"),
+        sa.Column("writer_until", UtcDateTime(), nullable=True, comment="when its lease ends, UTC"),
         sa.CheckConstraint("id = 1", name=op.f("ck_ledger_head_only_one")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_ledger_head")),
         comment="End of the chain; whoever writes the ledger holds this row.",
@@ -199,11 +302,99 @@ def upgrade() -> None:
         comment="Credentials of people, programs and site agents; the secret itself is never stored.",
     )
     op.create_table(
+        "grant_application",
+        sa.Column("id", sa.Text(), nullable=False, comment="id of the application"),
+        sa.Column("tenant_id", sa.Text(), nullable=False, comment="who applies"),
+        sa.Column("ref", sa.Text(), nullable=False, comment="the applicant's own reference"),
+        sa.Column("programme_id", sa.Text(), nullable=False, comment="programme"),
+        sa.Column(
+            "programme_version", sa.Integer(), nullable=False, comment="version of its policy"
+        ),
+        sa.Column(
+            "programme_digest", sa.Text(), nullable=False, comment="digest of that policy, hex"
+        ),
+        sa.Column(
+            "district",
+            sa.Text(),
+            nullable=False,
+            comment="tenant of the district's reviewers, or none",
+        ),
+        sa.Column("identity", Json, nullable=False, comment="kind, name, code or sponsor"),
+        sa.Column(
+            "identity_key",
+            sa.Text(),
+            nullable=False,
+            comment="who it is, to find the same one again",
+        ),
+        sa.Column("facts", Json, nullable=False, comment="what is known about the applicant"),
+        sa.Column(
+            "body_digest", sa.Text(), nullable=False, comment="SHA-256 of what was filed, hex"
+        ),
+        sa.Column("state", sa.Text(), nullable=False, comment="where it stands"),
+        sa.Column(
+            "stage", sa.Text(), nullable=False, comment="open stage of the workflow, or nothing"
+        ),
+        sa.Column("done", Json, nullable=False, comment="who did which stage"),
+        sa.Column("flags", Json, nullable=False, comment="what reviewers must look at"),
+        sa.Column("revision", sa.Integer(), nullable=False, comment="counts changes"),
+        sa.Column("created_by", sa.Text(), nullable=False, comment="key that filed it"),
+        sa.Column("created_at", UtcDateTime(), nullable=False, comment="when it was written, UTC"),
+        sa.Column(
+            "submitted_at", UtcDateTime(), nullable=True, comment="when it was first handed in, UTC"
+        ),
+        sa.Column(
+            "publicity_ends_at",
+            UtcDateTime(),
+            nullable=True,
+            comment="end of the publicity days, UTC",
+        ),
+        sa.Column(
+            "decided_at", UtcDateTime(), nullable=True, comment="when the award was made, UTC"
+        ),
+        sa.Column("entitled_fen", Int64, nullable=False, comment="fen before caps and pool"),
+        sa.Column("award_fen", Int64, nullable=False, comment="fen reserved of the caps"),
+        sa.Column("award", Json, nullable=True, comment="the award by line, with its cuts"),
+        sa.Column("funding", Json, nullable=True, comment="funders and their fen"),
+        sa.Column("lots", Json, nullable=False, comment="lots issued for it"),
+        sa.Column(
+            "redeemed_fen", Int64, nullable=False, comment="fen redeemed, mode claim_then_redeem"
+        ),
+        sa.Column("settled_fen", Int64, nullable=False, comment="fen paid out, modes 2 and 3"),
+        sa.Column("updated_at", UtcDateTime(), nullable=False, comment="last change, UTC"),
+        sa.CheckConstraint(
+            "award_fen >= 0 AND award_fen <= entitled_fen",
+            name=op.f("ck_grant_application_award_within"),
+        ),
+        sa.CheckConstraint(
+            "settled_fen >= 0 AND settled_fen <= award_fen",
+            name=op.f("ck_grant_application_settled_within"),
+        ),
+        sa.ForeignKeyConstraint(
+            ["tenant_id"], ["tenant.id"], name=op.f("fk_grant_application_tenant_id_tenant")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_grant_application")),
+        sa.UniqueConstraint("tenant_id", "ref", name="one_ref"),
+        comment="Applications for vouchers.",
+    )
+    with op.batch_alter_table("grant_application", schema=None) as batch_op:
+        batch_op.create_index("ix_grant_application_identity", ["identity_key"], unique=False)
+        batch_op.create_index(
+            "ix_grant_application_programme", ["programme_id", "state"], unique=False
+        )
+
+    op.create_table(
         "hold",
         sa.Column("id", sa.Text(), nullable=False, comment="id of the hold"),
         sa.Column("tenant_id", sa.Text(), nullable=False, comment="who pays"),
         sa.Column("attempt_id", sa.Text(), nullable=False, comment="what it is for"),
         sa.Column("state", sa.Text(), nullable=False, comment="open, captured or released"),
+        sa.Column("payee", sa.Text(), nullable=True, comment="who was paid from it"),
+        sa.Column(
+            "slices",
+            sa.Text(),
+            nullable=False,
+            comment="in the order in which they pay, JSON: lot (null: cash), fen held, paid, refunded",
+        ),
         sa.Column("held_at", UtcDateTime(), nullable=False, comment="when, UTC"),
         sa.Column("closed_at", UtcDateTime(), nullable=True, comment="when it ended, UTC"),
         sa.ForeignKeyConstraint(
@@ -212,6 +403,18 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_hold")),
         sa.UniqueConstraint("attempt_id", name=op.f("uq_hold_attempt_id")),
         comment="Money set aside for attempts; each ends once.",
+    )
+    op.create_table(
+        "ledger_period",
+        sa.Column("id", sa.Text(), nullable=False, comment="name of the period, such as 2026-10"),
+        sa.Column("ends_at", UtcDateTime(), nullable=False, comment="its last moment, UTC"),
+        sa.Column("seq", Int64, nullable=False, comment="entry that closed it"),
+        sa.ForeignKeyConstraint(
+            ["seq"], ["journal.seq"], name=op.f("fk_ledger_period_seq_journal")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_ledger_period")),
+        sa.UniqueConstraint("ends_at", name=op.f("uq_ledger_period_ends_at")),
+        comment="Periods that are closed; rows are never changed.",
     )
     op.create_table(
         "link",
@@ -321,18 +524,6 @@ def upgrade() -> None:
         batch_op.create_index("ix_pool_site_id", ["site_id"], unique=False)
 
     op.create_table(
-        "posting",
-        sa.Column("seq", Int64, nullable=False, comment="its entry"),
-        sa.Column("line", sa.Integer(), nullable=False, comment="counts from 1"),
-        sa.Column("source", sa.Text(), nullable=False, comment="account that gives"),
-        sa.Column("target", sa.Text(), nullable=False, comment="account that takes"),
-        sa.Column("amount_fen", Int64, nullable=False, comment="fen, above zero"),
-        sa.CheckConstraint("amount_fen > 0", name=op.f("ck_posting_positive")),
-        sa.ForeignKeyConstraint(["seq"], ["journal.seq"], name=op.f("fk_posting_seq_journal")),
-        sa.PrimaryKeyConstraint("seq", "line", name=op.f("pk_posting")),
-        comment="Money that moved: an unbalanced entry cannot be written.",
-    )
-    op.create_table(
         "rack",
         sa.Column("id", sa.Text(), nullable=False, comment="id of the rack"),
         sa.Column("site_id", sa.Text(), nullable=False, comment="its site"),
@@ -420,19 +611,118 @@ def upgrade() -> None:
         batch_op.create_index("ix_energy_window_start_at", ["start_at"], unique=False)
 
     op.create_table(
-        "hold_slice",
-        sa.Column("hold_id", sa.Text(), nullable=False, comment="the hold"),
-        sa.Column("seq", sa.Integer(), nullable=False, comment="order in which slices pay"),
-        sa.Column("lot_id", sa.Text(), nullable=True, comment="the lot, or nothing for cash"),
-        sa.Column("amount_fen", Int64, nullable=False, comment="fen set aside"),
-        sa.Column("captured_fen", Int64, nullable=False, comment="fen paid so far"),
-        sa.CheckConstraint(
-            "captured_fen >= 0 AND captured_fen <= amount_fen", name=op.f("ck_hold_slice_within")
+        "grant_clawback",
+        sa.Column("application_id", sa.Text(), nullable=False, comment="the application"),
+        sa.Column(
+            "seq", sa.Integer(), autoincrement=False, nullable=False, comment="counts from 1"
         ),
-        sa.ForeignKeyConstraint(["hold_id"], ["hold.id"], name=op.f("fk_hold_slice_hold_id_hold")),
-        sa.ForeignKeyConstraint(["lot_id"], ["lot.id"], name=op.f("fk_hold_slice_lot_id_lot")),
-        sa.PrimaryKeyConstraint("hold_id", "seq", name=op.f("pk_hold_slice")),
-        comment="Which lot carries which part of a hold.",
+        sa.Column("trigger", sa.Text(), nullable=False, comment="trigger of the policy"),
+        sa.Column("state", sa.Text(), nullable=False, comment="requested, approved or refused"),
+        sa.Column("amount_fen", Int64, nullable=False, comment="fen to be paid back"),
+        sa.Column(
+            "ban_years", sa.Integer(), nullable=False, comment="years without new applications"
+        ),
+        sa.Column("reason", sa.Text(), nullable=False, comment="why"),
+        sa.Column("requested_by", sa.Text(), nullable=False, comment="key that asked for it"),
+        sa.Column("requested_at", UtcDateTime(), nullable=False, comment="when, UTC"),
+        sa.Column("decided_by", sa.Text(), nullable=False, comment="key that decided, or nothing"),
+        sa.Column("decided_at", UtcDateTime(), nullable=True, comment="when, UTC"),
+        sa.Column("identity_key", sa.Text(), nullable=False, comment="whom a ban keeps out"),
+        sa.Column(
+            "group_id", sa.Text(), nullable=False, comment="group that a ban keeps out, or nothing"
+        ),
+        sa.Column("banned_until", UtcDateTime(), nullable=True, comment="end of the ban, UTC"),
+        sa.ForeignKeyConstraint(
+            ["application_id"],
+            ["grant_application.id"],
+            name=op.f("fk_grant_clawback_application_id_grant_application"),
+        ),
+        sa.PrimaryKeyConstraint("application_id", "seq", name=op.f("pk_grant_clawback")),
+        comment="Demands for money back, and the bans that come with them.",
+    )
+    with op.batch_alter_table("grant_clawback", schema=None) as batch_op:
+        batch_op.create_index("ix_grant_clawback_identity_key", ["identity_key"], unique=False)
+
+    op.create_table(
+        "grant_evidence",
+        sa.Column("application_id", sa.Text(), nullable=False, comment="the application"),
+        sa.Column(
+            "seq", sa.Integer(), autoincrement=False, nullable=False, comment="counts from 1"
+        ),
+        sa.Column("kind", sa.Text(), nullable=False, comment="which evidence of the policy it is"),
+        sa.Column("file_name", sa.Text(), nullable=False, comment="name that the sender gave it"),
+        sa.Column("media_type", sa.Text(), nullable=False, comment="type that the sender gave it"),
+        sa.Column("sha256", sa.Text(), nullable=False, comment="its bytes"),
+        sa.Column("size_bytes", Int64, nullable=False, comment="bytes"),
+        sa.Column("added_by", sa.Text(), nullable=False, comment="key that sent it"),
+        sa.Column("added_at", UtcDateTime(), nullable=False, comment="when, UTC"),
+        sa.ForeignKeyConstraint(
+            ["application_id"],
+            ["grant_application.id"],
+            name=op.f("fk_grant_evidence_application_id_grant_application"),
+        ),
+        sa.ForeignKeyConstraint(
+            ["sha256"], ["grant_file.sha256"], name=op.f("fk_grant_evidence_sha256_grant_file")
+        ),
+        sa.PrimaryKeyConstraint("application_id", "seq", name=op.f("pk_grant_evidence")),
+        comment="Files attached to applications; none is ever replaced.",
+    )
+    op.create_table(
+        "grant_line",
+        sa.Column("application_id", sa.Text(), nullable=False, comment="the application"),
+        sa.Column("line_id", sa.Text(), nullable=False, comment="id of the line in it"),
+        sa.Column(
+            "position", sa.Integer(), nullable=False, comment="order in the application, from 0"
+        ),
+        sa.Column("facts", Json, nullable=False, comment="what is known about the spend"),
+        sa.Column("contract_no", sa.Text(), nullable=False, comment="contract, or nothing"),
+        sa.Column("invoice_no", sa.Text(), nullable=False, comment="invoice, or nothing"),
+        sa.Column(
+            "seller_code", sa.Text(), nullable=False, comment="the seller's code, or nothing"
+        ),
+        sa.ForeignKeyConstraint(
+            ["application_id"],
+            ["grant_application.id"],
+            name=op.f("fk_grant_line_application_id_grant_application"),
+        ),
+        sa.PrimaryKeyConstraint("application_id", "line_id", name=op.f("pk_grant_line")),
+        comment="Spend lines of applications.",
+    )
+    with op.batch_alter_table("grant_line", schema=None) as batch_op:
+        batch_op.create_index("ix_grant_line_contract_no", ["contract_no"], unique=False)
+        batch_op.create_index("ix_grant_line_invoice_no", ["invoice_no"], unique=False)
+
+    op.create_table(
+        "grant_redemption",
+        sa.Column("application_id", sa.Text(), nullable=False, comment="the application"),
+        sa.Column(
+            "seq", sa.Integer(), autoincrement=False, nullable=False, comment="counts from 1"
+        ),
+        sa.Column("ref", sa.Text(), nullable=False, comment="the sender's own reference"),
+        sa.Column(
+            "body_digest", sa.Text(), nullable=False, comment="SHA-256 of what was filed, hex"
+        ),
+        sa.Column("paid_on", sa.Text(), nullable=False, comment="day, ISO 8601"),
+        sa.Column("amount_fen", Int64, nullable=False, comment="fen"),
+        sa.Column("by_line", Json, nullable=False, comment="fen by line"),
+        sa.Column("filed_by", sa.Text(), nullable=False, comment="key that filed it"),
+        sa.Column("filed_at", UtcDateTime(), nullable=False, comment="when, UTC"),
+        sa.Column(
+            "receipt", sa.Text(), nullable=False, comment="number of the bank receipt, or nothing"
+        ),
+        sa.Column(
+            "settled_by", sa.Text(), nullable=False, comment="key that settled it, or nothing"
+        ),
+        sa.Column("settled_at", UtcDateTime(), nullable=True, comment="when it was paid out, UTC"),
+        sa.CheckConstraint("amount_fen > 0", name=op.f("ck_grant_redemption_positive")),
+        sa.ForeignKeyConstraint(
+            ["application_id"],
+            ["grant_application.id"],
+            name=op.f("fk_grant_redemption_application_id_grant_application"),
+        ),
+        sa.PrimaryKeyConstraint("application_id", "seq", name=op.f("pk_grant_redemption")),
+        sa.UniqueConstraint("application_id", "ref", name="one_ref_each"),
+        comment="Payments that are due or done on awards of the modes 2 and 3.",
     )
     op.create_table(
         "job",
@@ -672,7 +962,7 @@ def upgrade() -> None:
         comment="What each attempt used, and when.",
     )
     op.make_append_only("journal")
-    op.make_append_only("posting")
+    op.make_append_only("ledger_period")
     # ### end Alembic commands ###
 
 
@@ -700,7 +990,17 @@ def downgrade() -> None:
         batch_op.drop_index("ix_job_state_submitted_at")
 
     op.drop_table("job")
-    op.drop_table("hold_slice")
+    op.drop_table("grant_redemption")
+    with op.batch_alter_table("grant_line", schema=None) as batch_op:
+        batch_op.drop_index("ix_grant_line_invoice_no")
+        batch_op.drop_index("ix_grant_line_contract_no")
+
+    op.drop_table("grant_line")
+    op.drop_table("grant_evidence")
+    with op.batch_alter_table("grant_clawback", schema=None) as batch_op:
+        batch_op.drop_index("ix_grant_clawback_identity_key")
+
+    op.drop_table("grant_clawback")
     with op.batch_alter_table("energy_window", schema=None) as batch_op:
         batch_op.drop_index("ix_energy_window_start_at")
 
@@ -709,7 +1009,6 @@ def downgrade() -> None:
     op.drop_table("source_state")
     op.drop_table("series")
     op.drop_table("rack")
-    op.drop_table("posting")
     with op.batch_alter_table("pool", schema=None) as batch_op:
         batch_op.drop_index("ix_pool_site_id")
 
@@ -725,7 +1024,13 @@ def downgrade() -> None:
 
     op.drop_table("lot")
     op.drop_table("link")
+    op.drop_table("ledger_period")
     op.drop_table("hold")
+    with op.batch_alter_table("grant_application", schema=None) as batch_op:
+        batch_op.drop_index("ix_grant_application_programme")
+        batch_op.drop_index("ix_grant_application_identity")
+
+    op.drop_table("grant_application")
     op.drop_table("api_key")
     op.drop_table("tenant")
     op.drop_table("site")
@@ -736,5 +1041,14 @@ def downgrade() -> None:
         batch_op.drop_index("ix_journal_tenant_id_seq")
 
     op.drop_table("journal")
+    op.drop_table("grant_usage")
+    op.drop_table("grant_spent")
+    op.drop_table("grant_programme")
+    with op.batch_alter_table("grant_message", schema=None) as batch_op:
+        batch_op.drop_index("ix_grant_message_tenant_id_at")
+
+    op.drop_table("grant_message")
+    op.drop_table("grant_file")
+    op.drop_table("grant_event")
     op.drop_table("account")
     # ### end Alembic commands ###
