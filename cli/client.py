@@ -66,6 +66,15 @@ class Client:
         """Send bytes by PUT."""
         self._call("PUT", path, content=content)
 
+    def get_bytes(self, path: str, **params: str | None) -> bytes:
+        """Return the file that answers a GET; parameters that are None are left out."""
+        sent = {name: value for name, value in params.items() if value is not None}
+        return bytes(self._send("GET", path, params=sent).content)
+
+    def post_bytes(self, path: str, body: Json) -> bytes:
+        """Return the file that answers a POST."""
+        return bytes(self._send("POST", path, json=body).content)
+
     def exists(self, path: str) -> bool:
         """Return whether a GET finds something there."""
         try:
@@ -75,6 +84,10 @@ class Client:
         return True
 
     def _call(self, method: str, path: str, **options: Json) -> Json:
+        answer = self._send(method, path, **options)
+        return answer.json() if answer.content else None
+
+    def _send(self, method: str, path: str, **options: Json) -> Json:
         import httpx
 
         try:
@@ -85,7 +98,7 @@ class Client:
                 next_step="start it with `suanwang up`, or name another one with --url",
             ) from failure
         if answer.is_success:
-            return answer.json() if answer.content else None
+            return answer
         raise _error_of(answer.status_code, answer.text, path)
 
 

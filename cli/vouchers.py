@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from cli import reports
 from cli.connection import ApiKey, Url, connect
 from cli.output import AsJson, Json, clock_time, emit_json, line, table, yuan
 from cli.programmes import policy_app
@@ -12,6 +13,7 @@ from suanwang.errors import BadInput, SuanwangError
 TenantName = Annotated[str, typer.Argument(help="The tenant's id.")]
 
 app = typer.Typer(help="Show vouchers, grant one, check the ledger.")
+reports.attach(app)
 app.add_typer(policy_app, name="policy")
 tenants_app = typer.Typer(no_args_is_help=True, help="Register tenants and make their keys.")
 

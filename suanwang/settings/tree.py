@@ -42,8 +42,12 @@ class ServerSettings(Group):
     )
     state_dir: Folder = Field(
         default=Path("~/.local/share/suanwang"),
-        description="folder of the admin key and the SQLite file",
+        description="folder of the admin key, the signing key and the SQLite file",
         validate_default=True,
+    )
+    report_font: Folder | None = Field(
+        default=None,
+        description="Chinese font file for PDFs; empty takes the one that comes with the product",
     )
 
     @property

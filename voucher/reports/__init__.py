@@ -1,0 +1,1 @@
+"""Statements, settlements, programme reports and evidence: what leaves the house about money."""

@@ -1,0 +1,459 @@
+"""From entries of the ledger to lines on paper, pure.
+
+What an entry did is read from its postings alone: how much more stands on each kind of account
+after it. So the lines of a statement always add up to the journal, whatever kinds of entries there
+are: granted + paid in = paid + expired + recalled + more in hand + more set aside + elsewhere.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+
+from voucher.book import kind_of
+from voucher.chain import Posting
+from voucher.reports.amount_words import amount_words
+from voucher.reports.report import (
+    CellKind,
+    Column,
+    Fact,
+    Party,
+    Period,
+    Report,
+    Row,
+    Section,
+    Tail,
+    Totals,
+    local,
+)
+
+KIND_LABELS: Final[Mapping[str, str]] = {
+    "issue": "发券",
+    "deposit": "充值",
+    "open-hold": "预占",
+    "capture": "结算",
+    "release": "释放",
+    "expire": "到期",
+    "extend-hold": "追加预占",
+    "refund": "退款",
+    "clawback": "追回",
+    "repay": "还款",
+    "close-period": "结账",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chain:
+    """The end of the chain that a report stands on: the newest entry and its link."""
+
+    seq: int
+    link: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LotFacts:
+    """Whose money a lot is."""
+
+    id: str
+    tenant_id: str
+    programme: str
+    granted_fen: int
+    issued_at: datetime
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerLine:
+    """An entry with what is known of the run it is about; texts are empty where nothing is."""
+
+    seq: int
+    at: datetime
+    kind: str
+    key: str
+    tenant_id: str
+    link: str
+    postings: tuple[Posting, ...]
+    hold_id: str = ""
+    attempt_id: str = ""
+    submission_id: str = ""
+    site_id: str = ""
+    payee: str = ""
+    accelerator: str = ""
+    unit_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Movement:
+    """What an entry did, by kind of account, in fen; missing kinds did not move."""
+
+    by_kind: Mapping[str, int]
+
+    @property
+    def granted_fen(self) -> int:
+        """Voucher money that programmes gave."""
+        return -self.by_kind.get("funder", 0)
+
+    @property
+    def deposited_fen(self) -> int:
+        """Cash paid in."""
+        return -self.by_kind.get("bank", 0)
+
+    @property
+    def voucher_paid_fen(self) -> int:
+        """Paid by vouchers; negative for money that came back."""
+        return self.by_kind.get("spent", 0)
+
+    @property
+    def cash_paid_fen(self) -> int:
+        """Paid in cash; negative for money that came back."""
+        return self.by_kind.get("payable", 0)
+
+    @property
+    def expired_fen(self) -> int:
+        """Voucher money that ended unused."""
+        return self.by_kind.get("expired", 0)
+
+    @property
+    def recalled_fen(self) -> int:
+        """Voucher money that the programme took back."""
+        return self.by_kind.get("recalled", 0)
+
+    @property
+    def held_fen(self) -> int:
+        """More set aside."""
+        return self.by_kind.get("held", 0) + self.by_kind.get("cash_held", 0)
+
+    @property
+    def voucher_fen(self) -> int:
+        """More voucher money in hand."""
+        return self.by_kind.get("lot", 0)
+
+    @property
+    def cash_fen(self) -> int:
+        """More cash in hand."""
+        return self.by_kind.get("cash", 0)
+
+    @property
+    def other_fen(self) -> int:
+        """What went to kinds of accounts that have no column: a debt to a programme, repaid."""
+        return sum(amount for kind, amount in self.by_kind.items() if kind not in _IN_COLUMNS)
+
+
+_IN_COLUMNS: Final = frozenset(
+    {
+        "funder",
+        "bank",
+        "spent",
+        "payable",
+        "expired",
+        "recalled",
+        "held",
+        "cash_held",
+        "lot",
+        "cash",
+    }
+)
+
+
+def movement(postings: Iterable[Posting]) -> Movement:
+    """Return what postings did together."""
+    by_kind: dict[str, int] = {}
+    for posting in postings:
+        source, target = kind_of(posting.source), kind_of(posting.target)
+        by_kind[source] = by_kind.get(source, 0) - posting.amount_fen
+        by_kind[target] = by_kind.get(target, 0) + posting.amount_fen
+    return Movement(by_kind)
+
+
+def _by_kind(amounts: Mapping[str, int]) -> Movement:
+    by_kind: dict[str, int] = {}
+    for account, amount in amounts.items():
+        kind = kind_of(account)
+        by_kind[kind] = by_kind.get(kind, 0) + amount
+    return Movement(by_kind)
+
+
+def paid_by_lot(postings: Iterable[Posting]) -> dict[str, int]:
+    """Return what each lot paid, in fen; negative for money that came back to it."""
+    paid: dict[str, int] = {}
+    for posting in postings:
+        for account, amount in (
+            (posting.target, posting.amount_fen),
+            (posting.source, -posting.amount_fen),
+        ):
+            kind, _, lot_id = account.partition(":")
+            if kind == "spent":
+                paid[lot_id] = paid.get(lot_id, 0) + amount
+    return paid
+
+
+def _amount(name: str, label: str, *, sum_of: tuple[str, ...] = ()) -> Column:
+    return Column(
+        name=name, label=label, kind=CellKind.AMOUNT, width=14, is_summed=True, sum_of=sum_of
+    )
+
+
+def _count(name: str, label: str, width: int = 8, *, is_summed: bool = False) -> Column:
+    return Column(name=name, label=label, kind=CellKind.COUNT, width=width, is_summed=is_summed)
+
+
+STATEMENT_COLUMNS: Final = (
+    _count("number", "序号", 7),
+    Column(name="at", label="时间", width=24),
+    _count("seq", "账本序号", 11),
+    Column(name="kind", label="类型", width=6),
+    Column(name="job", label="作业", width=20),
+    Column(name="lots", label="额度", width=16),
+    Column(name="payee", label="收款方", width=12),
+    _amount("granted_fen", "发券"),
+    _amount("deposited_fen", "充值"),
+    _amount("voucher_paid_fen", "算力券支付"),
+    _amount("cash_paid_fen", "自付"),
+    _amount("paid_fen", "支付合计", sum_of=("voucher_paid_fen", "cash_paid_fen")),
+    _amount("expired_fen", "到期作废"),
+    _amount("recalled_fen", "追回"),
+    _amount("held_fen", "预占变动"),
+    _amount("voucher_fen", "券变动"),
+    _amount("cash_fen", "现金变动"),
+    _amount("other_fen", "欠款变动"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heading:
+    """What every report says first: about whom, by whom, for when, on which chain."""
+
+    about: Party
+    issuer: Party
+    period: Period
+    made_at: datetime
+    chain: Chain
+
+    def facts(self, role: str) -> tuple[Fact, ...]:
+        """Return the facts; ``role`` says what the party is."""
+        return (
+            Fact(name="party_name", label=role, value=self.about.name),
+            Fact(name="party_uscc", label="统一社会信用代码", value=self.about.uscc),
+            Fact(name="party_id", label="平台编号", value=self.about.id),
+            Fact(name="issuer_name", label="出具方", value=self.issuer.name),
+            Fact(name="issuer_uscc", label="出具方统一社会信用代码", value=self.issuer.uscc),
+            Fact(name="period", label="期间（北京时间）", value=self.period.text),
+            Fact(name="made_at", label="出具时间", value=local(self.made_at)),
+            Fact(
+                name="chain_seq",
+                label="账本最后序号",
+                value=self.chain.seq,
+                kind=CellKind.COUNT,
+            ),
+            Fact(name="chain_link", label="账本链头", value=self.chain.link),
+        )
+
+
+def statement(
+    heading: Heading,
+    opening: Mapping[str, int],
+    lines: Iterable[LedgerLine],
+    lots: Mapping[str, LotFacts],
+) -> Report:
+    """Return an enterprise's statement; ``opening`` is fen by account before the period."""
+    at_start = _by_kind(opening)
+    opened = (
+        _fen("opening_voucher_fen", "期初可用券", at_start.voucher_fen),
+        _fen("opening_cash_fen", "期初可用现金", at_start.cash_fen),
+        _fen("opening_held_fen", "期初预占", at_start.held_fen),
+    )
+    by_programme: dict[str, int] = {}
+
+    def after(totals: Totals) -> Tail:
+        closing = tuple(
+            _fen(
+                f"closing_{name}",
+                label,
+                start + totals[name],
+                sum_of=(f"opening_{name}", f"total:{name}"),
+            )
+            for name, label, start in (
+                ("voucher_fen", "期末可用券", at_start.voucher_fen),
+                ("cash_fen", "期末可用现金", at_start.cash_fen),
+                ("held_fen", "期末预占", at_start.held_fen),
+            )
+        )
+        return Tail(
+            facts=(*closing, *_in_words("paid", "支付合计", totals["paid_fen"])),
+            sections=(_programmes(by_programme, totals["cash_paid_fen"]),),
+        )
+
+    return Report(
+        name="statement",
+        title="算力使用对账单",
+        facts=(*heading.facts("企业"), *opened),
+        main=Section(
+            name="lines",
+            label="明细",
+            columns=STATEMENT_COLUMNS,
+            rows=_statement_rows(lines, lots, by_programme),
+        ),
+        after=after,
+    )
+
+
+def _statement_rows(
+    lines: Iterable[LedgerLine], lots: Mapping[str, LotFacts], by_programme: dict[str, int]
+) -> Iterator[Row]:
+    for number, line in enumerate(lines, 1):
+        moved = movement(line.postings)
+        _add_programmes(line, lots, by_programme)
+        yield (
+            number,
+            local(line.at),
+            line.seq,
+            KIND_LABELS.get(line.kind, line.kind),
+            line.submission_id or line.attempt_id,
+            ", ".join(_lots_of(line.postings)),
+            line.payee,
+            moved.granted_fen,
+            moved.deposited_fen,
+            moved.voucher_paid_fen,
+            moved.cash_paid_fen,
+            moved.voucher_paid_fen + moved.cash_paid_fen,
+            moved.expired_fen,
+            moved.recalled_fen,
+            moved.held_fen,
+            moved.voucher_fen,
+            moved.cash_fen,
+            moved.other_fen,
+        )
+
+
+def _lots_of(postings: Iterable[Posting]) -> list[str]:
+    names: dict[str, None] = {}
+    for posting in postings:
+        for account in (posting.source, posting.target):
+            kind, _, name = account.partition(":")
+            if kind == "lot" or kind == "held":
+                names[name] = None
+    return list(names)
+
+
+def _add_programmes(
+    line: LedgerLine, lots: Mapping[str, LotFacts], by_programme: dict[str, int]
+) -> None:
+    for lot_id, amount in paid_by_lot(line.postings).items():
+        known = lots.get(lot_id)
+        programme = known.programme if known else lot_id
+        by_programme[programme] = by_programme.get(programme, 0) + amount
+
+
+def _programmes(by_programme: Mapping[str, int], cash_fen: int) -> Section:
+    rows: list[Row] = [(name, amount) for name, amount in sorted(by_programme.items())]
+    return Section(
+        name="funders",
+        label="资金来源",
+        columns=(
+            Column(name="programme", label="政策或来源", width=28),
+            _amount("amount_fen", "金额"),
+        ),
+        rows=[*rows, ("自付", cash_fen)],
+    )
+
+
+def _fen(name: str, label: str, amount_fen: int, *, sum_of: tuple[str, ...] = ()) -> Fact:
+    return Fact(name=name, label=label, value=amount_fen, kind=CellKind.AMOUNT, sum_of=sum_of)
+
+
+def _in_words(name: str, label: str, amount_fen: int) -> Sequence[Fact]:
+    return (
+        _fen(f"{name}_fen", f"{label}（小写）", amount_fen, sum_of=(f"total:{name}_fen",)),
+        Fact(
+            name=f"{name}_words",
+            label=f"{label}（大写）",
+            value=f"人民币{amount_words(amount_fen)}",
+        ),
+    )
+
+
+SETTLEMENT_COLUMNS: Final = (
+    _count("number", "序号", 7),
+    Column(name="at", label="时间", width=24),
+    _count("seq", "账本序号", 11),
+    Column(name="site", label="智算中心", width=14),
+    Column(name="customer", label="企业", width=24),
+    Column(name="customer_uscc", label="企业统一社会信用代码", width=20),
+    Column(name="job", label="作业", width=20),
+    Column(name="accelerator", label="算力类型", width=14),
+    Column(name="unit_hours", label="卡时", width=14),
+    _amount("voucher_paid_fen", "算力券支付"),
+    _amount("cash_paid_fen", "企业自付"),
+    _amount("paid_fen", "应结合计", sum_of=("voucher_paid_fen", "cash_paid_fen")),
+)
+
+
+@dataclass(slots=True)
+class _Sums:
+    """What settlements add up beside their lines."""
+
+    by_programme: dict[str, int] = field(default_factory=dict)
+    unit_ms: int = 0
+
+
+def settlement(
+    heading: Heading,
+    lines: Iterable[LedgerLine],
+    lots: Mapping[str, LotFacts],
+    customers: Mapping[str, Party],
+) -> Report:
+    """Return what a provider has earned in a period, line by line."""
+    sums = _Sums()
+
+    def after(totals: Totals) -> Tail:
+        hours = Fact(name="unit_hours", label="卡时合计", value=unit_hours(sums.unit_ms))
+        return Tail(
+            facts=(hours, *_in_words("paid", "应结合计", totals["paid_fen"])),
+            sections=(_programmes(sums.by_programme, totals["cash_paid_fen"]),),
+        )
+
+    return Report(
+        name="settlement",
+        title="算力服务结算单",
+        facts=heading.facts("算力服务商"),
+        main=Section(
+            name="lines",
+            label="明细",
+            columns=SETTLEMENT_COLUMNS,
+            rows=_settlement_rows(lines, lots, customers, sums),
+        ),
+        after=after,
+    )
+
+
+def _settlement_rows(
+    lines: Iterable[LedgerLine],
+    lots: Mapping[str, LotFacts],
+    customers: Mapping[str, Party],
+    sums: _Sums,
+) -> Iterator[Row]:
+    for number, line in enumerate(lines, 1):
+        moved = movement(line.postings)
+        _add_programmes(line, lots, sums.by_programme)
+        sums.unit_ms += line.unit_ms
+        customer = customers.get(line.tenant_id, Party(id=line.tenant_id, name=line.tenant_id))
+        yield (
+            number,
+            local(line.at),
+            line.seq,
+            line.payee,
+            customer.name,
+            customer.uscc,
+            line.submission_id or line.attempt_id,
+            line.accelerator,
+            unit_hours(line.unit_ms),
+            moved.voucher_paid_fen,
+            moved.cash_paid_fen,
+            moved.voucher_paid_fen + moved.cash_paid_fen,
+        )
+
+
+def unit_hours(unit_ms: int) -> str:
+    """Write units times milliseconds as unit-hours with six digits, rounded down."""
+    hours, rest = divmod(unit_ms, 3_600_000)
+    return f"{hours}.{rest * 1_000_000 // 3_600_000:06d}"
