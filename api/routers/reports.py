@@ -99,7 +99,7 @@ def read_statement(
             return _answer(text_file(beancount_text(heading, opening, entries), kind, stem))
         lots = store_reports.lots_of(connection, tenant_id=owner)
         report = lines.statement(heading, opening, entries, lots)
-        return _answer(report_file(report, kind, stem, context.settings.server.report_font))
+        return _answer(report_file(report, kind, stem, context.settings.server.font))
 
 
 def _no_beancount(kind: FileFormat) -> None:
@@ -129,7 +129,7 @@ def read_settlement(
             store_reports.parties(connection),
         )
         stem = _stem("settlement", owner, period)
-        return _answer(report_file(report, kind, stem, context.settings.server.report_font))
+        return _answer(report_file(report, kind, stem, context.settings.server.font))
 
 
 @router.get("/programme", summary="Programme report", responses=_FILE, response_class=Response)
@@ -152,4 +152,4 @@ def read_programme_report(
         uses = store_reports.lot_uses(connection, programme, period)
         report = programme_report(heading, uses, store_reports.parties(connection))
         stem = _stem("programme", programme, period)
-        return _answer(report_file(report, kind, stem, context.settings.server.report_font))
+        return _answer(report_file(report, kind, stem, context.settings.server.font))

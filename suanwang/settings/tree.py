@@ -45,8 +45,8 @@ class ServerSettings(Group):
         description="folder of the admin key, the signing key and the SQLite file",
         validate_default=True,
     )
-    report_font: Folder | None = Field(
-        default=None,
+    report_font: str = Field(
+        default="",
         description="Chinese font file for PDFs; empty takes the one that comes with the product",
     )
 
@@ -54,6 +54,11 @@ class ServerSettings(Group):
     def database(self) -> str:
         """URL of the database, with the default filled in."""
         return self.database_url.get_secret_value() or f"sqlite:///{self.state_dir / 'suanwang.db'}"
+
+    @property
+    def font(self) -> Path | None:
+        """The font file of PDFs, or None for the product's own."""
+        return Path(self.report_font).expanduser() if self.report_font else None
 
     @property
     def url(self) -> str:

@@ -59,7 +59,7 @@ def report_file(
     if writer is not None:
         return text_file(writer(report), kind, stem)
     with TemporaryDirectory() as folder:
-        path = Path(folder) / "report"
+        path = Path(folder, "report")
         if kind is FileFormat.PDF:
             write_pdf(report, path, font)
         else:
