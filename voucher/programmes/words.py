@@ -112,7 +112,8 @@ def _identity(policy: Policy) -> Iterator[str]:
     yield f"issued by {policy.issuer or UNSEEN}; basis: {policy.legal_basis or UNSEEN}"
     start, end = policy.valid.start or UNSEEN, policy.valid.end
     until = f" to {end}" if end else " on, no end stated"
-    yield f"for applications from {start}{UNSEEN if is_unseen(policy.valid, 'end') else until}"
+    until = f" to {UNSEEN}" if is_unseen(policy.valid, "end") else until
+    yield f"for applications from {start}{until}"
     if policy.window:
         opens, closes = policy.window.opens.isoformat(), policy.window.closes.isoformat()
         yield f"applications are taken from {opens} until {closes}"
