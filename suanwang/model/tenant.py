@@ -13,6 +13,8 @@ class Role(StrEnum):
     ENTERPRISE = "enterprise"
     RESEARCHER = "researcher"
     OPERATOR = "operator"
+    REVIEWER_DISTRICT = "reviewer-district"
+    REVIEWER_CITY = "reviewer-city"
     ADMIN = "admin"
     AGENT = "agent"
 

@@ -1,0 +1,122 @@
+"""The words of the state machine: where an application stands, who acts, and what was done."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+
+from suanwang.model.tenant import Role
+
+
+class State(StrEnum):
+    """Where an application stands; docs/applicants.md explains each."""
+
+    DRAFT = "draft"
+    RETURNED = "returned"
+    REVIEW = "review"
+    READY = "ready"
+    PUBLICITY = "publicity"
+    GRANTED = "granted"
+    ISSUED = "issued"
+    SETTLED = "settled"
+    REJECTED = "rejected"
+    WITHDRAWN = "withdrawn"
+    CLAWBACK = "clawback"
+    RECLAIMED = "reclaimed"
+
+
+EDITABLE: Final = frozenset({State.DRAFT, State.RETURNED})
+"""The applicant may change what it says."""
+ENDED: Final = frozenset({State.REJECTED, State.WITHDRAWN})
+"""What these claim is free for others."""
+LIVING: Final = frozenset(State) - ENDED - {State.DRAFT}
+"""What these claim may not be claimed elsewhere."""
+
+DECIDED_BY: Final = "decide"
+REJECTED_BY: Final = "reject"
+CLAWBACK_BY: Final = "clawback"
+SUBMITTED_BY: Final = "submit"
+"""Names in ``done`` beside the stages of the policy: who did these steps."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Actor:
+    """Who acts: a key stands for a person, so every reviewer needs a key of its own."""
+
+    person: str
+    tenant_id: str
+    role: Role
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """What the state machine knows of an application. Money in fen.
+
+    ``done`` says who did which stage; ``award_fen`` is reserved of the caps once ``is_decided``.
+    """
+
+    id: str
+    tenant_id: str
+    district: str
+    state: State
+    stage: str = ""
+    done: Mapping[str, str] = field(default_factory=dict)
+    has_flags: bool = False
+    is_decided: bool = False
+    publicity_ends_at: datetime | None = None
+    award_fen: int = 0
+    redeemed_fen: int = 0
+    settled_fen: int = 0
+    state_before_clawback: State | None = None
+
+
+class Action(StrEnum):
+    """What people do; the audit keeps these words."""
+
+    CREATE = "create"
+    EDIT = "edit"
+    ATTACH = "attach"
+    SUBMIT = "submit"
+    APPROVE = "approve"
+    RETURN = "return"
+    REJECT = "reject"
+    REOPEN = "reopen"
+    WITHDRAW = "withdraw"
+    DECIDE = "decide"
+    ISSUE = "issue"
+    REDEEM = "redeem"
+    SETTLE = "settle"
+    CLOSE = "close"
+    REQUEST_CLAWBACK = "request-clawback"
+    APPROVE_CLAWBACK = "approve-clawback"
+    REFUSE_CLAWBACK = "refuse-clawback"
+
+
+class Effect(StrEnum):
+    """What the step demands of the caller, in the same transaction."""
+
+    DECIDE = "decide"
+    FREE_AWARD = "free-award"
+    FREE_REST = "free-rest"
+    ISSUE_LOTS = "issue-lots"
+    BOOK_CLAWBACK = "book-clawback"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One act: by whom, why, and the fen it is about where it is about money."""
+
+    action: Action
+    actor: Actor
+    reason: str = ""
+    stage: str = ""
+    amount_fen: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """The application after an act, and what must be done with it."""
+
+    case: Case
+    effects: tuple[Effect, ...] = ()

@@ -1,0 +1,107 @@
+"""What an applicant is told, in English and Chinese: a message for each step that concerns it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from suanwang.units import yuan_text
+from voucher.grants.case import Action, Case, Event, State
+from voucher.programmes.application import CHINA
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """A message; ``code`` is the state it leads to, or the act."""
+
+    code: str
+    text_en: str
+    text_zh: str
+
+
+_BY_STATE: Final[Mapping[State, tuple[str, str]]] = {
+    State.REVIEW: (
+        "Application {id} is under review, at stage {stage}.",
+        "申请 {id} 正在审核，当前环节：{stage}。",
+    ),
+    State.READY: (
+        "Application {id} passed its review and waits for the decision of the round.",
+        "申请 {id} 已通过审核，等待本轮统一审定。",
+    ),
+    State.RETURNED: (
+        "Application {id} came back for correction: {reason}. Correct it and hand it in again.",
+        "申请 {id} 被退回补正：{reason}。请修改后重新提交。",
+    ),
+    State.PUBLICITY: (
+        "Application {id} is granted {award} CNY and is public until {until}.",
+        "申请 {id} 拟兑现 {award} 元，公示至 {until}。",
+    ),
+    State.GRANTED: (
+        "Application {id} is granted {award} CNY.",
+        "申请 {id} 已核定 {award} 元。",
+    ),
+    State.ISSUED: (
+        "The voucher of application {id} over {award} CNY is issued and can be used.",
+        "申请 {id} 的算力券 {award} 元已发放，可以使用。",
+    ),
+    State.SETTLED: (
+        "Application {id} is settled: {settled} CNY were paid out.",
+        "申请 {id} 已兑付完毕，共 {settled} 元。",
+    ),
+    State.REJECTED: (
+        "Application {id} is rejected: {reason}",
+        "申请 {id} 未通过：{reason}",
+    ),
+    State.WITHDRAWN: (
+        "Application {id} is withdrawn; what it claimed is free again.",
+        "申请 {id} 已撤回，占用的额度已释放。",
+    ),
+    State.CLAWBACK: (
+        "Money of application {id} is demanded back: {reason}. A second person will decide.",
+        "申请 {id} 的资金拟被追回：{reason}。将由另一人复核决定。",
+    ),
+    State.RECLAIMED: (
+        "{amount} CNY of application {id} must be paid back.",
+        "申请 {id} 须退回 {amount} 元。",
+    ),
+}
+_BY_ACTION: Final[Mapping[Action, tuple[str, str]]] = {
+    Action.REDEEM: (
+        "{amount} CNY of application {id} are redeemed and will be paid out.",
+        "申请 {id} 已申请兑付 {amount} 元，等待拨付。",
+    ),
+    Action.SETTLE: (
+        "{amount} CNY of application {id} were paid out.",
+        "申请 {id} 已拨付 {amount} 元。",
+    ),
+    Action.REFUSE_CLAWBACK: (
+        "The demand to pay back money of application {id} is dropped.",
+        "对申请 {id} 的追回要求已取消。",
+    ),
+}
+_SILENT: Final = frozenset({Action.CREATE, Action.EDIT, Action.ATTACH})
+
+
+def message_of(case: Case, event: Event) -> Message | None:
+    """Return what the applicant is told after an act; ``case`` is as it stands then."""
+    if event.action in _SILENT:
+        return None
+    texts = _BY_STATE.get(case.state)
+    code = case.state.value
+    is_paid_in_part = case.state is not State.SETTLED and event.action in _BY_ACTION
+    if texts is None or is_paid_in_part:
+        texts, code = _BY_ACTION[event.action], event.action.value
+    words = {
+        "id": case.id,
+        "stage": case.stage,
+        "reason": event.reason.strip().rstrip(".。") or "–",
+        "award": yuan_text(case.award_fen),
+        "amount": yuan_text(event.amount_fen),
+        "settled": yuan_text(case.settled_fen),
+        "until": _day(case.publicity_ends_at),
+    }
+    return Message(code=code, text_en=texts[0].format(**words), text_zh=texts[1].format(**words))
+
+
+def _day(moment: datetime | None) -> str:
+    return "–" if moment is None else f"{moment.astimezone(CHINA):%Y-%m-%d %H:%M}"

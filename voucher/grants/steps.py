@@ -1,0 +1,204 @@
+"""One step of an application, whole: the new state, its effects on caps, the audit, the message.
+
+Everything happens in the caller's transaction. Locks are taken in one order: the application, the
+programmes, and the end of the ledger's chain last.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from suanwang.errors import NotFound, Refused
+from voucher.grants import store, store_audit, store_programmes
+from voucher.grants.application import advance
+from voucher.grants.case import Action, Actor, Case, Effect, Event, State
+from voucher.grants.messages import message_of
+from voucher.grants.people import may_see
+from voucher.grants.records import Record
+from voucher.programmes.application import Application, china_day
+from voucher.programmes.award import Award, reserve, spend_keys, with_amount
+from voucher.programmes.findings import Finding
+from voucher.programmes.programme import Programme
+from voucher.programmes.rounds import decide
+from voucher.programmes.schema import CapScope
+from voucher.programmes.share import split
+from voucher.programmes.usage import CLAIMED, SpendKey, Usage, cap_key, caps_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desk:
+    """Who acts, when, and on which connection."""
+
+    connection: Connection
+    actor: Actor
+    now: datetime
+
+
+def open_case(desk: Desk, application_id: str) -> Record:
+    """Return an application to be changed, locked; raise NotFound for none, or a foreign one."""
+    record = store.find(desk.connection, application_id, for_update=True)
+    require_sight(record, desk.actor)
+    return record
+
+
+def require_sight(record: Record, actor: Actor) -> None:
+    """Raise NotFound for somebody for whom the application does not exist."""
+    if not may_see(record.case, actor.role, actor.tenant_id):
+        raise NotFound(f"there is no application {record.id}")
+
+
+def programme_of(connection: Connection, record: Record) -> Programme:
+    """Return the version of the programme under which an application was filed."""
+    return store_programmes.find_programme(
+        connection, record.programme_id, record.programme_version
+    )
+
+
+def take(desk: Desk, record: Record, event: Event, facts: Mapping[str, object]) -> Record:
+    """Do one step and return the application after it, saved, with audit row and message.
+
+    Raises what ``advance`` raises. Where the step calls for the award, that is made too.
+    """
+    programme = programme_of(desk.connection, record)
+    step = advance(record.case, event, programme.policy, desk.now)
+    after = replace(record, case=step.case)
+    if Effect.FREE_AWARD in step.effects:
+        _free(desk, programme, record)
+        after = replace(after, award=None, funding=(), entitled_fen=0, decided_at=None)
+    if Effect.FREE_REST in step.effects:
+        after = _free_rest(desk, programme, after)
+    after = note(desk, record.case, after, event, facts)
+    if Effect.DECIDE in step.effects:
+        (after,) = decide_together(desk, programme, (after,))
+    return after
+
+
+def note(
+    desk: Desk, before: Case | None, after: Record, event: Event, facts: Mapping[str, object]
+) -> Record:
+    """Save an application with the audit row of a step and the message it sends."""
+    saved = replace(after, updated_at=desk.now, revision=after.revision + (before is not None))
+    if before is None:
+        store.add(desk.connection, saved)
+    else:
+        store.save(desk.connection, saved)
+    seq = store_audit.add_event(desk.connection, before, saved.case, event, facts, desk.now)
+    message = message_of(saved.case, event)
+    if message is not None:
+        store_audit.add_message(desk.connection, saved.case, seq, message, desk.now)
+    return saved
+
+
+def decide_together(
+    desk: Desk, programme: Programme, records: Sequence[Record]
+) -> tuple[Record, ...]:
+    """Make the awards of applications that compete, reserve their caps, and save them."""
+    connection, policy_id = desk.connection, programme.policy.id
+    usage = store_programmes.load_usage(connection, policy_id)
+    filed = {one.id: one.application(store.other_programmes(connection, one), desk.now)
+             for one in records}  # fmt: skip
+    decision = decide(programme, tuple(filed.values()), usage)
+    store_programmes.save_usage(
+        connection, policy_id, usage, decision.usage, _owners(programme, filed.values())
+    )
+    awards = {award.application_id: award for award in decision.awards}
+    return tuple(
+        _awarded(desk, programme, record, filed[record.id], awards[record.id]) for record in records
+    )
+
+
+def _awarded(
+    desk: Desk, programme: Programme, record: Record, filed: Application, award: Award
+) -> Record:
+    funding = split(programme, filed, award.amount_fen)
+    against = texts(award.reasons)
+    event = Event(
+        action=Action.DECIDE,
+        actor=desk.actor,
+        reason="" if award.amount_fen else "; ".join(against) or "nothing is granted",
+        amount_fen=award.amount_fen,
+    )
+    step = advance(record.case, event, programme.policy, desk.now)
+    decided = replace(
+        record,
+        case=step.case,
+        award=award,
+        entitled_fen=award.entitled_fen,
+        funding=funding.shares,
+        decided_at=desk.now,
+    )
+    facts = {
+        "policy": programme.policy.ref,
+        "digest": programme.digest,
+        "entitled_fen": award.entitled_fen,
+        "award_fen": award.amount_fen,
+        "cuts": [f"{cut.path}: {cut.from_fen} to {cut.to_fen}" for cut in award.cuts],
+        "findings": against,
+        "funding": {share.funder_id: share.amount_fen for share in funding.shares},
+        "funding_findings": texts(funding.findings),
+    }
+    return note(desk, record.case, decided, event, facts)
+
+
+def texts(findings: Sequence[Finding]) -> list[str]:
+    """Return findings as sentences, each once, those about a line with its id."""
+    sentences = (f"{one.line_id}: {one.message}" if one.line_id else one.message
+                 for one in findings)  # fmt: skip
+    return list(dict.fromkeys(sentences))
+
+
+def require_funding(programme: Programme, record: Record) -> None:
+    """Raise Refused where nobody could read who pays an award, so that it cannot be paid."""
+    if record.funding:
+        return
+    filed = record.application(frozenset(), record.created_at)
+    found = texts(split(programme, filed, record.case.award_fen).findings)
+    raise Refused(
+        f"application {record.id} cannot be paid: {'; '.join(found)}",
+        next_step="adopt a version of the policy that names its funders",
+    )
+
+
+def _free(desk: Desk, programme: Programme, record: Record) -> None:
+    """Give back everything that an award took of caps and pools."""
+    if record.award is not None:
+        _exchange(desk, programme, record, with_amount(record.award, 0))
+
+
+def _free_rest(desk: Desk, programme: Programme, record: Record) -> Record:
+    """Give back what was never redeemed."""
+    assert record.award is not None, f"{record.id} was granted without an award"
+    kept = with_amount(record.award, record.case.redeemed_fen)
+    _exchange(desk, programme, record, kept)
+    case = replace(record.case, award_fen=record.case.redeemed_fen)
+    if case.award_fen == 0:
+        case = replace(case, state=State.WITHDRAWN)
+    return replace(record, award=kept, case=case)
+
+
+def _exchange(desk: Desk, programme: Programme, record: Record, kept: Award) -> None:
+    assert record.award is not None, f"{record.id} has no award"
+    connection, policy_id = desk.connection, programme.policy.id
+    before = store_programmes.load_usage(connection, policy_id)
+    after = before.copy()
+    filed = record.application(frozenset(), desk.now)
+    reserve(programme, filed, record.award, after, sign=-1)
+    reserve(programme, filed, kept, after)
+    _give_to_pools(programme, filed, after, record.award.amount_fen - kept.amount_fen)
+    owners = _owners(programme, [filed])
+    store_programmes.save_usage(connection, policy_id, before, after, owners)
+
+
+def _give_to_pools(programme: Programme, filed: Application, usage: Usage, amount_fen: int) -> None:
+    day = china_day(filed.submitted_at)
+    for cap in caps_of(programme, filed, CLAIMED).caps:
+        if cap.scope is CapScope.POOL:
+            usage.add(cap_key(cap, filed, day, CLAIMED), -amount_fen)
+
+
+def _owners(programme: Programme, filed: Iterable[Application]) -> dict[SpendKey, str]:
+    return {
+        key: one.id for one in filed for line in one.lines for key in spend_keys(programme, line)
+    }

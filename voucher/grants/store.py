@@ -1,0 +1,282 @@
+"""Rows of applications: reading, writing, and the locks of those who change one. Never commits."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Final
+
+from sqlalchemy import Connection, Row, Select, and_, or_, select, update
+
+from suanwang.db.tables import grant_application, grant_line, tenant
+from suanwang.errors import BadInput, NotFound
+from voucher.grants.case import LIVING, Case, State
+from voucher.grants.duplicates import Elsewhere, Flag, FlagCode, Others
+from voucher.grants.identity import Identity, IdentityKind
+from voucher.grants.records import (
+    Record,
+    award_in,
+    award_out,
+    facts_in,
+    facts_out,
+    seller_of,
+    shares_in,
+    shares_out,
+)
+from voucher.grants.store_programmes import find_programme
+from voucher.programmes.application import Line, text_fact
+
+PAGE_MAX: Final = 1_000
+_TABLE: Final = grant_application
+_LIVING: Final = [state.value for state in LIVING]
+_BEFORE: Final = "_state_before_clawback"
+"""Name in ``done`` under which the state before a clawback is kept."""
+
+
+def find(connection: Connection, application_id: str, *, for_update: bool = False) -> Record:
+    """Return an application; raise NotFound. ``for_update`` keeps others from changing it."""
+    chosen = select(_TABLE).where(_TABLE.c.id == application_id)
+    if for_update:
+        chosen = chosen.with_for_update()
+    row = connection.execute(chosen).one_or_none()
+    if row is None:
+        raise NotFound(f"there is no application {application_id}")
+    return _record(connection, row)
+
+
+def find_by_ref(connection: Connection, tenant_id: str, ref: str) -> Record | None:
+    """Return the tenant's application with this reference of its own, or None."""
+    chosen = select(_TABLE).where(_TABLE.c.tenant_id == tenant_id, _TABLE.c.ref == ref)
+    row = connection.execute(chosen).one_or_none()
+    return None if row is None else _record(connection, row)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filter:
+    """Which applications to list; None: any. ``district`` also shows those that name none."""
+
+    tenant_id: str | None = None
+    district: str | None = None
+    state: State | None = None
+    programme_id: str | None = None
+
+
+def page(
+    connection: Connection, wanted: Filter, *, after: str = "", limit: int = 100
+) -> tuple[Record, ...]:
+    """Return applications in the order of their ids, which is that of their making.
+
+    Raises BadInput for a limit out of bounds.
+    """
+    if not 1 <= limit <= PAGE_MAX:
+        raise BadInput(f"limit {limit} is not between 1 and {PAGE_MAX}")
+    chosen: Select[tuple[object, ...]] = select(_TABLE).where(_TABLE.c.id > after)
+    if wanted.tenant_id is not None:
+        chosen = chosen.where(_TABLE.c.tenant_id == wanted.tenant_id)
+    if wanted.district is not None:
+        chosen = chosen.where(_TABLE.c.district.in_(["", wanted.district]))
+    if wanted.state is not None:
+        chosen = chosen.where(_TABLE.c.state == wanted.state.value)
+    if wanted.programme_id is not None:
+        chosen = chosen.where(_TABLE.c.programme_id == wanted.programme_id)
+    rows = connection.execute(chosen.order_by(_TABLE.c.id).limit(limit)).all()
+    return tuple(_record(connection, row) for row in rows)
+
+
+def ready(connection: Connection, programme_id: str) -> tuple[Record, ...]:
+    """Return the applications that wait for a round's decision, locked, in order of their ids."""
+    rows = connection.execute(
+        select(_TABLE)
+        .where(_TABLE.c.programme_id == programme_id, _TABLE.c.state == State.READY.value)
+        .order_by(_TABLE.c.id)
+        .with_for_update()
+    ).all()
+    return tuple(_record(connection, row) for row in rows)
+
+
+def add(connection: Connection, record: Record) -> None:
+    """Write a new application with its lines."""
+    connection.execute(_TABLE.insert().values(id=record.id, **_values(record)))
+    _add_lines(connection, record.id, record.lines)
+
+
+def save(connection: Connection, record: Record) -> None:
+    """Write an application over the one that is there, lines included."""
+    connection.execute(update(_TABLE).where(_TABLE.c.id == record.id).values(**_values(record)))
+    connection.execute(grant_line.delete().where(grant_line.c.application_id == record.id))
+    _add_lines(connection, record.id, record.lines)
+
+
+def others(connection: Connection, record: Record) -> Others:
+    """Return what else was filed: living lines with the same numbers, own living applications."""
+    contracts = _numbers(record.lines, "contract")
+    invoices = _numbers(record.lines, "invoice")
+    rows = connection.execute(
+        select(grant_line, _TABLE.c.programme_id, _TABLE.c.identity_key)
+        .join(_TABLE, _TABLE.c.id == grant_line.c.application_id)
+        .where(
+            _TABLE.c.id != record.id,
+            _TABLE.c.state.in_(_LIVING),
+            or_(
+                and_(grant_line.c.contract_no != "", grant_line.c.contract_no.in_(contracts)),
+                and_(grant_line.c.invoice_no != "", grant_line.c.invoice_no.in_(invoices)),
+            ),
+        )
+        .order_by(grant_line.c.application_id, grant_line.c.position)
+    )
+    lines = tuple(
+        Elsewhere(
+            application_id=row.application_id,
+            programme_id=row.programme_id,
+            contract_no=row.contract_no,
+            invoice_no=row.invoice_no,
+            is_own=row.identity_key == record.identity.key,
+        )
+        for row in rows
+    )
+    own = connection.execute(
+        _own(record).where(_TABLE.c.programme_id == record.programme_id).order_by(_TABLE.c.id)
+    )
+    return Others(lines=lines, own_applications=tuple(row.id for row in own))
+
+
+def other_programmes(connection: Connection, record: Record) -> frozenset[str]:
+    """Return the other programmes under which the same applicant has living applications."""
+    rows = connection.execute(_own(record).where(_TABLE.c.programme_id != record.programme_id))
+    return frozenset(row.programme_id for row in rows)
+
+
+def tenant_code(connection: Connection, tenant_id: str) -> str:
+    """Return the unified social credit code that a tenant is registered with, or nothing."""
+    row = connection.execute(select(tenant.c.uscc).where(tenant.c.id == tenant_id)).one_or_none()
+    if row is None:
+        raise NotFound(f"there is no tenant {tenant_id!r}")
+    return str(row.uscc)
+
+
+def _own(record: Record) -> Select[tuple[object, ...]]:
+    return select(_TABLE.c.id, _TABLE.c.programme_id).where(
+        _TABLE.c.id != record.id,
+        _TABLE.c.identity_key == record.identity.key,
+        _TABLE.c.state.in_(_LIVING),
+    )
+
+
+def _numbers(lines: Sequence[Line], kind: str) -> list[str]:
+    found = (text_fact(line.facts, f"line.{kind}_no") for line in lines)
+    return [number for number in found if number]
+
+
+def _add_lines(connection: Connection, application_id: str, lines: Sequence[Line]) -> None:
+    rows = [
+        {
+            "application_id": application_id,
+            "line_id": line.id,
+            "position": position,
+            "facts": facts_out(line.facts),
+            "contract_no": text_fact(line.facts, "line.contract_no") or "",
+            "invoice_no": text_fact(line.facts, "line.invoice_no") or "",
+            "seller_code": seller_of(line),
+        }
+        for position, line in enumerate(lines)
+    ]
+    if rows:
+        connection.execute(grant_line.insert(), rows)
+
+
+def _values(record: Record) -> dict[str, object]:
+    case = record.case
+    return {
+        "tenant_id": case.tenant_id,
+        "ref": record.ref,
+        "programme_id": record.programme_id,
+        "programme_version": record.programme_version,
+        "programme_digest": record.programme_digest,
+        "district": case.district,
+        "identity": asdict(record.identity),
+        "identity_key": record.identity.key,
+        "facts": facts_out(record.facts),
+        "body_digest": record.body_digest,
+        "state": case.state.value,
+        "stage": case.stage,
+        "done": _done_out(case),
+        "flags": [asdict(flag) for flag in record.flags],
+        "revision": record.revision,
+        "created_by": record.created_by,
+        "created_at": record.created_at,
+        "submitted_at": record.submitted_at,
+        "publicity_ends_at": case.publicity_ends_at,
+        "decided_at": record.decided_at,
+        "entitled_fen": record.entitled_fen,
+        "award_fen": case.award_fen,
+        "award": award_out(record.award),
+        "funding": shares_out(record.funding),
+        "lots": list(record.lots),
+        "redeemed_fen": case.redeemed_fen,
+        "settled_fen": case.settled_fen,
+        "updated_at": record.updated_at,
+    }
+
+
+def _done_out(case: Case) -> list[list[str]]:
+    """Return who did what as pairs, in order: a database may shuffle the keys of a map."""
+    pairs = [[stage, person] for stage, person in case.done.items()]
+    if case.state_before_clawback is not None:
+        pairs.append([_BEFORE, case.state_before_clawback.value])
+    return pairs
+
+
+def _record(connection: Connection, row: Row[tuple[object, ...]]) -> Record:
+    known = find_programme(connection, row.programme_id, row.programme_version).known
+    parts = connection.execute(
+        select(grant_line)
+        .where(grant_line.c.application_id == row.id)
+        .order_by(grant_line.c.position)
+    )
+    return Record(
+        case=_case(row),
+        ref=row.ref,
+        programme_id=row.programme_id,
+        programme_version=row.programme_version,
+        programme_digest=row.programme_digest,
+        identity=_identity(row.identity),
+        facts=facts_in(row.facts, known),
+        lines=tuple(Line(id=part.line_id, facts=facts_in(part.facts, known)) for part in parts),
+        body_digest=row.body_digest,
+        created_by=row.created_by,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        flags=tuple(
+            Flag(code=FlagCode(one["code"]), message=one["message"], line_id=one["line_id"])
+            for one in row.flags
+        ),
+        revision=row.revision,
+        submitted_at=row.submitted_at,
+        decided_at=row.decided_at,
+        entitled_fen=row.entitled_fen,
+        award=award_in(row.award),
+        funding=shares_in(row.funding),
+        lots=tuple(row.lots),
+    )
+
+
+def _case(row: Row[tuple[object, ...]]) -> Case:
+    done = dict(row.done)
+    before = done.pop(_BEFORE, None)
+    return Case(
+        id=row.id,
+        tenant_id=row.tenant_id,
+        district=row.district,
+        state=State(row.state),
+        stage=row.stage,
+        done=done,
+        has_flags=bool(row.flags),
+        is_decided=row.award_fen > 0,
+        publicity_ends_at=row.publicity_ends_at,
+        award_fen=row.award_fen,
+        redeemed_fen=row.redeemed_fen,
+        settled_fen=row.settled_fen,
+        state_before_clawback=None if before is None else State(before),
+    )
+
+
+def _identity(stored: Mapping[str, str]) -> Identity:
+    return Identity(**{**stored, "kind": IdentityKind(stored["kind"])})  # type: ignore[arg-type]  # kind is replaced
