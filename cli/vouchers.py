@@ -4,17 +4,17 @@ from typing import Annotated
 
 import typer
 
-from cli import reports
+from cli import programmes, reports
 from cli.connection import ApiKey, Url, connect
 from cli.output import AsJson, Json, clock_time, emit_json, line, table, yuan
-from cli.programmes import policy_app
 from suanwang.errors import BadInput, SuanwangError
 
 TenantName = Annotated[str, typer.Argument(help="The tenant's id.")]
 
 app = typer.Typer(help="Show vouchers, grant one, check the ledger.")
 reports.attach(app)
-app.add_typer(policy_app, name="policy")
+app.add_typer(programmes.policy_app, name="policy")
+app.command("simulate")(programmes.simulate)
 tenants_app = typer.Typer(no_args_is_help=True, help="Register tenants and make their keys.")
 
 
@@ -130,8 +130,18 @@ def deposit(
 
 
 @app.command("check")
-def check(url: Url = None, api_key: ApiKey = None, as_json: AsJson = False) -> None:
-    """Prove the books: postings sum to zero, each lot adds up, the chain is whole."""
+def check(
+    policy: Annotated[
+        str | None, typer.Argument(help="A policy to explain; the ledger when left out.")
+    ] = None,
+    url: Url = None,
+    api_key: ApiKey = None,
+    as_json: AsJson = False,
+) -> None:
+    """Prove the books, or explain a policy in words: postings sum to zero, the chain is whole."""
+    if policy is not None:
+        programmes.check(policy, as_json=as_json)
+        return
     with connect(url, api_key) as client:
         answer = client.get("/v1/ledger/check")
     if as_json:
