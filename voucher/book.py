@@ -42,8 +42,7 @@ class Period(NamedTuple):
     ends_at: datetime
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Draft:
+class Draft(NamedTuple):
     """What an accepted command does: money that moves, and what it leaves behind.
 
     ``told`` is what the entry says instead of the balances of the accounts that it touched.

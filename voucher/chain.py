@@ -22,6 +22,7 @@ import struct
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from functools import lru_cache
 from hashlib import new, sha256
 from typing import Final, NamedTuple
 
@@ -113,17 +114,29 @@ def is_link(chain: str) -> bool:
 
 def link(former: str, entry: Entry) -> str:
     """Return the entry's link, given the former one; raise ValueError for a malformed former."""
+    texts = (entry[1], entry[2], entry[3], *entry[5:])
+    return link_texts(former, entry.seq, microseconds(entry.at), texts)
+
+
+def link_texts(former: str, seq: int, at_us: int, texts: Sequence[str]) -> str:
+    """Return the link over the seven texts of an entry; raise ValueError as ``link`` does."""
     before = bytes.fromhex(former)
     digest = _HASHES.get(before[0]) if len(before) == 33 else None
     if digest is None:
         raise ValueError(f"{former!r} is not a link of a known version")
-    return former[:2] + digest(encode(before, entry)).hexdigest()
+    return former[:2] + digest(encode(before, seq, at_us, texts)).hexdigest()
 
 
-def encode(former: bytes, entry: Entry) -> bytes:
+def encode(former: bytes, seq: int, at_us: int, texts: Sequence[str]) -> bytes:
     """Return what the link is the digest of."""
-    seq, key, kind, tenant, at, *rest = entry
-    texts = [text.encode() for text in (key, kind, tenant, *rest)]
-    at_us = (at - _UNIX_EPOCH) // _MICROSECOND
-    head = _HEAD.pack(former, seq, at_us, *map(len, texts))
-    return head + b"".join(texts)
+    joined = "".join(texts)
+    data = joined.encode()
+    if len(data) == len(joined):
+        return _HEAD.pack(former, seq, at_us, *map(len, texts)) + data
+    return _HEAD.pack(former, seq, at_us, *[len(text.encode()) for text in texts]) + data
+
+
+@lru_cache(maxsize=16)
+def microseconds(at: datetime) -> int:
+    """Return a moment as whole microseconds since 1970; the entries of a batch share theirs."""
+    return (at - _UNIX_EPOCH) // _MICROSECOND

@@ -16,13 +16,24 @@ from sqlalchemy import Connection
 
 from suanwang.units import yuan_text
 from voucher.book import LOT_PARTS, UNGUARDED, Book, Period, kind_of
-from voucher.chain import GENESIS, Entry, Posting, genesis_before, is_link, link
-from voucher.commands import canonical, digest
+from voucher.chain import (
+    GENESIS,
+    Entry,
+    Posting,
+    genesis_before,
+    is_link,
+    link,
+    link_texts,
+    microseconds,
+)
+from voucher.commands import canonical, canonical_balances, digest
 from voucher.store_audit import (
     Stored,
     StoredHold,
     StoredLot,
     StoredPeriod,
+    links,
+    moment,
     stand,
     stored_balances,
     stored_entries,
@@ -116,11 +127,12 @@ def check_chain(connection: Connection) -> Head:
     """Follow the chain alone and return its end; raise ValueError at the first broken link."""
     end = stand(connection, is_locked=False)
     former, seq = genesis_before(end.chain), 0
-    with closing(stored_entries(connection, 0, None)) as entries:
-        for entry, _, chain in entries:
-            if entry.seq != seq + 1 or link(former, entry) != chain:
+    with closing(links(connection)) as entries:
+        for number, at, chain, texts in entries:
+            at_us = microseconds(moment(at))
+            if number != seq + 1 or link_texts(former, number, at_us, texts) != chain:
                 raise ValueError(f"the chain breaks at entry {seq + 1}")
-            former, seq = chain, entry.seq
+            former, seq = chain, number
     return Head(seq, former)
 
 
@@ -165,7 +177,7 @@ class _Audit:
         touched = self.book.move(postings)
         self.postings += len(postings)
         told = self._totals() if entry.kind == "close-period" else touched
-        if canonical(told) != entry.balances:
+        if canonical_balances(told) != entry.balances:
             self.findings.append(f"entry {entry.seq}: its balances do not follow from its postings")
         for name, amount in touched.items():
             if (amount < 0 and kind_of(name) not in UNGUARDED) or (

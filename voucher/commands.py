@@ -6,9 +6,10 @@ body is everything but the key, written as canonical JSON; its SHA-256 is what i
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from json.encoder import encode_basestring
 from typing import Final
 
 from suanwang.model.voucher import HoldSlice
@@ -181,6 +182,12 @@ _ENCODER: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure
 def canonical(document: object) -> str:
     """Return the one way to write a document of texts, whole numbers, lists and maps as JSON."""
     return _ENCODER.encode(document)
+
+
+def canonical_balances(balances: Mapping[str, int]) -> str:
+    """Return the same as ``canonical``, faster."""
+    lines = [f"{encode_basestring(name)}:{balances[name]}" for name in sorted(balances)]
+    return f"{{{','.join(lines)}}}"
 
 
 def read_balances(text: str) -> dict[str, int]:

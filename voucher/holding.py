@@ -233,7 +233,7 @@ def capture(book: Book, command: Capture, now: datetime) -> Draft | Refusal:
         raise AssertionError(f"hold {hold.id} cannot pay {command.amount_fen} fen to the fen")
     ended = _closed(book, hold, paid, payee=command.payee, now=now)
     late_for = _late_for(book, command.used_until)
-    return replace(ended, late_for=late_for) if late_for else ended
+    return ended._replace(late_for=late_for) if late_for else ended
 
 
 def _late_for(book: Book, used_until: datetime | None) -> str:
@@ -277,9 +277,20 @@ def _closed(
             postings.append(Posting(held, spent, amount))
         if part.amount_fen > amount:
             postings.append(Posting(held, home, part.amount_fen - amount))
-        slices.append(replace(part, captured_fen=amount))
+        slices.append(
+            HoldSlice(lot_id=part.lot_id, amount_fen=part.amount_fen, captured_fen=amount)
+        )
     state = HoldState.RELEASED if payee is None else HoldState.CAPTURED
-    ended = replace(hold, state=state, slices=tuple(slices), closed_at=now, payee=payee)
+    ended = Hold(
+        id=hold.id,
+        tenant_id=hold.tenant_id,
+        attempt_id=hold.attempt_id,
+        state=state,
+        slices=tuple(slices),
+        held_at=hold.held_at,
+        closed_at=now,
+        payee=payee,
+    )
     return Draft(tenant_id=hold.tenant_id, postings=tuple(postings), hold=ended)
 
 

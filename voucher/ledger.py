@@ -32,7 +32,7 @@ from voucher.commands import (
     Release,
     Repay,
     body,
-    canonical,
+    canonical_balances,
     digest,
     read_balances,
 )
@@ -139,7 +139,7 @@ class _Desk:
             tenant_id=draft.tenant_id,
             at=self._now,
             body=text,
-            balances=canonical(balances),
+            balances=canonical_balances(balances),
             moves=write_moves(draft.postings),
             late_for=draft.late_for,
         )

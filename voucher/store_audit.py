@@ -1,6 +1,6 @@
 """Reads for the check: the whole journal in pages, and the state that must follow from it."""
 
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -39,6 +39,10 @@ class StoredLot:
     issued_at: datetime
     sites: tuple[str, ...]
     accelerators: tuple[str, ...]
+
+
+Link = tuple[int, datetime | str, str, Sequence[str]]
+"""Number, moment as the driver has it, link and texts of an entry."""
 
 
 class StoredHold(NamedTuple):
@@ -91,6 +95,21 @@ def stored_entries(connection: Connection, after: int, until: int | None) -> Gen
             for seq, key, kind, tenant, at, body, balances, moves, late_for, digest, chain in page:
                 entry = Entry(seq, key, kind, tenant, moment(at), body, balances, moves, late_for)
                 yield Stored(entry, digest, chain)
+
+
+def links(connection: Connection) -> Generator[Link]:
+    """Yield of every entry, in order, just what its link covers, and the link."""
+    texts = ("key", "kind", "tenant_id", "body", "balances", "moves", "late_for")
+    wanted = select(
+        journal.c.seq,
+        type_coerce(journal.c.at, _RAW),
+        journal.c.chain,
+        *(journal.c[name] for name in texts),
+    ).order_by(journal.c.seq)
+    with connection.execute(wanted, execution_options=_STREAM) as rows:
+        for page in rows.partitions():
+            for row in page:
+                yield row[0], row[1], row[2], row[3:]
 
 
 @lru_cache(maxsize=16)

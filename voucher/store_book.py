@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 from sqlalchemy import (
     ARRAY,
@@ -49,16 +49,14 @@ HEAD_ID: Final = 1
 Dialect = Literal["sqlite", "postgresql"]
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
+class Head(NamedTuple):
     """The newest entry's number (0 for none) and link."""
 
     seq: int
     chain: str
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
+class Known(NamedTuple):
     """A key that was used: its entry, the digest of its body, and the balances that were told."""
 
     seq: int
@@ -209,7 +207,7 @@ def hold_from(row: Row[tuple[object, ...]]) -> Hold:
 def write_slices(slices: Sequence[HoldSlice]) -> str:
     """Return slices as the text in which they are stored."""
     return canonical(
-        [[part.lot_id, part.amount_fen, part.captured_fen, part.refunded_fen] for part in slices]
+        [(part.lot_id, part.amount_fen, part.captured_fen, part.refunded_fen) for part in slices]
     )
 
 

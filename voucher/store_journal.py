@@ -45,8 +45,7 @@ Row = Mapping[str, object]
 Given = Mapping[str, ColumnElement[Any]]
 
 
-@dataclass(frozen=True, slots=True)
-class Sealed:
+class Sealed(NamedTuple):
     """An entry with its digest and its link."""
 
     entry: Entry

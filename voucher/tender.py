@@ -7,18 +7,17 @@ reserve of cash of less than one fen a lot, so that every amount up to the hold 
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from fractions import Fraction
 from itertools import pairwise
+from typing import NamedTuple
 
 from suanwang.ids import LotId
 from suanwang.model.voucher import HoldSlice, Lot
 from suanwang.units import divide_up, share_fen
 
 
-@dataclass(frozen=True, slots=True)
-class Share:
+class Share(NamedTuple):
     """What one lot may carry: its slice in fen, and its ratio."""
 
     slice_fen: int
