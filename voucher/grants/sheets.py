@@ -1,0 +1,171 @@
+"""Tables in files: CSV (UTF-8 or GB 18030) and xlsx, read with line numbers and written as text.
+
+What is written goes in as text, so that no spreadsheet makes 2.5372E+19 of an invoice number, and a
+cell that begins like a formula gets an apostrophe in front, which reading takes away again.
+"""
+
+import csv
+import io
+import zipfile
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Final
+
+from openpyxl import load_workbook
+from openpyxl.utils.exceptions import InvalidFileException
+from xlsxwriter import Workbook
+
+from suanwang.errors import BadInput
+
+ROWS_MAX: Final = 20_000
+COLUMNS_MAX: Final = 200
+CELL_LENGTH_MAX: Final = 2_000
+UNPACKED_BYTES_MAX: Final = 200 * 1024 * 1024
+_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
+
+Cell = object
+"""A cell: None, a text, a number, a flag, a day or a moment."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One row; ``line`` is its line in the file, counted from 1 as a spreadsheet shows it."""
+
+    line: int
+    cells: tuple[Cell, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """Headings and the rows under them; empty rows are left out."""
+
+    header: tuple[str, ...]
+    header_line: int
+    rows: tuple[Row, ...]
+
+
+def read_table(content: bytes) -> Table:
+    """Return the table in a CSV or xlsx file, told apart by its bytes; raise BadInput."""
+    rows = _xlsx_rows(content) if content[:4] == b"PK\x03\x04" else _csv_rows(content)
+    header: Row | None = None
+    found: list[Row] = []
+    for row in rows:
+        if all(cell is None or str(cell).strip() == "" for cell in row.cells):
+            continue
+        if len(row.cells) > COLUMNS_MAX:
+            raise BadInput(f"line {row.line} has {len(row.cells)} columns, at most {COLUMNS_MAX}")
+        if header is None:
+            header = row
+            continue
+        found.append(row)
+        if len(found) > ROWS_MAX:
+            raise BadInput(f"the file has more than {ROWS_MAX} rows", next_step="split it")
+    if header is None:
+        raise BadInput("the file is empty: it has no line of headings")
+    names = tuple("" if cell is None else str(cell).strip() for cell in header.cells)
+    return Table(header=names, header_line=header.line, rows=tuple(found))
+
+
+def write_csv(rows: Iterable[Sequence[str]]) -> bytes:
+    """Return a CSV file with the mark by which spreadsheets know UTF-8."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    for row in rows:
+        writer.writerow([_guarded(cell) for cell in row])
+    return text.getvalue().encode("utf-8-sig")
+
+
+def write_xlsx(rows: Iterable[Sequence[str]], sheet: str = "applications") -> bytes:
+    """Return an xlsx file whose cells are all text."""
+    target = io.BytesIO()
+    with Workbook(target, {"constant_memory": True, "in_memory": True}) as book:
+        page = book.add_worksheet(sheet)
+        text = book.add_format({"num_format": "@"})
+        bold = book.add_format({"num_format": "@", "bold": True})
+        page.freeze_panes(1, 0)
+        page.set_column(0, COLUMNS_MAX, 18, text)
+        for number, row in enumerate(rows):
+            for place, cell in enumerate(row):
+                page.write_string(number, place, cell, text if number else bold)
+    return target.getvalue()
+
+
+def _guarded(cell: str) -> str:
+    return f"'{cell}" if cell.startswith(_FORMULA) else cell
+
+
+def _unguarded(cell: str) -> str:
+    return cell[1:] if cell[:1] == "'" and cell[1:].startswith(_FORMULA) else cell
+
+
+def _csv_rows(content: bytes) -> Iterator[Row]:
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        try:
+            text = content.decode("gb18030")
+        except UnicodeDecodeError as failure:
+            raise BadInput(
+                "the file is neither xlsx nor CSV in UTF-8 or GB 18030",
+                next_step="save it as CSV UTF-8",
+            ) from failure
+    if "\x00" in text:
+        raise BadInput("the file has a NUL character; it is no CSV")
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    try:
+        before = 0
+        for cells in reader:
+            yield Row(line=before + 1, cells=tuple(_checked(cell, before + 1) for cell in cells))
+            before = reader.line_num
+    except csv.Error as failure:
+        raise BadInput(f"line {reader.line_num}: {failure}", line=reader.line_num) from failure
+
+
+def _xlsx_rows(content: bytes) -> Iterator[Row]:
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as packed:
+            unpacked = sum(entry.file_size for entry in packed.infolist())
+        if unpacked > UNPACKED_BYTES_MAX:
+            raise BadInput(f"the file unpacks to {unpacked:,} bytes, at most {UNPACKED_BYTES_MAX}")
+        book = load_workbook(io.BytesIO(content), read_only=True, data_only=True)
+        for page in book.worksheets[:1]:
+            page.reset_dimensions()
+            for number, cells in enumerate(page.iter_rows(values_only=True), 1):
+                yield Row(line=number, cells=tuple(_checked(cell, number) for cell in cells))
+    except (
+        zipfile.BadZipFile,
+        InvalidFileException,
+        KeyError,
+        ValueError,
+        TypeError,
+        IndexError,
+        AttributeError,
+        SyntaxError,
+        EOFError,
+        NotImplementedError,
+    ) as failure:
+        raise BadInput(f"the xlsx file cannot be read: {failure}") from failure
+
+
+def _checked(cell: object, line: int) -> Cell:
+    if not isinstance(cell, str):
+        is_known = cell is None or isinstance(cell, bool | int | date | datetime)
+        return cell if is_known else _number_text(cell)
+    if len(cell) > CELL_LENGTH_MAX:
+        raise BadInput(f"line {line}: a cell has {len(cell)} characters, at most {CELL_LENGTH_MAX}")
+    return _unguarded(cell)
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """A number with a fraction, as the sheet shows it: money is read from its digits."""
+
+    digits: str
+
+    def __str__(self) -> str:
+        return self.digits
+
+
+def _number_text(cell: object) -> Cell:
+    return Number(str(cell))
