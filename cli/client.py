@@ -1,7 +1,7 @@
 """The HTTP client of the command line: one call, one clear error."""
 
 from types import TracebackType
-from typing import Final, Self
+from typing import BinaryIO, Final, Self
 
 from cli.output import Json
 from suanwang.errors import (
@@ -70,6 +70,23 @@ class Client:
         """Return the file that answers a GET; parameters that are None are left out."""
         sent = {name: value for name, value in params.items() if value is not None}
         return bytes(self._send("GET", path, params=sent).content)
+
+    def download(self, path: str, file: BinaryIO) -> None:
+        """Write the answer to a GET into a file as it comes, however long it is."""
+        import httpx
+
+        try:
+            with self._http.stream("GET", path) as answer:
+                if answer.is_error:
+                    answer.read()
+                    raise _error_of(answer.status_code, answer.text, path)
+                for piece in answer.iter_bytes():
+                    file.write(piece)
+        except httpx.HTTPError as failure:
+            raise Unavailable(
+                f"{self.url} broke off: {failure or type(failure).__name__}",
+                next_step="the file is not whole; ask again",
+            ) from failure
 
     def post_bytes(self, path: str, body: Json) -> bytes:
         """Return the file that answers a POST."""

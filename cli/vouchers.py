@@ -1,5 +1,6 @@
 """``suanwang voucher`` and ``suanwang tenants``: who pays, and whether the books are right."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -152,6 +153,21 @@ def check(
             line(f"  {finding}")
     if not answer["is_sound"]:
         raise SuanwangError("the ledger is not sound", next_step="see docs/ledger.md")
+
+
+@app.command("export-journal")
+def export_journal(
+    file: Annotated[Path, typer.Argument(help="File to write, such as journal.jsonl.")],
+    url: Url = None,
+    api_key: ApiKey = None,
+) -> None:
+    """Write the whole journal into a file that the stand-alone verifier checks."""
+    try:
+        with file.open("wb") as target, connect(url, api_key) as client:
+            client.download("/v1/ledger/export", target)
+    except OSError as failure:
+        raise BadInput(f"{file} cannot be written: {failure.strerror}") from failure
+    line(f"the journal is in {file}; check it with voucher/verifier.py, see docs/ledger.md")
 
 
 @app.command("entries")

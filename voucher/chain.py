@@ -140,3 +140,11 @@ def encode(former: bytes, seq: int, at_us: int, texts: Sequence[str]) -> bytes:
 def microseconds(at: datetime) -> int:
     """Return a moment as whole microseconds since 1970; the entries of a batch share theirs."""
     return (at - _UNIX_EPOCH) // _MICROSECOND
+
+
+def algorithm_of(chain: str) -> Algorithm:
+    """Return the digest of the ledger that ``chain`` is a link of; raise ValueError for none."""
+    for algorithm, version in VERSIONS.items():
+        if chain[:2] == f"{version:02x}":
+            return algorithm
+    raise ValueError(f"{chain!r} is not a link of a known version")

@@ -127,9 +127,12 @@ def check_chain(connection: Connection) -> Head:
     """Follow the chain alone and return its end; raise ValueError at the first broken link."""
     end = stand(connection, is_locked=False)
     former, seq = genesis_before(end.chain), 0
+    newest: datetime | str | None = None
+    at_us = 0
     with closing(links(connection)) as entries:
         for number, at, chain, texts in entries:
-            at_us = microseconds(moment(at))
+            if at != newest:
+                newest, at_us = at, microseconds(moment(at))
             if number != seq + 1 or link_texts(former, number, at_us, texts) != chain:
                 raise ValueError(f"the chain breaks at entry {seq + 1}")
             former, seq = chain, number

@@ -1,16 +1,24 @@
 """The ledger: its entries for their tenant, its proof for the auditor."""
 
 import json
-from typing import Annotated
+from collections.abc import Iterator
+from contextlib import closing
+from itertools import islice
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Query
+from starlette.responses import StreamingResponse
 
-from api.context import Context
+from api.context import ApiContext, Context
 from api.identity import Auditor, MoneyReader
 from api.schemas.common import PAGE_MAX
 from api.schemas.money import EntryOut, EntryPage, LedgerCheckOut, PostingOut
 from suanwang.units import INT64_MAX
 from voucher import store as voucher_store
+from voucher.export import export_lines
+
+EXPORT_LINES: Final = 500
+"""Entries in one piece of an export."""
 
 router = APIRouter(prefix="/v1/ledger", tags=["money"])
 
@@ -37,6 +45,19 @@ def check_ledger(identity: Auditor, context: Context) -> LedgerCheckOut:
         cash_held_fen=found.cash_held_fen,
         payable_fen=found.payable_fen,
     )
+
+
+@router.get("/export", summary="Export the journal", response_class=StreamingResponse)
+def export_ledger(identity: Auditor, context: Context) -> StreamingResponse:
+    """Return the whole journal, a JSON document a line, for ``voucher/verifier.py``."""
+    return StreamingResponse(_exported(context), media_type="application/jsonl")
+
+
+def _exported(context: ApiContext) -> Iterator[str]:
+    """Read the journal while it is sent, some hundred entries at once."""
+    with context.reading() as connection, closing(export_lines(connection)) as lines:
+        while page := "".join(islice(lines, EXPORT_LINES)):
+            yield page
 
 
 @router.get("/entries", summary="List entries")
