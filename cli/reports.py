@@ -1,4 +1,4 @@
-"""``suanwang voucher statement|settlement|programme-report``: files about money."""
+"""``suanwang voucher statement|settlement|programme-report|evidence|verify``: files about money."""
 
 from datetime import date, timedelta
 from enum import StrEnum
@@ -8,8 +8,8 @@ from typing import Annotated, Final
 import typer
 
 from cli.connection import ApiKey, Url, connect
-from cli.output import line
-from suanwang.errors import BadInput
+from cli.output import AsJson, Json, emit_json, line
+from suanwang.errors import BadInput, SuanwangError
 
 
 class FileKind(StrEnum):
@@ -35,6 +35,9 @@ def attach(app: typer.Typer) -> None:
     app.command("statement")(statement)
     app.command("settlement")(settlement)
     app.command("programme-report")(programme_report)
+    app.command("evidence")(evidence)
+    app.command("verify")(verify)
+    app.command("signing-key")(signing_key)
 
 
 def statement(
@@ -92,6 +95,78 @@ def programme_report(
             "/v1/reports/programme", **days, format=kind.value, programme=programme
         )
     _write(content, output, f"programme-{days['first']}-{days['last']}.{kind.value}")
+
+
+def evidence(
+    submission_id: Annotated[str, typer.Argument(help="The job; it must have ended.")],
+    contract: Annotated[str, typer.Option(help="Number of the contract.")] = "",
+    invoice: Annotated[
+        list[str] | None, typer.Option(help="NUMBER:PRICE[:TAX], such as 2637…78:100.00:6.00.")
+    ] = None,
+    payment: Annotated[
+        list[str] | None, typer.Option(help="RECEIPT:AMOUNT:DAY, such as YH-17:106.00:2026-10-20.")
+    ] = None,
+    output: Output = None,
+    url: Url = None,
+    api_key: ApiKey = None,
+) -> None:
+    """Write the signed usage certificate of a job, as a zip that anybody can verify offline."""
+    body = {
+        "submission_id": submission_id,
+        "contract_no": contract,
+        "invoices": [_invoice(text) for text in invoice or []],
+        "payments": [_payment(text) for text in payment or []],
+    }
+    with connect(url, api_key) as client:
+        content = client.post_bytes("/v1/reports/evidence", body)
+    _write(content, output, f"evidence-{submission_id}.zip")
+
+
+def verify(
+    pack: Annotated[Path, typer.Argument(help="The pack.", exists=True, dir_okay=False)],
+    key: Annotated[str, typer.Option(help="Public key in hex, from a source you trust.")] = "",
+    head: Annotated[str, typer.Option(help="SEQ:LINK, an end of the chain that you kept.")] = "",
+) -> None:
+    """Check an evidence pack offline; the same program is inside every pack."""
+    from voucher.reports.verify_evidence import verify as verify_pack
+
+    failed = verify_pack(str(pack), key, head)
+    if failed:
+        raise SuanwangError(f"{failed} things are wrong", next_step="see docs/auditors.md")
+    line("all of it holds")
+
+
+def signing_key(url: Url = None, api_key: ApiKey = None, as_json: AsJson = False) -> None:
+    """Show the key that evidence is signed with, and the end of the chain now: keep both."""
+    with connect(url, api_key) as client:
+        answer = client.get("/v1/reports/signing-key")
+    if as_json:
+        emit_json(answer)
+        return
+    line(f"key   {answer['public_key']}")
+    line(f"head  {answer['chain_seq']}:{answer['chain_link']}")
+
+
+def _invoice(text: str) -> Json:
+    number, _, amounts = text.partition(":")
+    price, _, tax = amounts.partition(":")
+    return {"number": number, "amount_fen": _fen(price), "tax_fen": _fen(tax) if tax else 0}
+
+
+def _payment(text: str) -> Json:
+    parts = text.split(":")
+    if len(parts) != 3:
+        raise BadInput(f"--payment {text!r} is not a payment", next_step="write RECEIPT:AMOUNT:DAY")
+    return {"receipt": parts[0], "amount_fen": _fen(parts[1]), "paid_on": parts[2]}
+
+
+def _fen(text: str) -> int:
+    from suanwang.units import parse_yuan
+
+    try:
+        return parse_yuan(text)
+    except ValueError as failure:
+        raise BadInput(str(failure)) from failure
 
 
 def _days(month: str, first: str, last: str) -> dict[str, str]:

@@ -1,27 +1,33 @@
 """Statements, settlements, programme reports: files that leave the house."""
 
-from datetime import date
+from datetime import date, timedelta
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query, Response
 from sqlalchemy import Connection
 
 from api.context import ApiContext, Context
-from api.identity import PLATFORM, Auditor, Identity, MoneyReader, SiteManager
+from api.evidence import certificate
+from api.identity import PLATFORM, Auditor, Identity, MoneyReader, Self, SiteManager
 from api.schemas.common import NAME
+from api.schemas.reports import EvidenceIn, SigningKeyOut
+from scheduler import service
 from suanwang.errors import BadInput, NotFound
 from voucher import store_reports
 from voucher.reports import lines
 from voucher.reports.beancount import beancount_text
+from voucher.reports.evidence import pack
 from voucher.reports.files import FileFormat, ReportFile, report_file, text_file
 from voucher.reports.lines import Heading
 from voucher.reports.programme import programme_report
 from voucher.reports.report import Party, Period
+from voucher.reports.signing import load_signer
 
 router = APIRouter(prefix="/v1/reports", tags=["money"])
 
 DAYS_MAX: Final = 3_660
 """Longest period of a report."""
+_MOMENT: Final = timedelta(microseconds=1)
 First = Annotated[date, Query(description="first day, in China")]
 Last = Annotated[date, Query(description="last day, included")]
 Format = Annotated[FileFormat, Query(alias="format")]
@@ -153,3 +159,36 @@ def read_programme_report(
         report = programme_report(heading, uses, store_reports.parties(connection))
         stem = _stem("programme", programme, period)
         return _answer(report_file(report, kind, stem, context.settings.server.font))
+
+
+@router.post("/evidence", summary="Evidence pack", responses=_FILE, response_class=Response)
+def make_evidence(body: EvidenceIn, identity: MoneyReader, context: Context) -> Response:
+    """Return the signed usage certificate of a job that has ended, as a zip that verifies offline.
+
+    The chain is read up to its newest entry, so two packs of one job differ in head and signature.
+    """
+    signer = load_signer(context.settings.server.state_dir)
+    with context.reading() as connection:
+        job = service.find_job(connection, identity.tenant_scope, body.submission_id)
+        certified = certificate(connection, context, job, body.references())
+    content = pack(certified, signer)
+    return _answer(
+        ReportFile(
+            name=f"evidence-{certified.id}.zip", media_type="application/zip", content=content
+        )
+    )
+
+
+@router.get("/signing-key", summary="Key of the evidence")
+def read_signing_key(identity: Self, context: Context) -> SigningKeyOut:
+    """Return the public key to keep, and the end of the chain, to hold the platform to it later."""
+    signer = load_signer(context.settings.server.state_dir)
+    with context.reading() as connection:
+        chain = store_reports.chain_at(connection, context.clock.now() + _MOMENT)
+    return SigningKeyOut(
+        algorithm="Ed25519",
+        public_key=signer.public_key,
+        public_key_pem=signer.public_pem,
+        chain_seq=chain.seq,
+        chain_link=chain.link,
+    )

@@ -15,7 +15,11 @@ KEYS: Final = frozenset({"enterprise", "admin"})
 OPERATORS: Final = frozenset({"operator", "admin"})
 ADMIN: Final = frozenset({"admin"})
 AGENT: Final = frozenset({"agent"})
-EVERY_KEY: Final = PEOPLE | AGENT
+REVIEWERS: Final = frozenset({"reviewer-district", "reviewer-city", "admin"})
+GRANT_READERS: Final = REVIEWERS | {"enterprise"}
+GRANT_FILERS: Final = frozenset({"enterprise", "admin"})
+GRANT_PAYERS: Final = frozenset({"reviewer-city", "admin"})
+EVERY_KEY: Final = PEOPLE | REVIEWERS | AGENT
 PUBLIC: Final = EVERY_KEY | {"none"}
 
 MATRIX: Final[dict[tuple[str, str], frozenset[str]]] = {
@@ -54,6 +58,31 @@ MATRIX: Final[dict[tuple[str, str], frozenset[str]]] = {
     ("GET", "/v1/reports/programme"): ADMIN,
     ("POST", "/v1/reports/evidence"): TENANTS,
     ("GET", "/v1/reports/signing-key"): EVERY_KEY,
+    ("GET", "/v1/programmes"): GRANT_READERS,
+    ("POST", "/v1/programmes"): ADMIN,
+    ("GET", "/v1/programmes/{programme_id}/template"): GRANT_READERS,
+    ("POST", "/v1/programmes/{programme_id}/decide"): GRANT_PAYERS,
+    ("POST", "/v1/applications"): GRANT_FILERS,
+    ("GET", "/v1/applications"): GRANT_READERS,
+    ("POST", "/v1/applications/import"): GRANT_FILERS,
+    ("GET", "/v1/applications/export"): GRANT_READERS,
+    ("GET", "/v1/applications/{application_id}"): GRANT_READERS,
+    ("PUT", "/v1/applications/{application_id}"): GRANT_FILERS,
+    ("POST", "/v1/applications/{application_id}/evidence"): GRANT_READERS,
+    ("GET", "/v1/applications/{application_id}/evidence/{seq}"): GRANT_READERS,
+    ("GET", "/v1/applications/{application_id}/check"): GRANT_READERS,
+    ("POST", "/v1/applications/{application_id}/submit"): GRANT_FILERS,
+    ("POST", "/v1/applications/{application_id}/withdraw"): GRANT_FILERS,
+    ("POST", "/v1/applications/{application_id}/review"): REVIEWERS,
+    ("POST", "/v1/applications/{application_id}/issue"): GRANT_PAYERS,
+    ("POST", "/v1/applications/{application_id}/redeem"): GRANT_FILERS,
+    ("POST", "/v1/applications/{application_id}/settle"): GRANT_PAYERS,
+    ("POST", "/v1/applications/{application_id}/close"): GRANT_PAYERS,
+    ("POST", "/v1/applications/{application_id}/clawback"): REVIEWERS,
+    ("POST", "/v1/applications/{application_id}/clawback/decide"): GRANT_PAYERS,
+    ("GET", "/v1/applications/{application_id}/events"): GRANT_READERS,
+    ("GET", "/v1/messages"): GRANT_READERS,
+    ("POST", "/v1/messages/read"): GRANT_FILERS,
     ("GET", "/api/version"): PUBLIC,
     ("GET", "/api/packages/{protocol}/{name}"): TENANTS,
     ("PUT", "/api/packages/{protocol}/{name}"): TENANTS,
@@ -92,6 +121,8 @@ def test_each_identity_reaches_its_routes_and_no_other(small_world: World) -> No
         "enterprise": small_world.enterprise,
         "researcher": small_world.researcher,
         "operator": small_world.operator,
+        "reviewer-district": small_world.key("dc-west", Role.REVIEWER_DISTRICT),
+        "reviewer-city": small_world.key("platform", Role.REVIEWER_CITY),
         "admin": small_world.admin,
         "agent": small_world.token(),
     }
@@ -132,7 +163,7 @@ def test_a_revoked_key_is_refused_at_once(small_world: World) -> None:
     assert secret not in str(listed)
 
 
-@pytest.mark.parametrize("role", ["operator", "admin"])
+@pytest.mark.parametrize("role", ["operator", "reviewer-district", "reviewer-city", "admin"])
 def test_an_enterprise_cannot_grant_more_than_it_has(small_world: World, role: str) -> None:
     answer = small_world.client.post(
         "/v1/tenants/haiyun/keys", small_world.enterprise, {"role": role}

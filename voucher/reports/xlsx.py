@@ -17,6 +17,7 @@ from xlsxwriter.worksheet import Worksheet
 
 from suanwang.errors import BadInput
 from suanwang.units import FEN_PER_YUAN
+from voucher.reports.csv import plain_yuan
 from voucher.reports.report import CellKind, Column, Fact, Report, Row, Section, Totals, summing
 
 ROWS_MAX: Final = 1_000_000
@@ -109,7 +110,9 @@ class _Sheet:
                 self._sum(section, column, place, value)
             elif column.kind is CellKind.AMOUNT:
                 if value:
-                    self._sheet.write_number(self._at, place, _yuan(value), self._amount)
+                    self._sheet.write_number(
+                        self._at, place, _Yuan(value, FEN_PER_YUAN), self._amount
+                    )
             else:
                 self._sheet.write_number(self._at, place, value, self._count)
         self._at += 1
@@ -121,7 +124,9 @@ class _Sheet:
         cells = "+".join(
             f"{xl_col_to_name(names.index(part))}{self._at + 1}" for part in column.sum_of
         )
-        self._sheet.write_formula(self._at, place, f"={cells}", self._amount, _yuan(amount_fen))
+        self._sheet.write_formula(
+            self._at, place, f"={cells}", self._amount, plain_Yuan(amount_fen, FEN_PER_YUAN)
+        )
 
     def _totals(self, section: Section, first: int, totals: Totals) -> None:
         self._sheet.write_string(self._at, 0, "合计", self._label)
@@ -133,10 +138,12 @@ class _Sheet:
             cells = f"{letter}{first + 1}:{letter}{max(first, self._at - 1) + 1}"
             value = totals[column.name]
             if first == self._at:
-                self._sheet.write_number(self._at, place, _yuan(value), self._total)
+                self._sheet.write_number(self._at, place, _Yuan(value, FEN_PER_YUAN), self._total)
             else:
                 formula = f"=SUM({cells})"
-                self._sheet.write_formula(self._at, place, formula, self._total, _yuan(value))
+                self._sheet.write_formula(
+                    self._at, place, formula, self._total, _Yuan(value, FEN_PER_YUAN)
+                )
         self._at += 1
 
     def _fact(self, fact: Fact) -> None:
@@ -153,11 +160,16 @@ class _Sheet:
     def _fact_amount(self, fact: Fact, amount_fen: int) -> None:
         if fact.sum_of:
             formula = "=" + "+".join(self._cells[part] for part in fact.sum_of)
-            self._sheet.write_formula(self._at, 3, formula, self._amount, _yuan(amount_fen))
+            self._sheet.write_formula(
+                self._at, 3, formula, self._amount, _Yuan(amount_fen, FEN_PER_YUAN)
+            )
         else:
-            self._sheet.write_number(self._at, 3, _yuan(amount_fen), self._amount)
+            self._sheet.write_number(self._at, 3, _Yuan(amount_fen, FEN_PER_YUAN), self._amount)
 
 
-def _yuan(amount_fen: int) -> Fraction:
-    """Return the exact amount; the file holds its nearest 16 digits, more than any sum has."""
-    return Fraction(amount_fen, FEN_PER_YUAN)
+class _Yuan(Fraction):
+    """An exact amount; a number cell holds its nearest 16 digits, more than any sum has."""
+
+    def __str__(self) -> str:
+        """Return yuan with two digits: how a formula's value is written."""
+        return plain_yuan(self.numerator * (FEN_PER_YUAN // self.denominator))

@@ -1,0 +1,226 @@
+"""Gathers what a usage certificate says: the job, its meters, its site, its entries, its flags.
+
+Measured numbers come as floats from the telemetry; here they become whole numbers, rounded once.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection
+
+from api.context import ApiContext
+from api.identity import PLATFORM
+from collectors import store as telemetry
+from scheduler import registry, service, store_registry, store_usage
+from suanwang.errors import Conflict, NotFound
+from suanwang.ids import SiteId
+from suanwang.model.attempt import Attempt
+from suanwang.model.job import Job
+from suanwang.model.meter import MeterRole
+from suanwang.model.reading import Quality
+from suanwang.model.site import Site
+from suanwang.model.usage import UsageInterval
+from voucher import store_reports
+from voucher.metering import covered_unit_ms
+from voucher.reports import flags
+from voucher.reports.evidence import (
+    AttemptUse,
+    Certificate,
+    Energy,
+    JobUse,
+    Pue,
+    References,
+    SiteUse,
+    Usage,
+)
+from voucher.reports.flags import BilledRun, Flag, InvoiceUse, Organisation
+from voucher.reports.lines import movement, paid_by_lot
+from voucher.reports.report import Party
+
+_MWH_PER_WH = 1_000
+_PPM = 1_000_000
+_PUE_E4 = 10_000
+_MS_PER_HOUR = 3_600_000
+_PUE_OVER = timedelta(days=1)
+_CPU = "cpu"
+
+
+def certificate(
+    connection: Connection, context: ApiContext, job: Job, references: References
+) -> Certificate:
+    """Return the certificate of a job that has ended; raise Conflict before its end."""
+    if not job.state.is_final:
+        raise Conflict(
+            f"job {job.submission_id} is {job.state.value}; a certificate is of a job that ended",
+            next_step="wait for its end, or stop it",
+        )
+    attempts = service.attempts_of(connection, job.id)
+    uses = tuple(_attempt(connection, attempt) for attempt in attempts)
+    entries = store_reports.entries_of_holds(
+        connection, job.tenant_id, [attempt.hold_id for attempt in attempts]
+    )
+    lots = paid_by_lot(posting for proved in entries for posting in proved.entry.postings)
+    customer = store_reports.party(connection, job.tenant_id)
+    found = Certificate(
+        id=context.ids.new("cert"),
+        issued_at=context.clock.now(),
+        issuer=_party(connection, PLATFORM.id),
+        enterprise=customer,
+        job=JobUse(
+            id=job.id,
+            submission_id=job.submission_id,
+            state=job.state.value,
+            submitted_at=job.submitted_at,
+            attempts=uses,
+        ),
+        references=references,
+        policies=tuple(store_reports.policies_of(connection, job.tenant_id, lots)),
+        entries=entries,
+        flags=(),
+        links=store_reports.head_links(connection),
+    )
+    return replace(found, flags=_flags(connection, found, attempts))
+
+
+def _attempt(connection: Connection, attempt: Attempt) -> AttemptUse:
+    intervals = [
+        one
+        for one in store_usage.intervals_of_job(connection, attempt.job_id)
+        if one.attempt_id == attempt.id
+    ]
+    pool = store_registry.pool_by_id(connection, attempt.pool_id)
+    site = registry.find_site(connection, attempt.site_id).site
+    start, end = _window(attempt, intervals)
+    unit_ms = covered_unit_ms(intervals)
+    power_w = pool.power_w_busy if pool else 0.0
+    accelerator = pool.accelerator if pool else ""
+    metric = "cpu_ratio" if accelerator == _CPU else "utilisation_ratio"
+    return AttemptUse(
+        id=attempt.id,
+        number=attempt.number,
+        state=attempt.state.value,
+        pool_id=attempt.pool_id,
+        accelerator=accelerator,
+        is_domestic=pool.is_domestic if pool else False,
+        units=attempt.units,
+        price_uyuan_per_unit_hour=attempt.price_uyuan_per_unit_hour,
+        started_at=attempt.started_at,
+        ended_at=attempt.ended_at,
+        usage=tuple(_usage(one) for one in intervals),
+        unit_ms=unit_ms,
+        energy=Energy(
+            energy_mwh=round(unit_ms * power_w * _MWH_PER_WH / _MS_PER_HOUR),
+            method="units x time x power of a busy unit, without the site's cooling",
+            quality=(Quality.DERIVED if unit_ms else Quality.MISSING).value,
+            coverage_ppm=_PPM if unit_ms else 0,
+        ),
+        use_ppm=store_reports.use_ppm(connection, site.id, metric, start, end),
+        site=_site(connection, site, start, end),
+    )
+
+
+def _usage(interval: UsageInterval) -> Usage:
+    return Usage(
+        started_at=interval.started_at,
+        ended_at=interval.ended_at,
+        quantity=interval.quantity,
+        source=interval.source,
+    )
+
+
+def _window(attempt: Attempt, intervals: Sequence[UsageInterval]) -> tuple[datetime, datetime]:
+    """Return when the attempt ran, never an empty time."""
+    start = min((one.started_at for one in intervals), default=attempt.intent_at)
+    end = max((one.ended_at for one in intervals), default=attempt.ended_at or start)
+    return start, max(end, start + timedelta(seconds=1))
+
+
+def _site(connection: Connection, site: Site, start: datetime, end: datetime) -> SiteUse:
+    """Return the site while the attempt ran, with its PUE of the day before the end."""
+    counted = telemetry.pue(connection, site.id, end - _PUE_OVER, end, end)
+    return SiteUse(
+        id=site.id,
+        name=site.name,
+        region=site.region,
+        operator=_party(connection, site.operator),
+        pue=Pue(
+            pue_e4=None if counted.value is None else round(counted.value * _PUE_E4),
+            category=counted.category.value,
+            quality=counted.quality.value,
+            started_at=counted.start,
+            ended_at=counted.end,
+            withheld=counted.withheld,
+        ),
+        it_energy=_metered(connection, site.id, MeterRole.IT, start, end),
+        facility_energy=_metered(connection, site.id, MeterRole.FACILITY, start, end),
+    )
+
+
+def _metered(
+    connection: Connection, site_id: SiteId, role: MeterRole, start: datetime, end: datetime
+) -> Energy:
+    figure = telemetry.energy_wh(connection, site_id, role, start, end)
+    return Energy(
+        energy_mwh=round(figure.wh * _MWH_PER_WH),
+        method=f"registers of the site's {role.value} meters while the attempt ran",
+        quality=figure.quality.value,
+        coverage_ppm=round(figure.coverage * _PPM),
+    )
+
+
+def _party(connection: Connection, tenant_id: str) -> Party:
+    try:
+        return store_reports.party(connection, tenant_id)
+    except NotFound:
+        return Party(id=tenant_id, name=tenant_id)
+
+
+def _flags(
+    connection: Connection, found: Certificate, attempts: Iterable[Attempt]
+) -> tuple[Flag, ...]:
+    customer = _organisation(found.enterprise)
+    providers = {use.site.operator.id: use.site.operator for use in found.job.attempts}
+    invoices = found.references.invoices
+    inside = [InvoiceUse(number=one.number, line=one.line, used_for=found.id) for one in invoices]
+    handed_in = store_reports.invoice_uses(connection, {one.number for one in invoices})
+    holds = {str(attempt.id): str(attempt.hold_id) for attempt in attempts}
+    runs = [_run(connection, found, use, holds[use.id]) for use in found.job.attempts]
+    return (
+        *flags.idle_runs(runs),
+        *(
+            flag
+            for provider in providers.values()
+            for flag in flags.related(customer, _organisation(provider))
+        ),
+        *flags.repeated_invoices(inside),
+        *flags.repeated_invoices(handed_in),
+    )
+
+
+def _organisation(party: Party) -> Organisation:
+    return Organisation(id=party.id, name=party.name, group=party.uscc)
+
+
+def _run(connection: Connection, found: Certificate, use: AttemptUse, hold_id: str) -> BilledRun:
+    """Return a run beside what was measured; power that was read for under half of it is none."""
+    moved = movement(
+        posting
+        for proved in found.entries
+        if json.loads(proved.entry.body).get("hold_id") == hold_id
+        for posting in proved.entry.postings
+    )
+    metered = use.site.it_energy
+    start = min((one.started_at for one in use.usage), default=found.issued_at)
+    return BilledRun(
+        attempt_id=use.id,
+        tenant_id=found.enterprise.id,
+        started_at=start,
+        ended_at=max((one.ended_at for one in use.usage), default=start),
+        units=use.units,
+        paid_fen=moved.voucher_paid_fen + moved.cash_paid_fen,
+        busy_mwh=use.energy.energy_mwh,
+        site_it_mwh=metered.energy_mwh if metered.coverage_ppm > _PPM // 2 else None,
+        use_ppm=use.use_ppm,
+    )

@@ -1,0 +1,202 @@
+"""The evidence pack of a job that was really placed, metered and paid."""
+
+import io
+import json
+import stat
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from typing import Final
+
+import httpx
+import pytest
+from api_client import Json, World
+
+from scheduler.cycle import run_cycle
+from suanwang.clock import VirtualClock
+from voucher.reports.verify_evidence import verify
+
+FOUR_HOURS: Final = {"units": "4", "max_minutes": "60"}
+PAPERS: Final = {
+    "contract_no": "HT-2026-001",
+    "invoices": [{"number": "26372000000012345678", "amount_fen": 23, "tax_fen": 1}],
+    "payments": [{"receipt": "YH-17", "amount_fen": 12, "paid_on": "2026-10-20"}],
+}
+
+
+def run_a_job(world: World, clock: VirtualClock, name: str = "train-1") -> None:
+    """Submit, place, run for half an hour and end a job of four cores: 24 fen."""
+    token = world.token()
+    world.hello(token)
+    assert world.submit(submission_id=name, metadata=FOUR_HOURS).status_code == 201
+    run_cycle(world.engine, world.client.context.scheduling)
+    (order,) = world.client.get("/agent/v1/orders", token).json()["orders"]
+    start = clock.now().isoformat()
+    _report(world, token, order, 1, state="running", started_at=start)
+    clock.advance(1_800)
+    end = clock.now().isoformat()
+    _report(
+        world, token, order, 2, state="succeeded", started_at=start, ended_at=end,
+        window_source="supervisor", exit_code=0,
+    )  # fmt: skip
+
+
+def _report(world: World, token: str, order: Json, seq: int, **facts: Json) -> None:
+    told = {"attempt_id": order["attempt_id"], "seq": seq, "at": world.clock.now().isoformat()}
+    answer = world.client.post("/agent/v1/reports", token, {"reports": [told | facts]})
+    assert answer.status_code == 200, answer.text
+
+
+@pytest.fixture
+def run_world(world: World, clock: VirtualClock) -> World:
+    """A centre in which haiyun has run and paid a job, half of it by a voucher."""
+    world.register()
+    world.fund(amount_fen=10_000)
+    lot = {
+        "lot_id": "lot-1", "tenant_id": "haiyun", "programme": "qingdao-2026", "amount_fen": 10_000,
+        "ratio_num": 1, "ratio_den": 2, "expires_at": "2027-01-01T00:00:00+08:00", "key": "k1",
+    }  # fmt: skip
+    assert world.client.post("/v1/vouchers", world.admin, lot).status_code == 201
+    run_a_job(world, clock)
+    return world
+
+
+def ask(world: World, key: str = "", **body: Json) -> httpx.Response:
+    """Ask for the pack of train-1."""
+    wanted = {"submission_id": "train-1"} | PAPERS | body
+    return world.client.post("/v1/reports/evidence", key or world.enterprise, wanted)
+
+
+def members(content: bytes) -> dict[str, bytes]:
+    """Return the files of a pack."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def write(path: Path, files: dict[str, bytes]) -> Path:
+    """Write a pack."""
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return path
+
+
+def test_a_pack_verifies_offline_with_the_key_that_was_published(
+    run_world: World, tmp_path: Path
+) -> None:
+    answer = ask(run_world)
+    assert answer.status_code == 200, answer.text
+    key = run_world.client.get("/v1/reports/signing-key", run_world.operator).json()
+    pack = tmp_path / "pack.zip"
+    pack.write_bytes(answer.content)
+    head = f"{key['chain_seq']}:{key['chain_link']}"
+    assert verify(str(pack), key["public_key"], head) == 0
+    assert verify(str(pack), "00" * 32) == 1
+    assert verify(str(pack), key["public_key"], f"{key['chain_seq']}:01{'0' * 64}") == 1
+
+
+def test_a_certificate_says_what_was_run_and_paid(run_world: World) -> None:
+    found = json.loads(members(ask(run_world).content)["certificate.json"])
+    assert found["totals"]["paid_fen"] == 24
+    assert found["totals"]["by_lot_fen"] == {"lot-1": 12}
+    assert found["totals"]["unit_ms"] == 4 * 1_800_000
+    (attempt,) = found["job"]["attempts"]
+    assert (attempt["accelerator"], attempt["site"]["operator"]["id"]) == ("cpu", "dc-east")
+    assert attempt["energy"]["energy_mwh"] == 4 * 8 * 1_000 // 2
+    assert [flag["code"] for flag in found["flags"]] == ["not-metered"]
+    assert found["references"]["invoices"][0]["number"] == "26372000000012345678"
+    assert found["policies"] == [
+        {"lot_id": "lot-1", "programme": "qingdao-2026", "version": 0, "digest": ""}
+    ]
+
+
+def test_a_pack_verifies_with_its_own_verifier_and_no_library(
+    run_world: World, tmp_path: Path
+) -> None:
+    files = members(ask(run_world).content)
+    pack = write(tmp_path / "pack.zip", files)
+    verifier = tmp_path / "verify_evidence.py"
+    verifier.write_bytes(files["verify_evidence.py"])
+    command = [sys.executable, "-I", "-S", str(verifier), str(pack)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "all of it holds")
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [
+        ("certificate.json", b'"paid_fen": 24', b'"paid_fen": 25'),
+        ("certificate.json", b'"quantity": 4', b'"quantity": 8'),
+        ("manifest.json", b"certificate.json", b"certificate.jsom"),
+        ("manifest.sig.json", b'"signature": "', b'"signature": "00'),
+        ("README.txt", b"offline", b"online!"),
+    ],
+)
+def test_a_changed_pack_is_found(
+    run_world: World, tmp_path: Path, name: str, old: bytes, new: bytes
+) -> None:
+    files = members(ask(run_world).content)
+    assert old in files[name]
+    files[name] = files[name].replace(old, new)
+    assert verify(str(write(tmp_path / "pack.zip", files))) > 0
+
+
+def test_an_added_or_missing_file_is_found(run_world: World, tmp_path: Path) -> None:
+    files = members(ask(run_world).content)
+    assert verify(str(write(tmp_path / "more.zip", files | {"x.txt": b""}))) > 0
+    del files["certificate.json"]
+    assert verify(str(write(tmp_path / "less.zip", files))) > 0
+
+
+def test_a_pack_signed_anew_with_wrong_sums_is_found(run_world: World, tmp_path: Path) -> None:
+    files = members(ask(run_world).content)
+    found = json.loads(files["certificate.json"])
+    entry = found["chain"]["entries"][0]
+    entry["moves"] = entry["moves"].replace("12", "13")
+    files["certificate.json"] = json.dumps(found).encode()
+    assert verify(str(write(tmp_path / "pack.zip", files))) >= 3
+
+
+def test_an_invoice_twice_in_one_pack_is_flagged(run_world: World) -> None:
+    answer = ask(run_world, invoices=PAPERS["invoices"] * 2)  # type: ignore[operator]  # a list
+    flags = json.loads(members(answer.content)["certificate.json"])["flags"]
+    assert "invoice-twice" in [flag["code"] for flag in flags]
+
+
+def test_an_invoice_number_that_is_not_one_is_refused(small_world: World) -> None:
+    assert ask(small_world, invoices=[{"number": "123", "amount_fen": 1}]).status_code == 422
+
+
+def test_a_pack_of_a_foreign_or_unfinished_job_is_refused(world: World) -> None:
+    world.register()
+    world.hello(world.token())
+    world.fund()
+    assert world.submit(submission_id="train-1").status_code == 201
+    assert ask(world).status_code == 409
+    assert ask(world, world.other).status_code == 404
+
+
+def test_the_signing_key_is_made_once_and_readable_by_its_owner_only(small_world: World) -> None:
+    client = small_world.client
+    first = client.get("/v1/reports/signing-key", small_world.enterprise).json()
+    again = client.get("/v1/reports/signing-key", small_world.operator).json()
+    assert first == again
+    path = client.context.settings.server.state_dir / "signing.key"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    path.write_bytes(b"short")
+    assert client.get("/v1/reports/signing-key", small_world.admin).status_code == 503
+
+
+def test_a_settlement_names_the_run_its_customer_and_its_funders(run_world: World) -> None:
+    params = {"first": "2026-10-01", "last": "2026-10-31"}
+    report = run_world.client.get("/v1/reports/settlement", run_world.operator, params=params)
+    (line,) = report.json()["lines"]
+    assert (line["customer"], line["job"], line["paid_fen"]) == ("海云科技", "train-1", 24)
+    assert (line["accelerator"], line["unit_hours"]) == ("cpu", "2.000000")
+    assert report.json()["funders"] == [
+        {"programme": "qingdao-2026", "amount_fen": 12},
+        {"programme": "自付", "amount_fen": 12},
+    ]
+    other = run_world.client.get("/v1/reports/settlement", run_world.other_operator, params=params)
+    assert other.json()["lines"] == []

@@ -1,0 +1,257 @@
+"""Checks an evidence pack offline: python verify_evidence.py PACK.zip [--key HEX] [--head SEQ:LINK]
+
+Needs Python 3.11 and nothing else: no network, no platform, no library. It checks that the
+manifest is signed by the key you name, that no file was changed, that every entry gives the link
+that it claims, that each link is in the tree whose root was signed, and that use, price and
+payments add up. It ends with 0 when all of it holds, else with 1.
+"""
+
+import argparse
+import hashlib
+import json
+import struct
+import sys
+import zipfile
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from typing import Any
+
+Json = Any
+Point = tuple[int, int, int, int]
+
+# Ed25519 after RFC 8032, section 6: verification only, of public data, so time does not matter.
+P = 2**255 - 19
+ORDER = 2**252 + 27742317777372353535851937790883648493
+D = -121665 * pow(121666, P - 2, P) % P
+ROOT_OF_MINUS_ONE = pow(2, (P - 1) >> 2, P)
+
+HEAD = struct.Struct(">33sQqIIIIIII")
+DIGESTS = {1: "sha256", 2: "sm3"}
+TEXTS = ("key", "kind", "tenant_id", "body", "balances", "moves", "late_for")
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MS_PER_HOUR, UYUAN_PER_FEN = 3_600_000, 10_000
+
+
+def add(one: Point, two: Point) -> Point:
+    """Add two points in extended coordinates."""
+    a = (one[1] - one[0]) * (two[1] - two[0]) % P
+    b = (one[1] + one[0]) * (two[1] + two[0]) % P
+    c = 2 * one[3] * two[3] * D % P
+    d = 2 * one[2] * two[2] % P
+    e, f, g, h = b - a, d - c, d + c, b + a
+    return e * f % P, g * h % P, f * g % P, e * h % P
+
+
+def times(number: int, point: Point) -> Point:
+    """Multiply a point."""
+    total = (0, 1, 1, 0)
+    while number:
+        if number & 1:
+            total = add(total, point)
+        point = add(point, point)
+        number >>= 1
+    return total
+
+
+def x_of(y: int, sign: int) -> int | None:
+    """Return the x of a point, or None where there is none."""
+    if y >= P:
+        return None
+    square = (y * y - 1) * pow(D * y * y + 1, P - 2, P) % P
+    if square == 0:
+        return None if sign else 0
+    x = pow(square, (P + 3) >> 3, P)
+    if (x * x - square) % P:
+        x = x * ROOT_OF_MINUS_ONE % P
+    if (x * x - square) % P:
+        return None
+    return P - x if x & 1 != sign else x
+
+
+def point_of(data: bytes) -> Point | None:
+    """Read a point from 32 bytes, or None."""
+    number = int.from_bytes(data, "little")
+    y, sign = number & ((1 << 255) - 1), number >> 255
+    x = x_of(y, sign)
+    return None if x is None else (x, y, 1, x * y % P)
+
+
+BASE_Y = 4 * pow(5, P - 2, P) % P
+BASE_X = x_of(BASE_Y, 0) or 0
+BASE = (BASE_X, BASE_Y, 1, BASE_X * BASE_Y % P)
+
+
+def is_signed(public_key: bytes, message: bytes, signature: bytes) -> bool:
+    """Say whether an Ed25519 signature is right."""
+    if len(public_key) != 32 or len(signature) != 64:
+        return False
+    key, point = point_of(public_key), point_of(signature[:32])
+    scalar = int.from_bytes(signature[32:], "little")
+    if key is None or point is None or scalar >= ORDER:
+        return False
+    digest = hashlib.sha512(signature[:32] + public_key + message).digest()
+    challenge = int.from_bytes(digest, "little") % ORDER
+    left, right = times(scalar, BASE), add(point, times(challenge, key))
+    is_x = (left[0] * right[2] - right[0] * left[2]) % P == 0
+    return is_x and (left[1] * right[2] - right[1] * left[2]) % P == 0
+
+
+def say(text: str) -> None:
+    """Print a line."""
+    sys.stdout.write(f"{text}\n")
+
+
+class Report:
+    """Counts and prints what holds and what does not."""
+
+    def __init__(self) -> None:
+        self.failed = 0
+
+    def check(self, holds: bool, text: str) -> None:
+        """Print one finding."""
+        say(("ok    " if holds else "WRONG ") + text)
+        self.failed += not holds
+
+
+def link_of(entry: Json) -> str:
+    """Return the link that an entry must have, after the one before it."""
+    former = bytes.fromhex(entry["former"])
+    at_us = (datetime.fromisoformat(entry["at"]) - EPOCH) // timedelta(microseconds=1)
+    texts = [entry[name].encode() for name in TEXTS]
+    data = HEAD.pack(former, entry["seq"], at_us, *map(len, texts)) + b"".join(texts)
+    return str(entry["former"][:2]) + hashlib.new(DIGESTS[former[0]], data).hexdigest()
+
+
+def root_from(link: str, path: Json) -> str:
+    """Follow a path from a link to the root of the tree."""
+    digest = hashlib.sha256(b"\x00" + bytes.fromhex(link)).digest()
+    for step in path:
+        sibling = bytes.fromhex(step[1:])
+        pair = sibling + digest if step[0] == "L" else digest + sibling
+        digest = hashlib.sha256(b"\x01" + pair).digest()
+    return digest.hex()
+
+
+def paid_of(entries: Json) -> tuple[int, int]:
+    """Add up what vouchers and cash paid, in fen, from the postings."""
+    voucher = cash = 0
+    for entry in entries:
+        for line in entry["moves"].splitlines():
+            source, target, amount = line.split("\t")
+            for account, change in ((target, int(amount)), (source, -int(amount))):
+                kind = account.partition(":")[0]
+                voucher += change * (kind == "spent")
+                cash += change * (kind == "payable")
+    return voucher, cash
+
+
+def unit_ms_of(usage: Json) -> int:
+    """Return units times milliseconds, each moment once, at the highest quantity given for it."""
+    spans = [
+        (datetime.fromisoformat(one["started_at"]), datetime.fromisoformat(one["ended_at"]), one)
+        for one in usage
+    ]
+    edges = sorted({edge for start, end, _ in spans for edge in (start, end)})
+    total = timedelta(0)
+    for low, high in pairwise(edges):
+        most = max(
+            (one["quantity"] for start, end, one in spans if start <= low and high <= end),
+            default=0,
+        )
+        total += (high - low) * most
+    return total // timedelta(milliseconds=1)
+
+
+def check_signature(report: Report, members: dict[str, bytes], wanted_key: str) -> None:
+    """Check the manifest's signature and every file's digest."""
+    signature = json.loads(members["manifest.sig.json"])
+    manifest = members["manifest.json"]
+    key = signature["public_key"]
+    if wanted_key:
+        report.check(key == wanted_key.lower(), "the pack is signed with the key that you named")
+    else:
+        say("note  no --key: the pack vouches for its own key " + key)
+    good = is_signed(bytes.fromhex(key), manifest, bytes.fromhex(signature["signature"]))
+    report.check(good, "the signature of the manifest is right")
+    files = json.loads(manifest)["files"]
+    others = set(members) - set(files) - {"manifest.json", "manifest.sig.json"}
+    report.check(not others, "no file is in the pack that the manifest does not name")
+    for name, digest in sorted(files.items()):
+        found = hashlib.sha256(members.get(name, b"")).hexdigest()
+        report.check(name in members and found == digest, f"{name} is as it was signed")
+
+
+def check_chain(report: Report, chain: Json, wanted_head: str) -> None:
+    """Check every entry's link, and its way to the root."""
+    head, root = chain["head"], chain["root"]
+    if head["link"]:
+        report.check(root_from(head["link"], head["path"]) == root, "the head is under the root")
+    if wanted_head:
+        seq, _, link = wanted_head.partition(":")
+        if int(seq) == head["seq"]:
+            report.check(link == head["link"], "the head is the one that you know")
+        else:
+            say(f"note  your head is entry {seq}, this pack's is {head['seq']}: ask for both")
+    for entry in chain["entries"]:
+        name = f"entry {entry['seq']} ({entry['kind']})"
+        report.check(link_of(entry) == entry["link"], f"{name} gives its link")
+        report.check(root_from(entry["link"], entry["path"]) == root, f"{name} is in the chain")
+        report.check(entry["seq"] <= head["seq"], f"{name} is not after the head")
+
+
+def check_amounts(report: Report, certificate: Json) -> None:
+    """Check that use, price, payments and totals belong together."""
+    entries, totals = certificate["chain"]["entries"], certificate["totals"]
+    owner = certificate["enterprise"]["id"]
+    report.check(
+        all(one["tenant_id"] == owner for one in entries), "all entries are the customer's"
+    )
+    voucher, cash = paid_of(entries)
+    told = (totals["voucher_fen"], totals["cash_fen"], totals["paid_fen"])
+    report.check((voucher, cash, voucher + cash) == told, "the payments are those of the entries")
+    attempts, most = certificate["job"]["attempts"], 0
+    for attempt in attempts:
+        used = unit_ms_of(attempt["usage"])
+        report.check(used == attempt["unit_ms"], f"{attempt['id']}: the use adds up")
+        price = attempt["price_uyuan_per_unit_hour"]
+        most += used * price // (MS_PER_HOUR * UYUAN_PER_FEN)
+    report.check(sum(one["unit_ms"] for one in attempts) == totals["unit_ms"], "total of the use")
+    energy = sum(one["energy"]["energy_mwh"] for one in attempts)
+    report.check(energy == totals["energy_mwh"], "total of the energy")
+    report.check(voucher + cash <= most, f"{voucher + cash} fen paid, use times price is {most}")
+
+
+def verify(path: str, key: str = "", head: str = "") -> int:
+    """Check a pack, print what is found, and return the number of things that are wrong."""
+    report = Report()
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+            members = {name: archive.read(name) for name in names}
+        report.check(len(names) == len(members), "no name is in the pack twice")
+        check_signature(report, members, key)
+        certificate = json.loads(members["certificate.json"])
+        check_chain(report, certificate["chain"], head)
+        check_amounts(report, certificate)
+    except (OSError, KeyError, ValueError, TypeError, zipfile.BadZipFile, struct.error) as failure:
+        report.check(False, f"the pack cannot be read: {type(failure).__name__}: {failure}")
+        return report.failed
+    for flag in certificate["flags"]:
+        say(f"look  {flag['code']}: {flag['message']}")
+    return report.failed
+
+
+def main() -> int:
+    """Read the arguments, verify, and return the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("pack")
+    parser.add_argument("--key", default="", help="public key in hex, from a source you trust")
+    parser.add_argument("--head", default="", metavar="SEQ:LINK", help="a head that you kept")
+    given = parser.parse_args()
+    failed = verify(given.pack, given.key, given.head)
+    say(f"{failed} things are wrong" if failed else "all of it holds")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
