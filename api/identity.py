@@ -49,14 +49,20 @@ class Right(StrEnum):
     READ_MONEY = "read-money"
     MOVE_MONEY = "move-money"
     AUDIT = "audit"
+    MANAGE_PROGRAMMES = "manage-programmes"
+    READ_GRANTS = "read-grants"
+    FILE_GRANTS = "file-grants"
+    REVIEW_GRANTS = "review-grants"
+    PAY_GRANTS = "pay-grants"
     SPEAK_FOR_SITE = "speak-for-site"
 
 
 _TENANT: Final = frozenset({Role.ENTERPRISE, Role.RESEARCHER})
 _PEOPLE: Final = _TENANT | {Role.OPERATOR, Role.ADMIN}
+_REVIEWERS: Final = frozenset({Role.REVIEWER_DISTRICT, Role.REVIEWER_CITY, Role.ADMIN})
 
 ALLOWED: Final[Mapping[Right, frozenset[Role]]] = {
-    Right.KNOW_ONESELF: _PEOPLE | {Role.AGENT},
+    Right.KNOW_ONESELF: _PEOPLE | _REVIEWERS | {Role.AGENT},
     Right.MANAGE_TENANTS: frozenset({Role.ADMIN}),
     Right.MANAGE_KEYS: frozenset({Role.ENTERPRISE, Role.ADMIN}),
     Right.READ_SITES: _PEOPLE,
@@ -66,6 +72,11 @@ ALLOWED: Final[Mapping[Right, frozenset[Role]]] = {
     Right.READ_MONEY: _TENANT | {Role.ADMIN},
     Right.MOVE_MONEY: frozenset({Role.ADMIN}),
     Right.AUDIT: frozenset({Role.ADMIN}),
+    Right.MANAGE_PROGRAMMES: frozenset({Role.ADMIN}),
+    Right.READ_GRANTS: _REVIEWERS | {Role.ENTERPRISE},
+    Right.FILE_GRANTS: frozenset({Role.ENTERPRISE, Role.ADMIN}),
+    Right.REVIEW_GRANTS: _REVIEWERS,
+    Right.PAY_GRANTS: frozenset({Role.REVIEWER_CITY, Role.ADMIN}),
     Right.SPEAK_FOR_SITE: frozenset({Role.AGENT}),
 }
 """Which roles have which right."""
@@ -171,6 +182,11 @@ JobRunner = Annotated[Identity, Depends(needs(Right.RUN_JOBS))]
 MoneyReader = Annotated[Identity, Depends(needs(Right.READ_MONEY))]
 MoneyMover = Annotated[Identity, Depends(needs(Right.MOVE_MONEY))]
 Auditor = Annotated[Identity, Depends(needs(Right.AUDIT))]
+ProgrammeManager = Annotated[Identity, Depends(needs(Right.MANAGE_PROGRAMMES))]
+GrantReader = Annotated[Identity, Depends(needs(Right.READ_GRANTS))]
+GrantFiler = Annotated[Identity, Depends(needs(Right.FILE_GRANTS))]
+GrantReviewer = Annotated[Identity, Depends(needs(Right.REVIEW_GRANTS))]
+GrantPayer = Annotated[Identity, Depends(needs(Right.PAY_GRANTS))]
 Agent = Annotated[Identity, Depends(needs(Right.SPEAK_FOR_SITE))]
 
 

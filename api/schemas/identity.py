@@ -55,7 +55,9 @@ class KeyIn(In):
 
     model_config = ConfigDict(json_schema_extra={"example": {"role": "enterprise"}})
 
-    role: Literal["enterprise", "researcher", "operator", "admin"]
+    role: Literal[
+        "enterprise", "researcher", "operator", "reviewer-district", "reviewer-city", "admin"
+    ]
 
 
 class KeySecret(Out):

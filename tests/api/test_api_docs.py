@@ -10,6 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from api.identity import ALLOWED
 from scheduler.metrics import HELP
 from suanwang.errors import SuanwangError
+from suanwang.model.tenant import Role
 from suanwang.model.wishes import WISH_KEYS
 
 
@@ -33,6 +34,8 @@ def test_the_page_names_the_roles_that_get_through(small_world: World) -> None:
         "enterprise": small_world.enterprise,
         "researcher": small_world.researcher,
         "operator": small_world.operator,
+        "reviewer-district": small_world.key("dc-west", Role.REVIEWER_DISTRICT),
+        "reviewer-city": small_world.key("platform", Role.REVIEWER_CITY),
         "admin": small_world.admin,
         "agent": small_world.token(),
     }

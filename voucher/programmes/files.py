@@ -26,6 +26,12 @@ def shipped(policy_id: str) -> Policy:
     return read_policy(parse_document(_shipped_text(policy_id), f"{policy_id}.yaml"))
 
 
+def shipped_text(policy_id: str) -> str:
+    """Return the text of a shipped policy's file; raise NotFound, which names the known ones."""
+    shipped(policy_id)
+    return _shipped_text(policy_id)
+
+
 def _shipped_text(policy_id: str) -> str:
     return resources.files(_DATA).joinpath(f"{policy_id}.yaml").read_text(encoding="utf-8")
 
