@@ -5,7 +5,6 @@ has 20. Sums are formulas *and* values, so that the file is right in a viewer th
 and can be checked in one that does.
 """
 
-from fractions import Fraction
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
@@ -16,7 +15,6 @@ from xlsxwriter.utility import xl_col_to_name
 from xlsxwriter.worksheet import Worksheet
 
 from suanwang.errors import BadInput
-from suanwang.units import FEN_PER_YUAN
 from voucher.reports.csv import plain_yuan
 from voucher.reports.report import CellKind, Column, Fact, Report, Row, Section, Totals, summing
 
@@ -110,9 +108,7 @@ class _Sheet:
                 self._sum(section, column, place, value)
             elif column.kind is CellKind.AMOUNT:
                 if value:
-                    self._sheet.write_number(
-                        self._at, place, _Yuan(value, FEN_PER_YUAN), self._amount
-                    )
+                    self._sheet.write_number(self._at, place, _Yuan(value), self._amount)
             else:
                 self._sheet.write_number(self._at, place, value, self._count)
         self._at += 1
@@ -124,9 +120,7 @@ class _Sheet:
         cells = "+".join(
             f"{xl_col_to_name(names.index(part))}{self._at + 1}" for part in column.sum_of
         )
-        self._sheet.write_formula(
-            self._at, place, f"={cells}", self._amount, plain_Yuan(amount_fen, FEN_PER_YUAN)
-        )
+        self._sheet.write_formula(self._at, place, f"={cells}", self._amount, _Yuan(amount_fen))
 
     def _totals(self, section: Section, first: int, totals: Totals) -> None:
         self._sheet.write_string(self._at, 0, "合计", self._label)
@@ -138,12 +132,10 @@ class _Sheet:
             cells = f"{letter}{first + 1}:{letter}{max(first, self._at - 1) + 1}"
             value = totals[column.name]
             if first == self._at:
-                self._sheet.write_number(self._at, place, _Yuan(value, FEN_PER_YUAN), self._total)
+                self._sheet.write_number(self._at, place, _Yuan(value), self._total)
             else:
                 formula = f"=SUM({cells})"
-                self._sheet.write_formula(
-                    self._at, place, formula, self._total, _Yuan(value, FEN_PER_YUAN)
-                )
+                self._sheet.write_formula(self._at, place, formula, self._total, _Yuan(value))
         self._at += 1
 
     def _fact(self, fact: Fact) -> None:
@@ -160,16 +152,18 @@ class _Sheet:
     def _fact_amount(self, fact: Fact, amount_fen: int) -> None:
         if fact.sum_of:
             formula = "=" + "+".join(self._cells[part] for part in fact.sum_of)
-            self._sheet.write_formula(
-                self._at, 3, formula, self._amount, _Yuan(amount_fen, FEN_PER_YUAN)
-            )
+            self._sheet.write_formula(self._at, 3, formula, self._amount, _Yuan(amount_fen))
         else:
-            self._sheet.write_number(self._at, 3, _Yuan(amount_fen, FEN_PER_YUAN), self._amount)
+            self._sheet.write_number(self._at, 3, _Yuan(amount_fen), self._amount)
 
 
-class _Yuan(Fraction):
-    """An exact amount; a number cell holds its nearest 16 digits, more than any sum has."""
+class _Yuan(int):
+    """Fen that the workbook's writer writes as yuan: exact digits, no number in between."""
+
+    def __format__(self, wanted: str) -> str:
+        """Return yuan with two digits, whatever form is wanted."""
+        return plain_yuan(int(self))
 
     def __str__(self) -> str:
         """Return yuan with two digits: how a formula's value is written."""
-        return plain_yuan(self.numerator * (FEN_PER_YUAN // self.denominator))
+        return plain_yuan(int(self))
