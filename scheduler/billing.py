@@ -76,6 +76,7 @@ def settle(connection: Connection, attempt: Attempt, bill: Bill, now: datetime) 
             hold_id=attempt.hold_id,
             amount_fen=amount_fen,
             payee=attempt.site_id,
+            used_until=bill.ended_at,
         )
     return _close(
         connection, command, Settled(kind="billed", amount_fen=amount_fen, message=words), now

@@ -100,6 +100,13 @@ class LeaseEnded:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TimeShort:
+    """Nine tenths of the time that is paid for are used: people should know before the end."""
+
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TimeUsed:
     """The attempt has run for all the time that is paid for."""
 
@@ -115,7 +122,7 @@ class Fenced:
 
 
 QueueEvent = Placed | Waited | GivenUp
-AttemptEvent = Reported | Seen | Lost | FenceDue | LeaseEnded | TimeUsed | Fenced
+AttemptEvent = Reported | Seen | Lost | FenceDue | LeaseEnded | TimeShort | TimeUsed | Fenced
 Event = QueueEvent | StopAsked | AttemptEvent
 
 

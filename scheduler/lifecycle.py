@@ -10,7 +10,7 @@ order changes nothing.
 """
 
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final, NamedTuple
 
 from scheduler.events import (
@@ -34,6 +34,7 @@ from scheduler.events import (
     Requeue,
     Seen,
     StopAsked,
+    TimeShort,
     TimeUsed,
     Waited,
     WithdrawOrders,
@@ -46,6 +47,9 @@ from suanwang.model.plan import ReasonCode
 
 ATTEMPTS_MAX: Final = 3
 """After this many attempts that failed through no fault of the user's, the job has failed."""
+
+TIME_SHORT: Final = "time-short"
+"""Kind of the line that warns of the end of what was paid for."""
 
 _PROGRESS: Final = {
     AttemptState.INTENT: 0,
@@ -170,7 +174,7 @@ def _attempt_event(job: Job, attempt: Attempt, event: AttemptEvent) -> Step:
 
 
 def _sight_event(
-    job: Job, attempt: Attempt, event: Seen | Lost | FenceDue | LeaseEnded | TimeUsed
+    job: Job, attempt: Attempt, event: Seen | Lost | FenceDue | LeaseEnded | TimeShort | TimeUsed
 ) -> Step:
     match event:
         case Seen():
@@ -181,6 +185,8 @@ def _sight_event(
             return _fence_due(job, attempt)
         case LeaseEnded():
             return _lease_ended(job, attempt)
+        case TimeShort():
+            return _time_short(job, attempt)
         case TimeUsed():
             return _time_used(job, attempt)
 
@@ -261,6 +267,19 @@ def _lease_ended(job: Job, attempt: Attempt) -> Step:
     """Only a proof lets the next attempt begin, also after the lease: agents can be dead too."""
     lost = _lose(job, attempt, "its lease has ended and no end was reported")
     return lost._replace(instructions=(*lost.instructions, _order("fence", attempt)))
+
+
+def _time_short(job: Job, attempt: Attempt) -> Step:
+    """Its hold covers all its time and no more, so what runs short is said before it is gone."""
+    if attempt.stop_requested or attempt.started_at is None:
+        return Step(job, attempt)
+    end = attempt.started_at + timedelta(seconds=attempt.run_s_max)
+    message = (
+        f"nine tenths of the {attempt.run_s_max} s that were paid for are used; "
+        f"it is stopped at {end.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+    )
+    note = Note(kind=TIME_SHORT, message=message, attempt_id=attempt.id)
+    return Step(replace(job, message=message), attempt, (note,))
 
 
 def _time_used(job: Job, attempt: Attempt) -> Step:

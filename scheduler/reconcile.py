@@ -22,9 +22,10 @@ from scheduler.events import (
     LeaseEnded,
     Lost,
     ReleaseHold,
+    TimeShort,
     TimeUsed,
 )
-from scheduler.lifecycle import billable_window
+from scheduler.lifecycle import TIME_SHORT, billable_window
 from scheduler.snapshot import is_reachable
 from scheduler.transition import settle_again, take
 from suanwang.db.engine import reading, writing
@@ -32,8 +33,9 @@ from suanwang.errors import Conflict, InvalidTransition, NotFound
 from suanwang.ids import AttemptId, SiteId
 from suanwang.model.attempt import Attempt, AttemptState, FailureKind
 from suanwang.model.job import Job
-from voucher import commands, ledger
+from voucher import ledger
 from voucher import store as money_store
+from voucher.expiry import expire_due
 
 _LOG = logging.getLogger(__name__)
 
@@ -50,6 +52,7 @@ class Sight:
     is_site_reachable: bool
     was_handed_out: bool
     is_fence_pending: bool
+    is_warned: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,15 +78,25 @@ def due_event(attempt: Attempt, sight: Sight, now: datetime, limits: Limits) -> 
         return FenceDue(at=now) if is_due and not sight.is_fence_pending else None
     if is_lost:
         return Lost(at=now, message=f"no news for {silent_s:.0f} s")
-    if _has_used_its_time(attempt, now):
+    return _due_of_time(attempt, sight, now)
+
+
+def _due_of_time(attempt: Attempt, sight: Sight, now: datetime) -> AttemptEvent | None:
+    if attempt.started_at is None or attempt.stop_requested:
+        return None
+    if now >= attempt.started_at + timedelta(seconds=attempt.run_s_max + _SLACK_S):
         return TimeUsed(at=now)
+    if _runs_short(attempt, now) and not sight.is_warned:
+        return TimeShort(at=now)
     return None
 
 
-def _has_used_its_time(attempt: Attempt, now: datetime) -> bool:
-    if attempt.started_at is None or attempt.stop_requested:
+def _runs_short(attempt: Attempt, now: datetime) -> bool:
+    """Whether nine tenths of the time, and so of the hold, are used."""
+    if attempt.started_at is None:
         return False
-    return now >= attempt.started_at + timedelta(seconds=attempt.run_s_max + _SLACK_S)
+    used = now - attempt.started_at
+    return used * 10 >= timedelta(seconds=attempt.run_s_max) * 9
 
 
 def reconcile(engine: Engine, context: Context) -> ReconcileReport:
@@ -104,8 +117,7 @@ def reconcile(engine: Engine, context: Context) -> ReconcileReport:
     if due:
         with writing(engine) as connection:
             leader.check_epoch(connection, epoch)
-            batch = [commands.Expire(key=f"expire:{lot_id}", lot_id=lot_id) for lot_id in due]
-            outcomes = ledger.apply(connection, batch, context.clock.now())
+            outcomes = expire_due(connection, context.clock.now())
             expired = sum(isinstance(outcome, ledger.Accepted) for outcome in outcomes)
     with writing(engine) as connection:
         leader.check_epoch(connection, epoch)
@@ -143,6 +155,14 @@ def _sight(connection: Connection, attempt: Attempt, now: datetime) -> Sight:
         is_site_reachable=is_reachable(registered, now),
         was_handed_out=store_orders.was_handed_out(connection, attempt.id),
         is_fence_pending=store_orders.is_pending(connection, attempt.id, "fence"),
+        is_warned=_runs_short(attempt, now) and _is_warned(connection, attempt),
+    )
+
+
+def _is_warned(connection: Connection, attempt: Attempt) -> bool:
+    return any(
+        event.kind == TIME_SHORT and event.facts.get("attempt") == attempt.id
+        for event in store.job_events(connection, attempt.job_id)
     )
 
 

@@ -9,7 +9,7 @@ from sqlalchemy import Engine
 
 from scheduler import store
 from scheduler.context import Limits
-from scheduler.events import Fenced, FenceDue, LeaseEnded, Lost, TimeUsed
+from scheduler.events import Fenced, FenceDue, LeaseEnded, Lost, TimeShort, TimeUsed
 from scheduler.reconcile import Sight, declare_dead, due_event
 from suanwang.clock import VirtualClock
 from suanwang.db.engine import reading, writing
@@ -84,6 +84,30 @@ def running(**changes: object) -> Attempt:
         ),
         pytest.param(
             an_attempt(AttemptState.INTENT), GONE, 61, Lost, id="the order may have arrived"
+        ),
+        pytest.param(
+            running(last_seen_at=START + timedelta(seconds=530)), SEEN, 539, None, id="time enough"
+        ),
+        pytest.param(
+            running(last_seen_at=START + timedelta(seconds=530)),
+            SEEN,
+            540,
+            TimeShort,
+            id="nine tenths are used",
+        ),
+        pytest.param(
+            running(last_seen_at=START + timedelta(seconds=530)),
+            replace(SEEN, is_warned=True),
+            560,
+            None,
+            id="warned already",
+        ),
+        pytest.param(
+            running(last_seen_at=START + timedelta(seconds=530), stop_requested=True),
+            SEEN,
+            560,
+            None,
+            id="it is being stopped anyway",
         ),
         pytest.param(
             running(last_seen_at=START + timedelta(seconds=640)),
@@ -205,3 +229,19 @@ def test_a_second_process_leaves_reconciling_to_the_leader(
     centre: Centre, engine: Engine, clock: VirtualClock, ids: SeededIds
 ) -> None:
     assert not a_centre(engine, clock, ids, holder="other").reconcile().is_leader
+
+
+def test_a_run_is_warned_of_its_end_once(centre: Centre) -> None:
+    name = begin(centre)
+    centre.clock.advance(centre.attempts()[-1].run_s_max * 9 // 10)
+    centre.tell(name, 2, "running")
+    assert [centre.reconcile().moved for _ in range(3)] == [1, 0, 0]
+    with reading(centre.engine) as connection:
+        told = [
+            event.message
+            for event in store.job_events(connection, centre.attempts()[-1].job_id)
+            if event.kind == "time-short"
+        ]
+    assert len(told) == 1
+    assert told[0] == centre.job().message
+    assert centre.job().state is JobState.RUNNING

@@ -116,6 +116,11 @@ class PostgresServer:
         )
         if made.returncode:
             raise ServerUnavailable(f"initdb failed: {made.stderr.strip()}")
+        self.start_again()
+
+    def start_again(self) -> None:
+        """Start the server on the cluster that is there; it recovers what a crash left."""
+        cluster = str(self._folder / "cluster")
         with (self._folder / "log").open("wb") as log:
             self._server = subprocess.Popen(
                 self._command("postgres", "-D", cluster, *self._settings()),
@@ -125,6 +130,16 @@ class PostgresServer:
                 start_new_session=True,
             )
         self._wait_until_ready()
+
+    def crash(self) -> None:
+        """Kill the server and all its processes at once, without a chance to write anything."""
+        assert self._server is not None
+        pid = self._server.pid
+        self._server.send_signal(signal.SIGSTOP)
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii")
+        for process in (*map(int, children.split()), pid):
+            os.kill(process, signal.SIGKILL)
+        self._server.wait()
 
     def stop(self) -> None:
         """Stop the server at once; its folder is thrown away."""
