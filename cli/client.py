@@ -66,6 +66,15 @@ class Client:
         """Send bytes by PUT."""
         self._call("PUT", path, content=content)
 
+    def put(self, path: str, body: Json = None) -> Json:
+        """Return the JSON answer to a PUT."""
+        return self._call("PUT", path, json=body)
+
+    def post_file(self, path: str, content: bytes, media_type: str, **params: str | bool) -> Json:
+        """Return the JSON answer to a POST of a file's bytes."""
+        headers = {"Content-Type": media_type}
+        return self._call("POST", path, content=content, headers=headers, params=params)
+
     def get_bytes(self, path: str, **params: str | None) -> bytes:
         """Return the file that answers a GET; parameters that are None are left out."""
         sent = {name: value for name, value in params.items() if value is not None}

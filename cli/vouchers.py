@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from cli import programmes, reports
+from cli import grants, programmes, reports
 from cli.connection import ApiKey, Url, connect
 from cli.output import AsJson, Json, clock_time, emit_json, line, table, yuan
 from suanwang.errors import BadInput, SuanwangError
@@ -15,6 +15,7 @@ TenantName = Annotated[str, typer.Argument(help="The tenant's id.")]
 app = typer.Typer(help="Show vouchers, grant one, check the ledger.")
 reports.attach(app)
 app.add_typer(programmes.policy_app, name="policy")
+app.add_typer(grants.app, name="apply")
 app.command("simulate")(programmes.simulate)
 tenants_app = typer.Typer(no_args_is_help=True, help="Register tenants and make their keys.")
 
@@ -222,7 +223,10 @@ def add_tenant(
 def make_key(
     tenant_id: TenantName,
     role: Annotated[
-        str, typer.Option(help="enterprise, researcher, operator or admin.")
+        str,
+        typer.Option(
+            help="enterprise, researcher, operator, reviewer-district, reviewer-city or admin."
+        ),
     ] = "enterprise",
     url: Url = None,
     api_key: ApiKey = None,

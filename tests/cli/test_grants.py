@@ -1,0 +1,162 @@
+"""``suanwang voucher apply`` against a centre on a socket: from a table to a lot."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from api_server import RunningCentre, running_centre
+from grant_builders import HAIYUN_CODE, WORKFLOW, a_file
+from sqlalchemy import Engine
+from typer.testing import CliRunner
+
+from cli.grants_shown import fact_pairs, facts
+from cli.vouchers import app
+from suanwang.errors import BadInput, Conflict, Forbidden, Refused
+from suanwang.model.tenant import Role
+
+RUNNER = CliRunner()
+
+
+class Desk:
+    """Runs the command with somebody's key."""
+
+    def __init__(self, centre: RunningCentre, key: str) -> None:
+        self._where = ("--url", centre.url, "--api-key", key)
+
+    def run(self, *words: str | Path) -> str:
+        """Run a command that must succeed and return what it prints."""
+        result = RUNNER.invoke(
+            app, ["apply", *map(str, words), *self._where], catch_exceptions=False
+        )
+        assert result.exit_code == 0, result.output
+        return str(result.stdout)
+
+    def json(self, *words: str | Path) -> Any:
+        """Run a command and return the JSON that it prints."""
+        return json.loads(self.run(*words, "--json"))
+
+    def refusal(self, *words: str | Path) -> BaseException:
+        """Run a command that must fail and return its error."""
+        result = RUNNER.invoke(app, ["apply", *map(str, words), *self._where])
+        assert result.exception is not None, result.output
+        return result.exception
+
+
+@pytest.fixture
+def centre(sqlite_engine: Engine) -> Iterator[RunningCentre]:
+    with running_centre(sqlite_engine, cycle_s=30) as running:
+        yield running
+
+
+@pytest.fixture
+def sheet(tmp_path: Path) -> Path:
+    path = tmp_path / "form.csv"
+    path.write_text(
+        "申请编号,政策,企业名称,统一社会信用代码,合同编号,发票号码,合同金额（元）\n"
+        f"a,plain,海云科技,{HAIYUN_CODE},HT-1,26372000000000000001,1000.00\n"
+        f"b,plain,海云科技,{HAIYUN_CODE},HT-2,2,much\n",
+        encoding="utf-8",
+    )
+    return path
+
+
+def test_a_table_becomes_a_lot(centre: RunningCentre, sheet: Path, tmp_path: Path) -> None:
+    admin = Desk(centre, centre.admin)
+    policy = tmp_path / "policy.yaml"
+    policy.write_text(a_file(workflow=WORKFLOW[:3]), encoding="utf-8")
+    assert "plain v1 is in force" in admin.run("adopt", policy)
+    firm = Desk(centre, centre.key("haiyun"))
+    district = Desk(centre, centre.key("shinan", Role.REVIEWER_DISTRICT))
+    city = Desk(centre, centre.key("bureau", Role.REVIEWER_CITY))
+    payer = Desk(centre, centre.key("bureau", Role.REVIEWER_CITY))
+    assert "file → district → city" in firm.run("programmes")
+
+    assert isinstance(firm.refusal("import", sheet), Refused)
+    (one,) = firm.json("list")["items"]
+    name = one["id"]
+    form = tmp_path / "form.pdf"
+    form.write_bytes(b"%PDF")
+    firm.run("attach", name, "申报表", form)
+    assert "to be expected: 200.00 CNY" in firm.run("check", name)
+    assert f"{name}: review at district" in firm.run("submit", name)
+
+    district.run("attach", name, "初审表", form)
+    assert isinstance(district.refusal("approve", name), BadInput)
+    found = ("--fact", "applicant.is_dishonest=no", "--line-fact", "1:line.is_domestic=yes")
+    district.run("approve", name, "--reason", "代码已核对", *found)
+    assert "granted, award 200.00 CNY" in city.run("approve", name, "--reason", "属实")
+    assert isinstance(city.refusal("issue", name), Forbidden)
+    assert "issued" in payer.run("issue", name)
+    shown = firm.run("show", name)
+    assert "applicant.is_dishonest = False" in shown
+    assert "funder City: 200.00 CNY" in shown
+    assert "issue" in firm.run("events", name)
+    assert "算力券 200.00 元已发放" in firm.run("messages", "--mark-read")
+    assert firm.json("messages", "--unread")["items"] == []
+    out = tmp_path / "all.csv"
+    city.run("export", "--format", "csv", "--out", out)
+    assert name in out.read_text(encoding="utf-8-sig")
+    firm.run("template", "plain", "--out", tmp_path / "template.xlsx")
+    assert (tmp_path / "template.xlsx").read_bytes()[:2] == b"PK"
+    assert isinstance(firm.refusal("withdraw", name), Conflict)
+    city.run("clawback", name, "--trigger", "fraud", "--reason", "举报属实")
+    assert "reclaimed" in payer.run("decide-clawback", name, "approve")
+
+
+def test_a_trial_of_a_table_names_the_bad_row_and_files_nothing(
+    centre: RunningCentre, sheet: Path, tmp_path: Path
+) -> None:
+    policy = tmp_path / "policy.yaml"
+    policy.write_text(a_file(), encoding="utf-8")
+    Desk(centre, centre.admin).run("adopt", policy)
+    firm = Desk(centre, centre.key("haiyun"))
+    where = ("--url", centre.url, "--api-key", centre.key("haiyun"))
+    result = RUNNER.invoke(app, ["apply", "import", str(sheet), "--dry-run", *where])
+    assert isinstance(result.exception, Refused)
+    assert "a: would be created" in result.stdout
+    assert "line 3, column line.contract_yuan: 'much'" in result.output
+    assert firm.json("list")["items"] == []
+
+
+def test_a_draft_is_sent_back_rejected_reopened_and_withdrawn(
+    centre: RunningCentre, tmp_path: Path
+) -> None:
+    admin = Desk(centre, centre.admin)
+    policy = tmp_path / "policy.yaml"
+    policy.write_text(
+        a_file(workflow=[{"id": "city", "name": "市局", "role": "city-bureau"}]), encoding="utf-8"
+    )
+    admin.run("adopt", policy)
+    firm = Desk(centre, centre.key("haiyun"))
+    city = Desk(centre, centre.key("bureau", Role.REVIEWER_CITY))
+    draft = tmp_path / "draft.yaml"
+    draft.write_text(
+        "ref: r1\nprogramme: plain\n"
+        f"applicant: {{name: 海云科技, code: {HAIYUN_CODE}}}\n"
+        "lines:\n  - id: '1'\n"
+        "    facts: {line.contract_fen: 100000, line.invoice_no: '7', line.paid_on: 2026-01-02}\n",
+        encoding="utf-8",
+    )
+    name = firm.json("file", draft)["id"]
+    firm.run("submit", name)
+    assert "returned" in city.run("return", name, "--reason", "缺页")
+    draft.write_text(draft.read_text(encoding="utf-8").replace("100000", "50000"), encoding="utf-8")
+    firm.run("file", draft, "--correct", name)
+    firm.run("submit", name)
+    assert "line.contract_fen = 500.00 CNY" in firm.run("show", name)
+    assert "rejected" in city.run("reject", name, "--reason", "不符")
+    assert isinstance(city.refusal("reopen", name, "--reason", "复核"), Forbidden)
+    assert "returned" in admin.run("reopen", name, "--reason", "复核")
+    assert "withdrawn" in firm.run("withdraw", name, "--reason", "不再申请")
+
+
+def test_facts_are_read_from_options() -> None:
+    assert facts(["applicant.region=Qingdao"]) == {"applicant.region": "Qingdao"}
+    assert fact_pairs(["1:line.a=b=c", "1:line.d="]) == {"1": {"line.a": "b=c", "line.d": ""}}
+    for wrong in ("x", "=y"):
+        with pytest.raises(BadInput):
+            facts([wrong])
+        with pytest.raises(BadInput):
+            fact_pairs([wrong])
