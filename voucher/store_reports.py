@@ -212,7 +212,7 @@ def _lines(
                 site_id=run.site_id,
                 payee=str(body.get("payee", "")) or run.payee,
                 accelerator=run.accelerator,
-                unit_ms=about.unit_ms.get(run.attempt_id, 0),
+                unit_ms=about.unit_ms.get(run.attempt_id, 0) if row.kind == "capture" else 0,
             )
         after = rows[-1].seq
 

@@ -4,6 +4,7 @@ A PDF is for reading and signing: it has at most five thousand lines. More belon
 """
 
 import io
+import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,8 @@ _LINE: Final = 12
 _TITLE_SIZE: Final = 15
 _ALWAYS: Final = "".join(chr(code) for code in range(0x20, 0x7F)) + "第页共（元）合计-–…，、。："
 _ELLIPSIS: Final = "…"
+_ONE_AT_A_TIME: Final = threading.Lock()
+"""The library keeps the fonts of a process in one place, by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,12 @@ def write_pdf(report: Report, path: Path, font: Path | None = None) -> int:
     Raises BadInput for more than 5,000 lines, Unavailable without a Chinese font.
     """
     main = _read(report.main)
+    with _ONE_AT_A_TIME:
+        _draw(report, main, path, font)
+    return len(main.rows)
+
+
+def _draw(report: Report, main: _Table, path: Path, font: Path | None) -> None:
     tail = report.after(main.totals)
     tables = [_read(section) for section in tail.sections]
     _register(report, [main, *tables], [*report.facts, *tail.facts], font)
@@ -60,7 +69,6 @@ def write_pdf(report: Report, path: Path, font: Path | None = None) -> int:
         page.table(table)
     canvas.showPage()
     canvas.save()
-    return len(main.rows)
 
 
 def _read(section: Section) -> _Table:

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +117,20 @@ def test_equal_reports_give_equal_pdfs(tmp_path: Path) -> None:
     for name in ("a.pdf", "b.pdf"):
         pdf.write_pdf(a_statement(), tmp_path / name)
     assert (tmp_path / "a.pdf").read_bytes() == (tmp_path / "b.pdf").read_bytes()
+
+
+def test_pdfs_made_at_once_do_not_mix_their_fonts(tmp_path: Path) -> None:
+    texts = ["崂山智算中心", "中卫集群", "庆阳枢纽", "贵安新区"]
+
+    def made(at: int, name: str) -> bytes:
+        path = tmp_path / f"{name}-{at}.pdf"
+        pdf.write_pdf(a_table((texts[at], at)), path)
+        return path.read_bytes()
+
+    alone = [made(at, "alone") for at in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(lambda at: made(at, "together"), range(4)))
+    assert together == alone
 
 
 def test_a_long_pdf_has_pages_and_a_longer_one_is_refused(tmp_path: Path) -> None:
