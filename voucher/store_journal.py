@@ -8,7 +8,7 @@ would fail as a whole.
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
@@ -33,7 +33,6 @@ from sqlalchemy import (
 from sqlalchemy.dialects import sqlite
 
 from suanwang.db.tables import account, hold, journal, ledger_head, ledger_period, lot
-from suanwang.db.types import UtcDateTime
 from suanwang.errors import Conflict
 from suanwang.model.voucher import Hold
 from voucher.book import UNGUARDED, Book, Period, kind_of
@@ -170,9 +169,10 @@ def _sqlite_value(value: object) -> object:
 
 
 @lru_cache(maxsize=64)
-def _sqlite_moment(moment: datetime) -> object:
-    process = UtcDateTime().bind_processor(sqlite.dialect())
-    return process(moment) if process else moment
+def _sqlite_moment(moment: datetime) -> str:
+    """Return a moment as SQLAlchemy writes it: texts of one length, in order of time."""
+    utc = moment.astimezone(UTC).replace(tzinfo=None)
+    return utc.isoformat(sep=" ", timespec="microseconds")
 
 
 def _document(rows: Sequence[Row]) -> str:
