@@ -16,6 +16,7 @@ from suanwang.errors import BadInput, NotFound
 from voucher import store_reports
 from voucher.reports import lines
 from voucher.reports.beancount import beancount_text
+from voucher.reports.certificate import certificate_report
 from voucher.reports.evidence import pack
 from voucher.reports.files import FileFormat, ReportFile, report_file, text_file
 from voucher.reports.lines import Heading
@@ -171,7 +172,10 @@ def make_evidence(body: EvidenceIn, identity: MoneyReader, context: Context) -> 
     with context.reading() as connection:
         job = service.find_job(connection, identity.tenant_scope, body.submission_id)
         certified = certificate(connection, context, job, body.references())
-    content = pack(certified, signer)
+    paper = report_file(
+        certificate_report(certified), FileFormat.PDF, "certificate", context.settings.server.font
+    )
+    content = pack(certified, signer, paper.content)
     return _answer(
         ReportFile(
             name=f"evidence-{certified.id}.zip", media_type="application/zip", content=content

@@ -111,6 +111,12 @@ def test_a_certificate_says_what_was_run_and_paid(run_world: World) -> None:
     ]
 
 
+def test_a_pack_has_the_certificate_on_paper(run_world: World) -> None:
+    paper = members(ask(run_world).content)["certificate.pdf"]
+    assert paper.startswith(b"%PDF")
+    assert b"/FontFile2" in paper
+
+
 def test_a_pack_verifies_with_its_own_verifier_and_no_library(
     run_world: World, tmp_path: Path
 ) -> None:

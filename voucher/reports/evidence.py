@@ -31,6 +31,7 @@ VERIFIER: Final = "verify_evidence.py"
 _README: Final = """Usage certificate of a computing job.
 
 certificate.json    what was run, measured, and paid; amounts are fen, energy is mWh
+certificate.pdf     the same for people, shortened
 manifest.json       SHA-256 of every file
 manifest.sig.json   Ed25519 signature of manifest.json, and the public key
 verify_evidence.py  checks all of it offline: python verify_evidence.py PACK.zip --key PUBLIC_KEY
@@ -198,12 +199,16 @@ def document(certificate: Certificate) -> dict[str, object]:
     }
 
 
-def pack(certificate: Certificate, signer: Signer) -> bytes:
-    """Return the evidence pack of a certificate as a zip; equal input gives equal bytes."""
+def pack(certificate: Certificate, signer: Signer, paper: bytes) -> bytes:
+    """Return the evidence pack of a certificate as a zip; equal input gives equal bytes.
+
+    ``paper`` is the certificate as PDF.
+    """
     members = {
         CERTIFICATE: _written(document(certificate)),
         VERIFIER: files("voucher.reports").joinpath(VERIFIER).read_bytes(),
         "README.txt": _README.encode(),
+        "certificate.pdf": paper,
         "public-key.pem": signer.public_pem.encode(),
     }
     digests = {name: hashlib.sha256(content).hexdigest() for name, content in members.items()}

@@ -165,7 +165,8 @@ def repeated_invoices(uses: Iterable[InvoiceUse]) -> tuple[Flag, ...]:
     return tuple(
         Flag(
             code=FlagCode.INVOICE_TWICE,
-            message=f"invoice {number} line {line} was handed in for {', '.join(used_for)}",
+            message=f"invoice {number} line {line} was handed in {len(used_for)} times: for "
+            f"{', '.join(dict.fromkeys(used_for))}",
             facts={"invoice": number, "line": line, "times": len(used_for)},
         )
         for (number, line), used_for in sorted(by_line.items())

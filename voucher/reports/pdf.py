@@ -167,13 +167,18 @@ class _Page:
                 self._new_page()
                 self._headings(columns, edges)
             self._cells(columns, edges, row)
+        self._canvas.line(_MARGIN, self._at - 2, edges[-1], self._at - 2)
+        if table.totals:
+            self._totals(table, edges)
+        self._at -= _LINE
+
+    def _totals(self, table: _Table, edges: Sequence[int]) -> None:
+        columns = table.section.columns
         totals: list[Value] = [
             table.totals[column.name] if column.is_summed else None for column in columns
         ]
         totals[0] = "合计"
-        self._canvas.line(_MARGIN, self._at - 2, edges[-1], self._at - 2)
         self._cells(columns, edges, totals)
-        self._at -= _LINE
 
     def _edges(self, columns: Sequence[Column]) -> list[int]:
         """Return the left edges of the columns, and the right edge of the last."""

@@ -123,6 +123,8 @@ class _Sheet:
         self._sheet.write_formula(self._at, place, f"={cells}", self._amount, _Yuan(amount_fen))
 
     def _totals(self, section: Section, first: int, totals: Totals) -> None:
+        if not totals:
+            return
         self._sheet.write_string(self._at, 0, "合计", self._label)
         for place, column in enumerate(section.columns):
             if not column.is_summed:
