@@ -86,10 +86,9 @@ def message_of(case: Case, event: Event) -> Message | None:
     """Return what the applicant is told after an act; ``case`` is as it stands then."""
     if event.action in _SILENT:
         return None
-    texts = _BY_STATE.get(case.state)
-    code = case.state.value
-    is_paid_in_part = case.state is not State.SETTLED and event.action in _BY_ACTION
-    if texts is None or is_paid_in_part:
+    texts, code = _BY_STATE.get(case.state, ("", "")), case.state.value
+    is_end = case.state is State.SETTLED and event.action is not Action.REFUSE_CLAWBACK
+    if event.action in _BY_ACTION and not is_end:
         texts, code = _BY_ACTION[event.action], event.action.value
     words = {
         "id": case.id,

@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time, timedelta
+from typing import Final
 
 from suanwang.errors import BadInput, Conflict, Forbidden, Refused
 from voucher import ledger
@@ -26,6 +27,12 @@ from voucher.programmes.life import end_of, reclaim
 from voucher.programmes.programme import Programme
 from voucher.programmes.redeem import book_redemption, redeem
 from voucher.programmes.schema import Mode, Policy, Ratio
+
+PROOFS: Final[Mapping[str, frozenset[str]]] = {
+    "line.has_invoice": frozenset({"发票", "invoice"}),
+    "line.has_delivery_proof": frozenset({"算力交付证明", "交付证明", "delivery-proof"}),
+}
+"""Facts that are true where evidence of one of these kinds is attached."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +111,8 @@ def claim(desk: Desk, application_id: str, request: Claim) -> tuple[Record, stor
                 return record, one
             raise Conflict(f"reference {request.ref} was used for another request")
     programme = programme_of(desk.connection, record)
-    paid = replace(record, lines=_paid_lines(record, programme, request))
+    lines = _with_proofs(desk, record, _paid_lines(record, programme, request))
+    paid = replace(record, lines=lines)
     if record.state is not State.GRANTED or record.award is None:
         take(desk, record, Event(action=Action.REDEEM, actor=desk.actor), {})
     assert record.award is not None, f"{record.id} was granted without an award"
@@ -306,6 +314,13 @@ def _paid_lines(record: Record, programme: Programme, request: Claim) -> tuple[L
             raise BadInput(f"line {line.id}: contract and its amount were granted as they are")
         lines.append(Line(id=line.id, facts={**line.facts, **stated}))
     return tuple(lines)
+
+
+def _with_proofs(desk: Desk, record: Record, lines: Sequence[Line]) -> tuple[Line, ...]:
+    """Return the lines with what is on file: proofs are files here, never the applicant's word."""
+    there = {file.kind for file in store_audit.evidence(desk.connection, record.id)}
+    on_file = {fact: bool(there & kinds) for fact, kinds in PROOFS.items()}
+    return tuple(Line(id=line.id, facts={**line.facts, **on_file}) for line in lines)
 
 
 def _paid_before(payments: tuple[store_audit.Redemption, ...]) -> dict[str, int]:

@@ -69,23 +69,33 @@ def take(desk: Desk, record: Record, event: Event, facts: Mapping[str, object]) 
         after = replace(after, award=None, funding=(), entitled_fen=0, decided_at=None)
     if Effect.FREE_REST in step.effects:
         after = _free_rest(desk, programme, after)
-    after = note(desk, record.case, after, event, facts)
-    if Effect.DECIDE in step.effects:
+    is_decided_now = Effect.DECIDE in step.effects
+    after = note(desk, record.case, after, event, facts, is_told=not is_decided_now)
+    if is_decided_now:
         (after,) = decide_together(desk, programme, (after,))
     return after
 
 
 def note(
-    desk: Desk, before: Case | None, after: Record, event: Event, facts: Mapping[str, object]
+    desk: Desk,
+    before: Case | None,
+    after: Record,
+    event: Event,
+    facts: Mapping[str, object],
+    *,
+    is_told: bool = True,
 ) -> Record:
-    """Save an application with the audit row of a step and the message it sends."""
+    """Save an application with the audit row of a step and the message it sends.
+
+    A step that goes on to the next one at once sends none: its applicant hears of the last.
+    """
     saved = replace(after, updated_at=desk.now, revision=after.revision + (before is not None))
     if before is None:
         store.add(desk.connection, saved)
     else:
         store.save(desk.connection, saved)
     seq = store_audit.add_event(desk.connection, before, saved.case, event, facts, desk.now)
-    message = message_of(saved.case, event)
+    message = message_of(saved.case, event) if is_told else None
     if message is not None:
         store_audit.add_message(desk.connection, saved.case, seq, message, desk.now)
     return saved

@@ -23,6 +23,7 @@ from voucher.grants.records import (
 )
 from voucher.grants.store_programmes import find_programme
 from voucher.programmes.application import Line, text_fact
+from voucher.programmes.facts import Fact
 
 PAGE_MAX: Final = 1_000
 _TABLE: Final = grant_application
@@ -39,14 +40,14 @@ def find(connection: Connection, application_id: str, *, for_update: bool = Fals
     row = connection.execute(chosen).one_or_none()
     if row is None:
         raise NotFound(f"there is no application {application_id}")
-    return _record(connection, row)
+    return _records(connection, [row])[0]
 
 
 def find_by_ref(connection: Connection, tenant_id: str, ref: str) -> Record | None:
     """Return the tenant's application with this reference of its own, or None."""
     chosen = select(_TABLE).where(_TABLE.c.tenant_id == tenant_id, _TABLE.c.ref == ref)
     row = connection.execute(chosen).one_or_none()
-    return None if row is None else _record(connection, row)
+    return None if row is None else _records(connection, [row])[0]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +79,7 @@ def page(
     if wanted.programme_id is not None:
         chosen = chosen.where(_TABLE.c.programme_id == wanted.programme_id)
     rows = connection.execute(chosen.order_by(_TABLE.c.id).limit(limit)).all()
-    return tuple(_record(connection, row) for row in rows)
+    return _records(connection, rows)
 
 
 def ready(connection: Connection, programme_id: str) -> tuple[Record, ...]:
@@ -89,7 +90,7 @@ def ready(connection: Connection, programme_id: str) -> tuple[Record, ...]:
         .order_by(_TABLE.c.id)
         .with_for_update()
     ).all()
-    return tuple(_record(connection, row) for row in rows)
+    return _records(connection, rows)
 
 
 def add(connection: Connection, record: Record) -> None:
@@ -224,13 +225,26 @@ def _done_out(case: Case) -> list[list[str]]:
     return pairs
 
 
-def _record(connection: Connection, row: Row[tuple[object, ...]]) -> Record:
-    known = find_programme(connection, row.programme_id, row.programme_version).known
+def _records(connection: Connection, rows: Sequence[Row[tuple[object, ...]]]) -> tuple[Record, ...]:
+    """Return applications with their lines, in two statements and one for each programme."""
+    versions = {(row.programme_id, row.programme_version) for row in rows}
+    known = {one: find_programme(connection, *one).known for one in versions}
+    lines: dict[str, list[Line]] = {row.id: [] for row in rows}
+    facts_known = {row.id: known[row.programme_id, row.programme_version] for row in rows}
     parts = connection.execute(
         select(grant_line)
-        .where(grant_line.c.application_id == row.id)
-        .order_by(grant_line.c.position)
+        .where(grant_line.c.application_id.in_(list(lines)))
+        .order_by(grant_line.c.application_id, grant_line.c.position)
     )
+    for part in parts:
+        facts = facts_in(part.facts, facts_known[part.application_id])
+        lines[part.application_id].append(Line(id=part.line_id, facts=facts))
+    return tuple(_record(row, facts_known[row.id], lines[row.id]) for row in rows)
+
+
+def _record(
+    row: Row[tuple[object, ...]], known: Mapping[str, Fact], lines: Sequence[Line]
+) -> Record:
     return Record(
         case=_case(row),
         ref=row.ref,
@@ -239,7 +253,7 @@ def _record(connection: Connection, row: Row[tuple[object, ...]]) -> Record:
         programme_digest=row.programme_digest,
         identity=_identity(row.identity),
         facts=facts_in(row.facts, known),
-        lines=tuple(Line(id=part.line_id, facts=facts_in(part.facts, known)) for part in parts),
+        lines=tuple(lines),
         body_digest=row.body_digest,
         created_by=row.created_by,
         created_at=row.created_at,

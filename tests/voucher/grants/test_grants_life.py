@@ -58,7 +58,7 @@ def test_a_voucher_goes_from_a_draft_to_a_lot(office: Office) -> None:
         "create", "attach", "submit", "attach", "approve", "approve", "decide", "approve", "issue",
     ]  # fmt: skip
     codes = [one.message.code for one in store_audit.messages(office.connection, "haiyun")]
-    assert sorted(codes) == ["granted", "issued", "publicity", "ready", "review", "review"]
+    assert sorted(codes) == ["granted", "issued", "publicity", "review", "review"]
     assert voucher_store.lots(office.connection, tenant_id="lanxin", now=office.clock.now()) == ()
 
 
@@ -327,3 +327,21 @@ def test_evidence_keeps_its_digest_and_a_repeat_changes_nothing(office: Office) 
     service.submit(office.firm(), record.id)
     with pytest.raises(InvalidTransition):
         office.attach(office.firm(), record.id, "补充")
+
+
+def test_a_proof_is_a_file_and_not_the_applicants_word(office: Office) -> None:
+    office.adopt(
+        benefit={"kind": "compute", "mode": "claim_then_redeem", "beneficiary": "demander"},
+        spend={
+            "base": "contract",
+            "require": [],
+            "redeem_require": [{"fact": "line.has_invoice", "op": "is_true"}],
+        },
+    )
+    record = office.to_granted()
+    facts = {"line.paid_fen": 50 * WAN, "line.has_invoice": True}
+    request = payout.Claim(ref="p1", line_facts={"1": facts})
+    with pytest.raises(Refused, match="has_invoice is no"):
+        payout.claim(office.firm(), record.id, request)
+    office.attach(office.firm(), record.id, "发票")
+    assert payout.claim(office.firm(), record.id, request)[1].amount_fen == 10 * WAN

@@ -1,0 +1,87 @@
+"""Many at once: a pool is never granted twice, and one invoice is handed in once."""
+
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from dataclasses import replace
+from threading import Lock
+
+import pytest
+from grant_builders import WAN, Office, a_draft, a_spend
+from sqlalchemy import Connection, Engine
+
+from suanwang.clock import VirtualClock
+from suanwang.db.engine import reading, writing
+from suanwang.errors import Refused
+from suanwang.ids import SeededIds
+from voucher.grants import service, store
+from voucher.grants.case import Action, State
+from voucher.grants.service import Verdict
+from voucher.grants.steps import Desk
+from voucher.grants.store_programmes import load_usage
+
+WRITERS = 8
+
+
+class Racing:
+    """An office whose people act at the same moment, each in a transaction of its own."""
+
+    def __init__(self, engine: Engine, clock: VirtualClock, ids: SeededIds) -> None:
+        self.engine = engine
+        self.turn = Lock() if engine.dialect.name == "sqlite" else nullcontext()
+        with writing(engine) as connection:
+            self.office = Office(connection, clock, ids)
+
+    def desk(self, connection: Connection, desk: Desk) -> Desk:
+        """Return somebody's desk on another connection."""
+        return replace(desk, connection=connection)
+
+
+@pytest.fixture
+def racing(engine: Engine, clock: VirtualClock, ids: SeededIds) -> Racing:
+    return Racing(engine, clock, ids)
+
+
+def test_awards_made_at_the_same_moment_stay_within_the_pool(racing: Racing) -> None:
+    office = racing.office
+    with writing(racing.engine) as connection:
+        office.connection = connection
+        office.adopt(
+            caps=[{"id": "pool", "scope": "pool", "period": "year", "amount_fen": 90 * WAN}]
+        )
+        names = [
+            office.to_city(a_draft(f"r{n}", a_spend(contract_no=f"H{n}", invoice_no=f"I{n}"))).id
+            for n in range(WRITERS)
+        ]
+
+    def approve(name: str) -> None:
+        with racing.turn, writing(racing.engine) as connection:
+            desk = racing.desk(connection, office.city())
+            service.review(desk, name, Verdict(action=Action.APPROVE, reason="属实"))
+
+    with ThreadPoolExecutor(WRITERS) as pool:
+        list(pool.map(approve, names))
+    with reading(racing.engine) as connection:
+        found = store.page(connection, store.Filter())
+        assert sum(one.case.award_fen for one in found) == 90 * WAN
+        assert set(load_usage(connection, "plain").taken.values()) == {90 * WAN}
+        states = [one.state for one in found]
+        assert (states.count(State.PUBLICITY), states.count(State.REJECTED)) == (5, 3)
+
+
+def test_one_invoice_is_handed_in_once_however_many_try(racing: Racing) -> None:
+    office = racing.office
+    with writing(racing.engine) as connection:
+        office.connection = connection
+        office.adopt()
+        names = [office.file(a_draft(f"r{n}")).id for n in range(WRITERS)]
+
+    def submit(name: str) -> bool:
+        try:
+            with racing.turn, writing(racing.engine) as connection:
+                service.submit(racing.desk(connection, office.firm()), name)
+        except Refused:
+            return False
+        return True
+
+    with ThreadPoolExecutor(WRITERS) as pool:
+        assert sorted(pool.map(submit, names)) == [False] * (WRITERS - 1) + [True]
