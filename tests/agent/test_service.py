@@ -123,6 +123,7 @@ async def test_telemetry_of_an_outage_arrives_once_and_whole(
     async with running_agent(tmp_path, centre, [counter], executor):
         await asyncio.sleep(0.2)
         centre.is_down = False
+        await until(lambda: len(numbers(centre)) > 3)
         centre.drops = True
         await until(lambda: centre.repeats > 0)
         centre.drops = False

@@ -12,7 +12,6 @@ from scheduler.metrics import HELP
 from suanwang.errors import SuanwangError
 from suanwang.model.wishes import WISH_KEYS
 
-
 OF_THE_CENTRE = {"suanwang", "api", "scheduler", "voucher", "optimizer"}
 """Packages whose errors can reach a caller of the API; agents and sources run elsewhere."""
 
