@@ -10,7 +10,7 @@ import typer
 from cli.client import Client
 from cli.connection import Connection, read_saved
 from cli.network import LocalNetwork
-from cli.output import Json, line, note
+from cli.output import AsJson, Json, emit_json, line, note
 from cli.processes import Supervisor
 from suanwang.clock import SystemClock
 from suanwang.errors import Conflict
@@ -42,6 +42,7 @@ def up(
     state_dir: Annotated[Path | None, typer.Option(help="Folder that keeps everything.")] = None,
     port: Annotated[int, typer.Option(help="Port of the centre; 0 takes a free one.")] = 8700,
     cpus: Annotated[int | None, typer.Option(min=1, help="Cores for jobs; all by default.")] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Run a whole network on this machine: the centre on SQLite, one site with its own Ray."""
     folder = _state_dir(state_dir)
@@ -59,7 +60,10 @@ def up(
             sources: list[Json] = [{"kind": "host", "name": "host"}]
             network.start_agent(SITE, url, token, head, sources)
             network.wait_for_agents(admin, [SITE])
-        _greet(url, key, folder)
+        if as_json:
+            emit_json({"url": url, "api_key": key, "state_dir": str(folder)})
+        else:
+            _greet(url, key, folder)
         while True:
             clock.sleep(WATCH_S)
             supervisor.require_alive()

@@ -16,7 +16,11 @@ from suanwang.errors import SuanwangError
 app = typer.Typer(
     name="suanwang",
     help="Suanwang (算网): one compute network over data centres of different owners.",
-    epilog="Start with `suanwang demo`, or `suanwang up` for a network on this machine.",
+    epilog=(
+        "Start with `suanwang demo`, or `suanwang up` for a network on this machine. "
+        "Exit codes: 0 done, 1 failed, 2 wrong use, 3 unavailable or no place for the job, "
+        "4 no or missing rights, 5 conflict, 6 refused by a rule or a budget, 130 interrupted."
+    ),
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,

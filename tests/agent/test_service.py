@@ -123,14 +123,14 @@ async def test_telemetry_of_an_outage_arrives_once_and_whole(
     async with running_agent(tmp_path, centre, [counter], executor):
         await asyncio.sleep(0.2)
         centre.is_down = False
+        await until(lambda: len(numbers(centre)) > 3)
         centre.drops = True
-        await asyncio.sleep(0.3)
+        await until(lambda: centre.repeats > 0)
         centre.drops = False
         await until(lambda: len(numbers(centre)) >= there + 12)
     async with running_agent(tmp_path, centre, [], executor):
         await until(lambda: len(numbers(centre)) >= counter.count)
     assert numbers(centre) == [float(number) for number in range(1, counter.count + 1)]
-    assert centre.repeats > 0
 
 
 async def test_an_order_runs_and_its_output_is_there_before_its_end(
