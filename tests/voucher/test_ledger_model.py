@@ -1,6 +1,6 @@
 """The ledger against a model of a few dictionaries, over random histories."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -17,7 +17,21 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from ledger_builders import START, a_deposit, a_hold, a_release, add_tenants, an_expiry, an_issue
+from ledger_builders import (
+    START,
+    a_capture,
+    a_clawback,
+    a_close,
+    a_deposit,
+    a_hold,
+    a_refund,
+    a_release,
+    a_repayment,
+    add_tenants,
+    an_expiry,
+    an_issue,
+    more_for,
+)
 from postgres_server import PostgresServer
 from sqlalchemy import Engine
 
@@ -25,8 +39,10 @@ from suanwang.db.engine import open_engine
 from suanwang.db.tables import metadata
 from suanwang.units import share_fen
 from voucher import store
-from voucher.ledger import Accepted, Capture, Command, Outcome, apply
+from voucher.export import export_lines
+from voucher.ledger import Accepted, Command, Outcome, apply
 from voucher.tender import Share, cash_needed_fen
+from voucher.verifier import Verifier
 
 TENANTS: Final = ("t1", "t2")
 LOTS: Final = ("a", "b", "c", "d")
@@ -46,7 +62,18 @@ class ModelLot:
     def __init__(self, tenant: str, amount: int, ratio: tuple[int, int], ends: datetime) -> None:
         self.tenant, self.issued, self.left = tenant, amount, amount
         self.ratio, self.ends = ratio, ends
-        self.held = self.spent = self.expired = 0
+        self.held = self.spent = self.expired = self.recalled = 0
+
+    def usable(self, now: datetime) -> int:
+        """Return what can be held or taken back."""
+        return 0 if now >= self.ends else self.left
+
+    def take_back(self, amount: int, now: datetime) -> None:
+        """Money comes home, or is expired at once."""
+        if now >= self.ends:
+            self.expired += amount
+        else:
+            self.left += amount
 
 
 class Model:
@@ -57,23 +84,42 @@ class Model:
         self.lots: dict[str, ModelLot] = {}
         self.holds: dict[str, tuple[str, dict[str, int], int]] = {}
         self.ended: set[str] = set()
+        self.paid: dict[str, tuple[str, dict[str, int], int]] = {}
+        self.debts = dict.fromkeys(TENANTS, 0)
+        self.periods: list[datetime] = []
+
+    def drawn(self, names: Iterable[str]) -> list[str]:
+        """Return lots in drawing order."""
+        return sorted(names, key=lambda name: (self.lots[name].ends, name))
+
+    def unwound(self, hold: str, amount: int) -> tuple[dict[str, int], int]:
+        """Return what lots and cash would keep paying after a refund."""
+        _, lots, cash = self.paid[hold]
+        total = sum(lots.values()) + cash - amount
+        kept, left = {}, total
+        for name in self.drawn(lots):
+            kept[name] = min(lots[name], share_fen(total, *self.lots[name].ratio), left)
+            left -= kept[name]
+        for name in self.drawn(lots):
+            more = min(max(0, left - cash), lots[name] - kept[name])
+            kept[name] += more
+            left -= more
+        return kept, left
 
     def close(self, hold: str, amount: int, now: datetime) -> None:
         """Pay lots in drawing order, then cash, and give back the rest."""
         tenant, slices, cash = self.holds.pop(hold)
         self.ended.add(hold)
-        left = amount
-        for name in sorted(slices, key=lambda name: (self.lots[name].ends, name)):
+        left, paid = amount, {}
+        for name in self.drawn(slices):
             lot, part = self.lots[name], slices[name]
-            paid = min(part, share_fen(amount, *lot.ratio), left)
-            left -= paid
+            paid[name] = min(part, share_fen(amount, *lot.ratio), left)
+            left -= paid[name]
             lot.held -= part
-            lot.spent += paid
-            if now >= lot.ends:
-                lot.expired += part - paid
-            else:
-                lot.left += part - paid
+            lot.spent += paid[name]
+            lot.take_back(part - paid[name], now)
         self.cash[tenant] += cash - left
+        self.paid[hold] = (tenant, paid, left)
 
 
 class LedgerMachine(RuleBasedStateMachine):
@@ -87,6 +133,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self.now = START
         self.number = 0
         self.past: list[tuple[Command, Accepted]] = []
+        self.late: dict[str, str] = {}
         self.open()
 
     def open(self) -> None:
@@ -227,13 +274,20 @@ class LedgerMachine(RuleBasedStateMachine):
             held = sum(slices.values()) + cash
             self.capture(names[choice % len(names)], held * thousandths // 1_000)
 
-    @rule(hold=st.sampled_from(HOLDS), amount=st.integers(0, 400))
-    def capture(self, hold: str, amount: int) -> None:
+    @rule(
+        hold=st.sampled_from(HOLDS),
+        amount=st.integers(0, 400),
+        used_s=st.none() | st.integers(0, 400),
+    )
+    def capture(self, hold: str, amount: int, used_s: int | None = None) -> None:
         _, slices, cash = self.model.holds.get(hold, ("", {}, 0))
         is_good = hold in self.model.holds and amount <= sum(slices.values()) + cash
-        self.run(Capture(key=self.key(), hold_id=hold, amount_fen=amount), is_good)
+        used = None if used_s is None else self.now - timedelta(seconds=used_s)
+        outcome = self.run(a_capture(hold, amount, self.key(), used), is_good)
         if is_good:
             self.model.close(hold, amount, self.now)
+            ends = [end for end in self.model.periods if used is not None and used <= end]
+            self.late[outcome.key] = f"until {ends[0].isoformat()}" if ends else ""
 
     @rule(hold=st.sampled_from(HOLDS))
     def release(self, hold: str) -> None:
@@ -241,6 +295,89 @@ class LedgerMachine(RuleBasedStateMachine):
         self.run(a_release(hold, self.key()), is_good)
         if is_good:
             self.model.close(hold, 0, self.now)
+            del self.model.paid[hold]
+
+    @rule(
+        choice=st.integers(0, 100),
+        more=st.dictionaries(st.sampled_from(LOTS), st.integers(0, 60), max_size=2),
+        cash=st.integers(0, 120),
+    )
+    def extend_a_hold(self, choice: int, more: dict[str, int], cash: int) -> None:
+        model = self.model
+        if not model.holds:
+            return
+        hold = sorted(model.holds)[choice % len(model.holds)]
+        tenant, slices, held_cash = model.holds[hold]
+        grown = {**slices, **{name: slices.get(name, 0) + part for name, part in more.items()}}
+        total = sum(grown.values()) + held_cash + cash
+        is_good = all(
+            name in model.lots
+            and model.lots[name].tenant == tenant
+            and self.now < model.lots[name].ends
+            and part <= model.lots[name].left
+            for name, part in more.items()
+        ) and all(part <= share_fen(total, *model.lots[name].ratio) for name, part in grown.items())
+        needed = held_cash + cash
+        if is_good:
+            shares = [Share(part, *model.lots[name].ratio) for name, part in grown.items()]
+            needed = max(needed, cash_needed_fen(shares))
+            is_good = needed - held_cash <= model.cash[tenant]
+        self.run(more_for(hold, *more.items(), (None, cash), key=self.key()), is_good)
+        if is_good:
+            model.cash[tenant] -= needed - held_cash
+            model.holds[hold] = (tenant, grown, needed)
+            for name, part in more.items():
+                model.lots[name].left -= part
+                model.lots[name].held += part
+
+    @rule(choice=st.integers(0, 100), amount=st.integers(-1, 120))
+    def refund(self, choice: int, amount: int) -> None:
+        names = sorted(self.model.paid)
+        if not names:
+            return
+        hold = names[choice % len(names)]
+        tenant, lots, cash = self.model.paid[hold]
+        is_good = 0 < amount <= sum(lots.values()) + cash
+        if is_good:
+            kept, keeps_cash = self.model.unwound(hold, amount)
+            backs = {name: lots[name] - kept[name] for name in lots}
+            is_good = all(back <= self.model.lots[name].spent for name, back in backs.items())
+        self.run(a_refund(hold, amount, self.key()), is_good)
+        if is_good:
+            assert keeps_cash <= cash
+            self.model.cash[tenant] += cash - keeps_cash
+            self.model.paid[hold] = (tenant, kept, keeps_cash)
+            for name, back in backs.items():
+                self.model.lots[name].spent -= back
+                self.model.lots[name].take_back(back, self.now)
+
+    @rule(name=st.sampled_from(LOTS), amount=st.integers(0, 200))
+    def claw_back(self, name: str, amount: int) -> None:
+        lot = self.model.lots.get(name)
+        is_good = lot is not None and 0 < amount <= lot.usable(self.now) + lot.spent
+        self.run(a_clawback(name, amount, self.key()), is_good)
+        if lot is not None and is_good:
+            unused = min(amount, lot.usable(self.now))
+            lot.left -= unused
+            lot.spent -= amount - unused
+            lot.recalled += amount
+            self.model.debts[lot.tenant] += amount - unused
+
+    @rule(tenant=st.sampled_from(TENANTS), amount=st.integers(0, 150))
+    def repay(self, tenant: str, amount: int) -> None:
+        is_good = 0 < amount <= self.model.debts[tenant]
+        self.run(a_repayment(amount, tenant, self.key()), is_good)
+        if is_good:
+            self.model.debts[tenant] -= amount
+
+    @rule(ago_s=st.integers(-50, 300))
+    def close_a_period(self, ago_s: int) -> None:
+        ends = self.now - timedelta(seconds=ago_s)
+        periods = self.model.periods
+        is_good = ago_s >= 0 and (not periods or ends > periods[-1])
+        self.run(a_close(f"until {ends.isoformat()}", ends, self.key()), is_good)
+        if is_good:
+            periods.append(ends)
 
     @rule(name=st.sampled_from(LOTS))
     def expire(self, name: str) -> None:
@@ -269,8 +406,14 @@ class LedgerMachine(RuleBasedStateMachine):
             cash = {tenant: store.cash_fen(connection, tenant) for tenant in TENANTS}
             holds = {hold.id: hold.amount_fen for hold in store.open_holds(connection)}
             due = store.due_lots(connection, self.now)
+            debts = {tenant: store.debt_fen(connection, tenant) for tenant in TENANTS}
+            entries = [one for tenant in TENANTS for one in store.entries(connection, tenant)]
             report = store.check(connection)
+            verifier = Verifier()
+            assert verifier.verify(line.encode() for line in export_lines(connection))
         assert report.is_sound, report.findings
+        assert {one.key: one.late_for for one in entries if one.kind == "capture"} == self.late
+        assert debts == self.model.debts
         assert set(due) == {
             name for name, lot in self.model.lots.items() if self.now >= lot.ends and lot.left
         }
@@ -286,6 +429,7 @@ class LedgerMachine(RuleBasedStateMachine):
             assert seen.available_fen == (0 if is_over else lot.left)
             assert seen.expired_fen == lot.expired + (lot.left if is_over else 0)
             assert (seen.held_fen, seen.spent_fen) == (lot.held, lot.spent)
+            assert seen.recalled_fen == lot.recalled
 
 
 @contextmanager
