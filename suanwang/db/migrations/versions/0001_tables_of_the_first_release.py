@@ -963,6 +963,7 @@ def upgrade() -> None:
     )
     op.make_append_only("journal")
     op.make_append_only("ledger_period")
+    op.make_append_only("grant_event")
     # ### end Alembic commands ###
 
 
