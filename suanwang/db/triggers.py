@@ -43,6 +43,22 @@ def drop_statements(table: str, dialect: str) -> tuple[str, ...]:
     return tuple(f"DROP TRIGGER {table}_refuses_{action}" for action in ("update", "delete"))
 
 
+def role_statements(role: str, tables: Sequence[str]) -> tuple[str, ...]:
+    """Return the PostgreSQL that lets ``role`` run the centre, but never change what only grows.
+
+    The tables must belong to another role: whoever owns a table can take its triggers away.
+    """
+    quoted = '"' + role.replace('"', '""') + '"'
+    free = ", ".join(sorted(set(tables) - set(APPEND_ONLY)))
+    return (
+        f"GRANT USAGE ON SCHEMA public TO {quoted}",
+        f"GRANT SELECT, INSERT, UPDATE, DELETE ON {free} TO {quoted}",
+        f"GRANT SELECT, INSERT ON {', '.join(APPEND_ONLY)} TO {quoted}",
+        f"GRANT SELECT ON alembic_version TO {quoted}",
+        f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO {quoted}",
+    )
+
+
 def protect_created(
     _metadata: MetaData, connection: Connection, tables: Sequence[Table] = (), **_options: object
 ) -> None:
