@@ -26,6 +26,7 @@ from suanwang.db.engine import open_engine, reading, writing
 from suanwang.errors import BadInput, Unavailable
 from suanwang.ids import IdSource, RandomIds
 from suanwang.settings import ServerSettings, Settings
+from voucher import ledger
 from voucher.guard import check_durability
 
 logger = logging.getLogger(__name__)
@@ -86,6 +87,7 @@ def prepare(engine: Engine, clock: Clock, ids: IdSource, settings: Settings) -> 
     schema.upgrade(engine)
     with writing(engine) as connection:
         check_durability(connection)
+        ledger.begin(connection, ledger.Algorithm(settings.server.ledger_digest))
         ensure_admin(connection, clock, ids, settings.server.state_dir)
 
 

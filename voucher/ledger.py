@@ -77,7 +77,7 @@ def begin(connection: Connection, algorithm: Algorithm = Algorithm.SHA256) -> No
         raise Conflict(
             f"the ledger has {head.seq} entries and is chained by another digest "
             f"than {algorithm.value}",
-            next_step="leave ledger.digest as it was when the ledger began",
+            next_step="set server.ledger_digest to what it was when the ledger began",
         )
 
 

@@ -50,6 +50,11 @@ class ServerSettings(Group):
         description="Chinese font file for PDFs; empty takes the one that comes with the product",
     )
 
+    ledger_digest: Literal["sha256", "sm3"] = Field(
+        default="sha256",
+        description="digest that chains the ledger, `sha256` or `sm3`; it keeps its first",
+    )
+
     @property
     def database(self) -> str:
         """URL of the database, with the default filled in."""
