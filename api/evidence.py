@@ -44,6 +44,7 @@ _PPM = 1_000_000
 _PUE_E4 = 10_000
 _MS_PER_HOUR = 3_600_000
 _PUE_OVER = timedelta(days=1)
+_PATTERN_OVER = timedelta(days=30)
 _CPU = "cpu"
 
 
@@ -193,6 +194,11 @@ def _flags(
             flag
             for provider in providers.values()
             for flag in flags.related(customer, _organisation(provider))
+        ),
+        *flags.night_only(
+            store_reports.paid_runs(
+                connection, found.enterprise.id, found.issued_at - _PATTERN_OVER
+            )
         ),
         *flags.repeated_invoices(inside),
         *flags.repeated_invoices(handed_in),

@@ -126,11 +126,14 @@ def verify(
     pack: Annotated[Path, typer.Argument(help="The pack.", exists=True, dir_okay=False)],
     key: Annotated[str, typer.Option(help="Public key in hex, from a source you trust.")] = "",
     head: Annotated[str, typer.Option(help="SEQ:LINK, an end of the chain that you kept.")] = "",
+    journal: Annotated[
+        Path | None, typer.Option(help="The exported journal, where you have it.", exists=True)
+    ] = None,
 ) -> None:
     """Check an evidence pack offline; the same program is inside every pack."""
     from voucher.reports.verify_evidence import verify as verify_pack
 
-    failed = verify_pack(str(pack), key, head)
+    failed = verify_pack(str(pack), key, head, str(journal or ""))
     if failed:
         raise SuanwangError(f"{failed} things are wrong", next_step="see docs/auditors.md")
     line("all of it holds")

@@ -28,19 +28,23 @@ from suanwang.db.tables import (
 from suanwang.errors import NotFound
 from suanwang.ids import AttemptId
 from suanwang.model.usage import UsageInterval
+from suanwang.model.voucher import HoldState
 from voucher.chain import GENESIS, Entry, genesis_before, read_moves
 from voucher.metering import covered_unit_ms
 from voucher.reports.evidence import PolicyRef, ProvedEntry
-from voucher.reports.flags import InvoiceUse
+from voucher.reports.flags import BilledRun, InvoiceUse
 from voucher.reports.lines import Chain, LedgerLine, LotFacts
 from voucher.reports.programme import LotUse
 from voucher.reports.report import Party, Period
+from voucher.store_book import read_slices
 
 PAGE: Final = 2_000
 """Entries read at once."""
 _PAID: Final = ("capture", "refund")
 """Kinds of entries by which a payee earns, or gives back."""
 _PPM: Final = 1_000_000
+_RUNS_MAX: Final = 10_000
+"""Runs that are looked at for a pattern."""
 
 
 def party(connection: Connection, tenant_id: str) -> Party:
@@ -357,3 +361,32 @@ def use_ppm(
         )
     ).scalar_one()
     return None if mean is None else int(mean)
+
+
+def paid_runs(connection: Connection, tenant_id: str, since: datetime) -> list[BilledRun]:
+    """Return a tenant's runs that ended since a moment and were paid, without measurements."""
+    rows = connection.execute(
+        select(attempt.c.id, attempt.c.units, attempt.c.started_at, attempt.c.ended_at)
+        .add_columns(hold.c.slices)
+        .join_from(attempt, hold, hold.c.id == attempt.c.hold_id)
+        .where(
+            hold.c.tenant_id == tenant_id,
+            hold.c.state == HoldState.CAPTURED.value,
+            attempt.c.started_at.is_not(None),
+            attempt.c.ended_at >= since,
+        )
+        .order_by(attempt.c.ended_at.desc())
+        .limit(_RUNS_MAX)
+    )
+    return [
+        BilledRun(
+            attempt_id=row.id,
+            tenant_id=tenant_id,
+            started_at=row.started_at,
+            ended_at=row.ended_at,
+            units=row.units,
+            paid_fen=sum(part.paid_fen for part in read_slices(row.slices)),
+            busy_mwh=0,
+        )
+        for row in rows
+    ]

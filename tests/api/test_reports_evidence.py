@@ -111,6 +111,18 @@ def test_a_certificate_says_what_was_run_and_paid(run_world: World) -> None:
     ]
 
 
+def test_a_pack_and_the_exported_journal_are_of_one_ledger(
+    run_world: World, tmp_path: Path
+) -> None:
+    pack, journal = tmp_path / "pack.zip", tmp_path / "journal.jsonl"
+    pack.write_bytes(ask(run_world).content)
+    run_world.fund(amount_fen=77)
+    journal.write_bytes(run_world.client.get("/v1/ledger/export", run_world.admin).content)
+    assert verify(str(pack), journal=str(journal)) == 0
+    journal.write_bytes(journal.read_bytes().replace(b"10000", b"10001"))
+    assert verify(str(pack), journal=str(journal)) == 1
+
+
 def test_a_pack_has_the_certificate_on_paper(run_world: World) -> None:
     paper = members(ask(run_world).content)["certificate.pdf"]
     assert paper.startswith(b"%PDF")

@@ -1,4 +1,5 @@
 """Checks an evidence pack offline: python verify_evidence.py PACK.zip [--key HEX] [--head SEQ:LINK]
+[--journal FILE]
 
 Needs Python 3.11 and nothing else: no network, no platform, no library. It checks that the
 manifest is signed by the key you name, that no file was changed, that every entry gives the link
@@ -12,8 +13,10 @@ import json
 import struct
 import sys
 import zipfile
+import zlib
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 Json = Any
@@ -29,7 +32,12 @@ HEAD = struct.Struct(">33sQqIIIIIII")
 DIGESTS = {1: "sha256", 2: "sm3"}
 TEXTS = ("key", "kind", "tenant_id", "body", "balances", "moves", "late_for")
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+BYTES_MAX = 256 * 1024 * 1024
 MS_PER_HOUR, UYUAN_PER_FEN = 3_600_000, 10_000
+UNREADABLE = (
+    ArithmeticError, AttributeError, EOFError, LookupError, NotImplementedError, OSError,
+    RuntimeError, TypeError, ValueError, struct.error, zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
 
 
 def add(one: Point, two: Point) -> Point:
@@ -199,6 +207,30 @@ def check_chain(report: Report, chain: Json, wanted_head: str) -> None:
         report.check(entry["seq"] <= head["seq"], f"{name} is not after the head")
 
 
+def check_journal(report: Report, chain: Json, journal: str) -> None:
+    """Check that the links of an exported journal give the signed root, and follow each other."""
+    level: list[bytes] = []
+    former, whole = "", True
+    with Path(journal).open(encoding="utf-8") as lines:
+        for line in lines:
+            entry = json.loads(line)
+            if "chain" not in entry or len(level) == chain["head"]["seq"]:
+                continue
+            first = entry["chain"][:2] + "00" * 32
+            whole = whole and link_of({**entry, "former": former or first}) == entry["chain"]
+            former = entry["chain"]
+            level.append(hashlib.sha256(b"\x00" + bytes.fromhex(former)).digest())
+    report.check(whole, f"{len(level)} entries of the journal follow each other")
+    while len(level) > 1:
+        pairs = [level[at : at + 2] for at in range(0, len(level), 2)]
+        level = [
+            hashlib.sha256(b"\x01" + b"".join(pair)).digest() if len(pair) > 1 else pair[0]
+            for pair in pairs
+        ]
+    root = level[0].hex() if level else hashlib.sha256(b"").hexdigest()
+    report.check(root == chain["root"], "the journal gives the root that was signed")
+
+
 def check_amounts(report: Report, certificate: Json) -> None:
     """Check that use, price, payments and totals belong together."""
     entries, totals = certificate["chain"]["entries"], certificate["totals"]
@@ -221,19 +253,23 @@ def check_amounts(report: Report, certificate: Json) -> None:
     report.check(voucher + cash <= most, f"{voucher + cash} fen paid, use times price is {most}")
 
 
-def verify(path: str, key: str = "", head: str = "") -> int:
+def verify(path: str, key: str = "", head: str = "", journal: str = "") -> int:
     """Check a pack, print what is found, and return the number of things that are wrong."""
     report = Report()
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
+            if sum(one.file_size for one in archive.infolist()) > BYTES_MAX:
+                raise ValueError(f"it unpacks to more than {BYTES_MAX} bytes")
             members = {name: archive.read(name) for name in names}
         report.check(len(names) == len(members), "no name is in the pack twice")
         check_signature(report, members, key)
         certificate = json.loads(members["certificate.json"])
         check_chain(report, certificate["chain"], head)
         check_amounts(report, certificate)
-    except (OSError, KeyError, ValueError, TypeError, zipfile.BadZipFile, struct.error) as failure:
+        if journal:
+            check_journal(report, certificate["chain"], journal)
+    except UNREADABLE as failure:
         report.check(False, f"the pack cannot be read: {type(failure).__name__}: {failure}")
         return report.failed
     for flag in certificate["flags"]:
@@ -247,8 +283,9 @@ def main() -> int:
     parser.add_argument("pack")
     parser.add_argument("--key", default="", help="public key in hex, from a source you trust")
     parser.add_argument("--head", default="", metavar="SEQ:LINK", help="a head that you kept")
+    parser.add_argument("--journal", default="", help="the exported journal, where you have it")
     given = parser.parse_args()
-    failed = verify(given.pack, given.key, given.head)
+    failed = verify(given.pack, given.key, given.head, given.journal)
     say(f"{failed} things are wrong" if failed else "all of it holds")
     return 1 if failed else 0
 
