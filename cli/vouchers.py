@@ -41,7 +41,7 @@ def vouchers(
 
 
 def lot_table(lots: list[Json], title: str = "") -> None:
-    """Print lots: what was granted is always what is left, held, spent and expired together."""
+    """Print lots: what was granted is always what is left, held, spent, expired and recalled together."""
     table(
         (
             "lot",
@@ -52,6 +52,7 @@ def lot_table(lots: list[Json], title: str = "") -> None:
             "held",
             "spent",
             "expired",
+            "recalled",
             "pays",
             "until",
         ),
@@ -65,6 +66,7 @@ def lot_table(lots: list[Json], title: str = "") -> None:
                 yuan(lot["held_fen"]),
                 yuan(lot["spent_fen"]),
                 yuan(lot["expired_fen"]),
+                yuan(lot["recalled_fen"]),
                 f"{lot['ratio_num']}/{lot['ratio_den']}",
                 clock_time(lot["expires_at"]),
             )

@@ -41,6 +41,8 @@ def check_ledger(identity: Auditor, context: Context) -> LedgerCheckOut:
         held_fen=found.held_fen,
         spent_fen=found.spent_fen,
         expired_fen=found.expired_fen,
+        recalled_fen=found.recalled_fen,
+        owed_fen=found.owed_fen,
         cash_fen=found.cash_fen,
         cash_held_fen=found.cash_held_fen,
         payable_fen=found.payable_fen,

@@ -40,6 +40,7 @@ def _lot_out(lot: Lot) -> LotOut:
         held_fen=lot.held_fen,
         spent_fen=lot.spent_fen,
         expired_fen=lot.expired_fen,
+        recalled_fen=lot.recalled_fen,
         ratio_num=lot.ratio_num,
         ratio_den=lot.ratio_den,
         expires_at=lot.expires_at,

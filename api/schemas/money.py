@@ -72,6 +72,7 @@ class LotOut(Out):
     held_fen: int
     spent_fen: int
     expired_fen: int
+    recalled_fen: int
     ratio_num: int
     ratio_den: int
     expires_at: datetime
@@ -102,6 +103,8 @@ class LedgerCheckOut(Out):
     held_fen: int
     spent_fen: int
     expired_fen: int
+    recalled_fen: int
+    owed_fen: int
     cash_fen: int
     cash_held_fen: int
     payable_fen: int
