@@ -41,7 +41,7 @@ def vouchers(
 
 
 def lot_table(lots: list[Json], title: str = "") -> None:
-    """Print lots: what was granted is always what is left, held, spent, expired and recalled together."""
+    """Print lots: what is left, held, spent, expired and recalled is together what was granted."""
     table(
         (
             "lot",
