@@ -132,7 +132,8 @@ def attach(
     """Attach a file: the applicant until it hands in, a reviewer during the review."""
     record = open_case(desk, application_id)
     if desk.actor.role in APPLICANTS:
-        if record.state not in EDITABLE | {State.GRANTED}:
+        is_open = record.state in EDITABLE | {State.GRANTED} or _own_stage(desk, record)
+        if not is_open:
             _require_editable(desk, record, Action.ATTACH)
     elif record.case.tenant_id == desk.actor.tenant_id:
         raise Forbidden(f"application {record.id} is of your own organisation", rule="four-eyes")
@@ -172,9 +173,15 @@ def check(desk: Desk, record: Record) -> Checked:
 def submit(desk: Desk, application_id: str) -> Record:
     """Hand in: run the checks and go to the first stage of the review.
 
-    Raises Refused with every reason at once, BadInput for missing evidence.
+    Where the review has come to a stage of the applicant's own, this is how it does it. Raises
+    Refused with every reason at once, BadInput for missing evidence.
     """
     record = open_case(desk, application_id)
+    own = _own_stage(desk, record)
+    if own is not None:
+        _require_evidence(desk, record, own)
+        reason = "the applicant's own stage"
+        return take(desk, record, Event(action=Action.APPROVE, actor=desk.actor, reason=reason), {})
     _require_editable(desk, record, Action.SUBMIT)
     store_programmes.lock_all(desk.connection)
     _require_not_banned(desk, record.identity, record.facts)
@@ -311,6 +318,12 @@ def _require_editable(desk: Desk, record: Record, action: Action) -> None:
             f"{action.value} needs {' or '.join(sorted(EDITABLE))}",
             state=record.state.value,
         )
+
+
+def _own_stage(desk: Desk, record: Record) -> Stage | None:
+    """Return the open stage of a review if it is the applicant's own."""
+    stage = stage_of(programme_of(desk.connection, record).policy, record.case.stage)
+    return stage if stage is not None and stage.role == "applicant" else None
 
 
 def _first_stages(programme: Programme) -> list[Stage]:

@@ -345,3 +345,21 @@ def test_a_proof_is_a_file_and_not_the_applicants_word(office: Office) -> None:
         payout.claim(office.firm(), record.id, request)
     office.attach(office.firm(), record.id, "发票")
     assert payout.claim(office.firm(), record.id, request)[1].amount_fen == 10 * WAN
+
+
+def test_a_stage_of_the_applicants_own_may_come_in_the_middle(office: Office) -> None:
+    office.adopt(
+        workflow=[
+            {"id": "city", "name": "受理", "role": "city-bureau"},
+            {"id": "pledge", "name": "承诺", "role": "applicant", "evidence": ["承诺书"]},
+            {"id": "final", "name": "审定", "role": "city-bureau", "not_same_as": ["city"]},
+        ]
+    )
+    record = office.file()
+    service.submit(office.firm(), record.id)
+    assert office.approve(office.city(), record.id).case.stage == "pledge"
+    with pytest.raises(BadInput, match="承诺书"):
+        service.submit(office.firm(), record.id)
+    office.attach(office.firm(), record.id, "承诺书")
+    assert service.submit(office.firm(), record.id).case.stage == "final"
+    assert office.approve(office.city("wang"), record.id).state is State.GRANTED
