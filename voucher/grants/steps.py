@@ -185,7 +185,8 @@ def _free_rest(desk: Desk, programme: Programme, record: Record) -> Record:
     case = replace(record.case, award_fen=record.case.redeemed_fen)
     if case.award_fen == 0:
         case = replace(case, state=State.WITHDRAWN)
-    return replace(record, award=kept, case=case)
+    shares = split(programme, record.application(frozenset(), desk.now), kept.amount_fen).shares
+    return replace(record, award=kept, case=case, funding=shares)
 
 
 def _exchange(desk: Desk, programme: Programme, record: Record, kept: Award) -> None:

@@ -225,6 +225,7 @@ def test_a_claim_is_redeemed_in_parts_and_paid_by_somebody_else(office: Office) 
         payout.settle(office.city("wang"), record.id, "R-2", 1)
     closed = payout.close(office.city("wang"), record.id, "合同终止")
     assert (closed.state, closed.case.award_fen) == (State.SETTLED, 10 * WAN)
+    assert [share.amount_fen for share in closed.funding] == [10 * WAN]
     assert set(load_usage(office.connection, "plain").taken.values()) == {10 * WAN}
     with pytest.raises(InvalidTransition):
         payout.issue(office.city("wang"), record.id, payout.LotTerms())
