@@ -78,7 +78,7 @@ def spoilt(draw: st.DrawFn, body: Json) -> Json:
     for _ in range(draw(st.integers(1, 2))):
         if not isinstance(body, dict) or draw(st.integers(0, 9)) == 0:
             return draw(nonsense)
-        key = draw(st.sampled_from(sorted(body)) | st.text(max_size=5))
+        key = draw(st.sampled_from(sorted(body) or ["x"]) | st.text(max_size=5))
         inner = body.get(key)
         if isinstance(inner, list) and inner and draw(st.booleans()):
             body = body | {key: [draw(spoilt(inner[0])), *inner[1:]]}
