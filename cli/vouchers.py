@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from cli import grants, programmes, reports
+from cli import grants, ledger, programmes, reports
 from cli.connection import ApiKey, Url, connect
 from cli.output import AsJson, Json, clock_time, emit_json, line, table, yuan
 from suanwang.errors import BadInput, SuanwangError
@@ -14,6 +14,7 @@ TenantName = Annotated[str, typer.Argument(help="The tenant's id.")]
 
 app = typer.Typer(help="Show vouchers, grant one, check the ledger.")
 reports.attach(app)
+ledger.attach(app)
 app.add_typer(programmes.policy_app, name="policy")
 app.add_typer(grants.app, name="apply")
 app.command("simulate")(programmes.simulate)
@@ -76,15 +77,6 @@ def lot_table(lots: list[Json], title: str = "") -> None:
     )
 
 
-def _amount(text: str) -> int:
-    from suanwang.units import parse_yuan
-
-    try:
-        return parse_yuan(text)
-    except ValueError as failure:
-        raise BadInput(str(failure)) from failure
-
-
 @app.command("issue")
 def issue(
     tenant_id: TenantName,
@@ -103,8 +95,8 @@ def issue(
         raise BadInput(f"--ratio {ratio!r} is not a fraction", next_step="write it such as 1/5")
     body = {
         "lot_id": lot, "tenant_id": tenant_id, "programme": programme,
-        "amount_fen": _amount(amount), "ratio_num": int(numerator), "ratio_den": int(denominator),
-        "expires_at": expires,
+        "amount_fen": ledger.amount_fen(amount), "ratio_num": int(numerator),
+        "ratio_den": int(denominator), "expires_at": expires,
     }  # fmt: skip
     with connect(url, api_key) as client:
         answer = client.post("/v1/vouchers", body, key=f"issue:{lot}")
@@ -124,7 +116,7 @@ def deposit(
     as_json: AsJson = False,
 ) -> None:
     """Book cash that a tenant paid in."""
-    body = {"tenant_id": tenant_id, "amount_fen": _amount(amount), "key": key}
+    body = {"tenant_id": tenant_id, "amount_fen": ledger.amount_fen(amount), "key": key}
     with connect(url, api_key) as client:
         answer = client.post("/v1/cash", body, key=key)
     if as_json:

@@ -103,13 +103,13 @@ def _pue(connection: Connection, site: Site, at: datetime, catalogue: EnergyCata
 
 
 def _paid(connection: Connection, attempts: tuple[Attempt, ...]) -> tuple[int, int]:
-    """Return what vouchers and cash have paid for these attempts, in fen."""
+    """Return what vouchers and cash have paid for these attempts, less refunds, in fen."""
     voucher_fen = cash_fen = 0
     for attempt in attempts:
         hold = money_store.find_hold(connection, attempt.hold_id)
         if hold.state is not HoldState.CAPTURED:
             continue
-        from_lots = sum(part.captured_fen for part in hold.slices if part.lot_id is not None)
+        from_lots = sum(part.paid_fen for part in hold.slices if part.lot_id is not None)
         voucher_fen += from_lots
-        cash_fen += hold.captured_fen - from_lots
+        cash_fen += hold.paid_fen - from_lots
     return voucher_fen, cash_fen

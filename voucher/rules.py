@@ -1,6 +1,6 @@
 """The rules of the ledger, pure: a command and the state it meets give postings, or a refusal."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import lru_cache
 
 from voucher import granting, holding
@@ -38,7 +38,17 @@ def fault_of(command: Command) -> Refusal | None:
     for moment in moments(command):
         if moment.tzinfo is None:
             return refuse(command, RefusalCode.BAD_TIME, f"{moment} has no time zone")
+        if not _fits_utc(moment):
+            return refuse(command, RefusalCode.BAD_TIME, f"{moment} is out of range in UTC")
     return None
+
+
+def _fits_utc(moment: datetime) -> bool:
+    try:
+        moment.astimezone(UTC)
+    except OverflowError:
+        return False
+    return True
 
 
 @lru_cache(maxsize=4096)

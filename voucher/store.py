@@ -8,7 +8,7 @@ from typing import Final
 from sqlalchemy import Connection, FromClause, Row, Select, func, select
 from sqlalchemy.sql.elements import ColumnElement
 
-from suanwang.db.tables import account, hold, journal, lot
+from suanwang.db.tables import account, hold, journal, ledger_period, lot
 from suanwang.errors import BadInput, NotFound
 from suanwang.ids import LotId, SiteId, TenantId
 from suanwang.model.voucher import Hold, HoldState, Lot
@@ -19,17 +19,20 @@ from voucher.commands import read_balances
 from voucher.store_book import hold_from
 
 __all__ = [
+    "ClosedPeriod",
     "JournalEntry",
     "LedgerCheck",
     "cash_by_tenant",
     "cash_fen",
     "cash_held_fen",
     "check",
+    "closed_periods",
     "debt_fen",
     "due_lots",
     "entries",
     "find_hold",
     "find_lot",
+    "hold_of_attempt",
     "lots",
     "open_holds",
 ]
@@ -55,6 +58,21 @@ class JournalEntry:
     postings: tuple[Posting, ...]
     late_for: str
     chain: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClosedPeriod:
+    """A closed period: ``chain`` is the link of the entry ``seq`` that closed it.
+
+    ``totals_fen`` adds up all accounts of a kind as they stood then.
+    """
+
+    id: str
+    ends_at: datetime
+    closed_at: datetime
+    seq: int
+    chain: str
+    totals_fen: Mapping[str, int]
 
 
 def lots(connection: Connection, *, tenant_id: str | None = None, now: datetime) -> tuple[Lot, ...]:
@@ -117,6 +135,14 @@ def find_hold(connection: Connection, hold_id: str) -> Hold:
     return hold_from(row)
 
 
+def hold_of_attempt(connection: Connection, attempt_id: str) -> Hold:
+    """Return the hold that was made for an attempt; raise NotFound without it."""
+    row = connection.execute(select(hold).where(hold.c.attempt_id == attempt_id)).one_or_none()
+    if row is None:
+        raise NotFound(f"there is no hold for attempt {attempt_id}", attempt_id=attempt_id)
+    return hold_from(row)
+
+
 def open_holds(connection: Connection, tenant_id: str | None = None) -> tuple[Hold, ...]:
     """Return the holds that have not ended, oldest first."""
     chosen = select(hold).where(hold.c.state == HoldState.OPEN.value)
@@ -124,6 +150,26 @@ def open_holds(connection: Connection, tenant_id: str | None = None) -> tuple[Ho
         chosen = chosen.where(hold.c.tenant_id == tenant_id)
     rows = connection.execute(chosen.order_by(hold.c.held_at, hold.c.id)).all()
     return tuple(hold_from(row) for row in rows)
+
+
+def closed_periods(connection: Connection) -> tuple[ClosedPeriod, ...]:
+    """Return the closed periods in order of time."""
+    rows = connection.execute(
+        select(*ledger_period.c, journal.c.at, journal.c.chain, journal.c.balances)
+        .join(journal, journal.c.seq == ledger_period.c.seq)
+        .order_by(ledger_period.c.ends_at)
+    )
+    return tuple(
+        ClosedPeriod(
+            id=row.id,
+            ends_at=row.ends_at,
+            closed_at=row.at,
+            seq=row.seq,
+            chain=row.chain,
+            totals_fen=read_balances(row.balances),
+        )
+        for row in rows
+    )
 
 
 def entries(

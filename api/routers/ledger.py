@@ -1,4 +1,4 @@
-"""The ledger: its entries for their tenant, its proof for the auditor."""
+"""The ledger: its entries for their tenant, its proof for the auditor, its rare bookings."""
 
 import json
 from collections.abc import Iterator
@@ -9,12 +9,25 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Query
 from starlette.responses import StreamingResponse
 
+from api.booking import KeyHeader, book, ledger_key
 from api.context import ApiContext, Context
-from api.identity import Auditor, MoneyReader
+from api.identity import Auditor, MoneyMover, MoneyReader
 from api.schemas.common import PAGE_MAX
-from api.schemas.money import EntryOut, EntryPage, LedgerCheckOut, PostingOut
+from api.schemas.money import (
+    Booked,
+    EntryOut,
+    EntryPage,
+    LedgerCheckOut,
+    PeriodIn,
+    PeriodList,
+    PeriodOut,
+    PostingOut,
+    RefundIn,
+    RepaymentIn,
+)
 from suanwang.units import INT64_MAX
 from voucher import store as voucher_store
+from voucher.commands import ClosePeriod, Refund, Repay
 from voucher.export import export_lines
 
 EXPORT_LINES: Final = 500
@@ -88,8 +101,83 @@ def list_entries(
                     )
                     for posting in entry.postings
                 ],
+                late_for=entry.late_for,
             )
             for entry in entries
         ],
         next=entries[-1].seq if len(entries) == limit else None,
     )
+
+
+@router.post("/refunds", status_code=201, summary="Give money back")
+def refund(
+    body: RefundIn, identity: MoneyMover, context: Context, idempotency_key: KeyHeader = None
+) -> Booked:
+    """Give back a part of what an attempt has paid, to the lots and the cash that paid it."""
+    return book(
+        context,
+        Refund(
+            key=ledger_key(idempotency_key, body.key),
+            hold_id=_hold_id(context, body),
+            amount_fen=body.amount_fen,
+            reason=body.reason,
+        ),
+    )
+
+
+@router.post("/repayments", status_code=201, summary="Book a repaid debt")
+def repay(
+    body: RepaymentIn, identity: MoneyMover, context: Context, idempotency_key: KeyHeader = None
+) -> Booked:
+    """Book what a tenant paid of its debt from clawbacks, never more than it owes."""
+    return book(
+        context,
+        Repay(
+            key=ledger_key(idempotency_key, body.key),
+            tenant_id=body.tenant_id,
+            amount_fen=body.amount_fen,
+        ),
+    )
+
+
+@router.post("/periods", status_code=201, summary="Close a period")
+def close_period(
+    body: PeriodIn, identity: MoneyMover, context: Context, idempotency_key: KeyHeader = None
+) -> Booked:
+    """Freeze the totals of a period that has ended, with the end of the chain."""
+    return book(
+        context,
+        ClosePeriod(
+            key=ledger_key(idempotency_key, body.key),
+            period_id=body.period_id,
+            ends_at=body.ends_at,
+        ),
+    )
+
+
+@router.get("/periods", summary="List closed periods")
+def list_periods(identity: Auditor, context: Context) -> PeriodList:
+    """Return the closed periods in order of time, each with the link that ends it."""
+    with context.reading() as connection:
+        periods = voucher_store.closed_periods(connection)
+    return PeriodList(
+        items=[
+            PeriodOut(
+                id=period.id,
+                ends_at=period.ends_at,
+                closed_at=period.closed_at,
+                seq=period.seq,
+                chain=period.chain,
+                totals_fen=dict(period.totals_fen),
+            )
+            for period in periods
+        ]
+    )
+
+
+def _hold_id(context: ApiContext, body: RefundIn) -> str:
+    if body.hold_id is not None:
+        return body.hold_id
+    assert body.attempt_id is not None
+    with context.reading() as connection:
+        return voucher_store.hold_of_attempt(connection, body.attempt_id).id

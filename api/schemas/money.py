@@ -1,13 +1,17 @@
 """Vouchers, cash and the ledger."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, model_validator
 
 from api.schemas.common import INT32_MAX, FenAboveZero, In, Moment, Name, Out, Title
 
 IdempotencyKey = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[\x21-\x7e]+$")]
+
+
+Reference = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[\x21-\x7e]+$")]
+"""An id that the platform made, such as an attempt's or a hold's."""
 
 
 class VoucherIn(In):
@@ -51,6 +55,61 @@ class CashIn(In):
 
     tenant_id: Name
     amount_fen: FenAboveZero
+    key: IdempotencyKey | None = Field(default=None, description="instead of Idempotency-Key")
+
+
+class RefundIn(In):
+    """Money that goes back to the lots and the cash that paid for an attempt."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "attempt_id": "job_0123-a1",
+                "amount_fen": 1_200,
+                "reason": "the site stood still",
+                "key": "ticket-17",
+            }
+        }
+    )
+
+    attempt_id: Reference | None = Field(default=None, description="or hold_id")
+    hold_id: Reference | None = Field(default=None, description="or attempt_id")
+    amount_fen: FenAboveZero
+    reason: Title
+    key: IdempotencyKey | None = Field(default=None, description="instead of Idempotency-Key")
+
+    @model_validator(mode="after")
+    def _names_one(self) -> Self:
+        if (self.attempt_id is None) == (self.hold_id is None):
+            raise ValueError("name either attempt_id or hold_id")
+        return self
+
+
+class RepaymentIn(In):
+    """Money that a tenant paid in against its debt from clawbacks."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {"tenant_id": "haiyun", "amount_fen": 50_000, "key": "bank-2026-10-14-18"}
+        }
+    )
+
+    tenant_id: Name
+    amount_fen: FenAboveZero
+    key: IdempotencyKey | None = Field(default=None, description="instead of Idempotency-Key")
+
+
+class PeriodIn(In):
+    """A period that has ended and is to be closed."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {"period_id": "2026-10", "ends_at": "2026-11-01T00:00:00+08:00"}
+        }
+    )
+
+    period_id: Name
+    ends_at: Moment
     key: IdempotencyKey | None = Field(default=None, description="instead of Idempotency-Key")
 
 
@@ -119,7 +178,10 @@ class PostingOut(Out):
 
 
 class EntryOut(Out):
-    """One event of the ledger; ``request`` is what was asked for under ``key``."""
+    """One event of the ledger; ``request`` is what was asked for under ``key``.
+
+    ``late_for`` names the closed period whose use it pays; else it is empty.
+    """
 
     seq: int
     at: datetime
@@ -127,6 +189,7 @@ class EntryOut(Out):
     key: str
     request: dict[str, object]
     postings: list[PostingOut]
+    late_for: str
 
 
 class EntryPage(Out):
@@ -134,3 +197,20 @@ class EntryPage(Out):
 
     items: list[EntryOut]
     next: int | None
+
+
+class PeriodOut(Out):
+    """A closed period; ``chain`` is the end of the ledger's chain when it was closed."""
+
+    id: str
+    ends_at: datetime
+    closed_at: datetime
+    seq: int = Field(description="entry that closed it")
+    chain: str
+    totals_fen: dict[str, int] = Field(description="sum of all accounts of a kind at that entry")
+
+
+class PeriodList(Out):
+    """The closed periods in order of time."""
+
+    items: list[PeriodOut]

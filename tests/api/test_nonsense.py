@@ -47,6 +47,9 @@ SEEDS: dict[str, Json] = {
     "/api/jobs/": {"entrypoint": "x", "metadata": {"units": "1"}, "entrypoint_num_cpus": 1},
     "/v1/quotes": {"metadata": {"units": "1", "max_minutes": "5", "deadline": "x"}},
     "/v1/cash": {"tenant_id": "haiyun", "amount_fen": 5, "key": "k"},
+    "/v1/ledger/refunds": {"attempt_id": "a", "amount_fen": 5, "reason": "r", "key": "k"},
+    "/v1/ledger/repayments": {"tenant_id": "haiyun", "amount_fen": 5, "key": "k"},
+    "/v1/ledger/periods": {"period_id": "p", "ends_at": "2026-01-01T00:00:00Z", "key": "k"},
     "/v1/tenants": {"id": "x", "name": "x", "uscc": ""},
     "/v1/vouchers": {
         "lot_id": "l", "tenant_id": "haiyun", "programme": "p", "amount_fen": 5, "ratio_num": 1,
