@@ -92,13 +92,11 @@ def _accounts(result: DemoResult) -> None:
 def _books(result: DemoResult) -> None:
     lot_table(result.lots, title="The voucher")
     for lot in result.lots:
-        parts = lot["available_fen"] + lot["held_fen"] + lot["spent_fen"] + lot["expired_fen"]
-        sign = "=" if parts == lot["issued_fen"] else "≠"
-        line(
-            f"  {lot['id']}: granted {yuan(lot['issued_fen'])} {sign}"
-            f" left {yuan(lot['available_fen'])} + held {yuan(lot['held_fen'])}"
-            f" + spent {yuan(lot['spent_fen'])} + expired {yuan(lot['expired_fen'])}"
-        )
+        names = ("left", "held", "spent", "expired", "recalled")
+        parts = [lot[f"{'available' if name == 'left' else name}_fen"] for name in names]
+        sign = "=" if sum(parts) == lot["issued_fen"] else "≠"
+        sums = (f"{name} {yuan(part)}" for name, part in zip(names, parts, strict=True))
+        line(f"  {lot['id']}: granted {yuan(lot['issued_fen'])} {sign} " + " + ".join(sums))
     verdict = "sound" if result.ledger["is_sound"] else "NOT SOUND"
     findings = result.ledger.get("findings") or ["postings sum to zero, the chain is whole"]
     line(f"  the ledger is {verdict}: " + "; ".join(findings))

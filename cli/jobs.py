@@ -142,12 +142,19 @@ def verdict_table(rows: list[Json], title: str = "") -> None:
                 number(row["energy_wh"]),
                 number(row["carbon_g"]),
                 number(row["latency_ms"]),
-                f"{row['reason']}: {row['message']}" if row["message"] else row["reason"],
+                _verdict(row["reason"], row["message"]),
             )
             for row in rows
         ],
         title=title,
     )
+
+
+def _verdict(reason: str, message: str) -> str:
+    """Return reason and message as one phrase that says no word twice."""
+    if not message or message.startswith(reason):
+        return message or reason
+    return f"{reason}: {message}"
 
 
 @app.callback(invoke_without_command=True)

@@ -113,7 +113,9 @@ def test_the_books_add_up(demo: KeptDemo) -> None:
     assert demo.document["ledger"]["is_sound"]
     spent = sum(job["account"]["voucher_fen"] for job in demo.document["jobs"].values())
     for lot in demo.document["lots"]:
-        parts = (lot[f"{part}_fen"] for part in ("available", "held", "spent", "expired"))
+        parts = (
+            lot[f"{part}_fen"] for part in ("available", "held", "spent", "expired", "recalled")
+        )
         assert lot["issued_fen"] == sum(parts)
         assert lot["spent_fen"] == spent
         assert lot["held_fen"] == 0
