@@ -26,7 +26,7 @@ from agent.record import Rules
 from agent.runner import Runner
 from agent.service import Agent, Parts
 from agent.spool import Spool
-from collectors.config import build_source, parse_sources
+from collectors.config import build_sources, parse_sources
 from suanwang.clock import Clock, SystemClock
 from suanwang.errors import BadInput, Conflict, SuanwangError
 from suanwang.ids import RandomIds
@@ -61,7 +61,7 @@ def build_agent(settings: AgentSettings, clock: Clock) -> Agent:
             next_step="make one with POST /v1/sites/<site>/token and put it into the settings, or"
             " into SUANWANG_AGENT__TOKEN",
         )
-    sources = tuple(build_source(spec, clock) for spec in parse_sources(settings.sources))
+    sources = build_sources(parse_sources(settings.sources), clock)
     folder = settings.spool_dir
     spool = Spool(folder, clock)
     channel = CentreChannel(settings.centre_url, token, clock)

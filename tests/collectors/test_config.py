@@ -2,7 +2,11 @@
 
 import pytest
 
-from collectors.config import ModbusSpec, PrometheusSpec, build_source, parse_source, parse_sources
+from collectors.config import build_source, build_sources, parse_source, parse_sources
+from collectors.specs.base import Workshop
+from collectors.specs.modbus import ModbusSpec
+from collectors.specs.prometheus import PrometheusSpec
+from collectors.specs.registry import KINDS
 from suanwang.clock import SystemClock
 from suanwang.errors import BadInput
 
@@ -63,7 +67,7 @@ def test_every_kind_is_built_without_opening_anything() -> None:
         MODBUS,
         PROM | {"preset": "dcgm"},
     ]
-    sources = [build_source(spec, SystemClock()) for spec in parse_sources(raw)]
+    sources = build_sources(parse_sources(raw), SystemClock())
     assert [source.name for source in sources] == ["host", "nvml", "m", "p"]
 
 
@@ -76,3 +80,14 @@ def test_own_rules_come_before_those_of_the_preset() -> None:
     spec = parse_source(PROM | {"preset": "node", "metrics": [RULE]})
     assert isinstance(spec, PrometheusSpec)
     assert spec.metrics[0].subject == "gpu:{UUID}"
+
+
+def test_a_kind_stands_in_the_registry_under_its_own_name() -> None:
+    for kind, spec in KINDS.items():
+        assert spec.model_fields["kind"].default == kind
+
+
+def test_sources_of_one_agent_share_the_gate_of_an_address() -> None:
+    workshop = Workshop(SystemClock())
+    assert workshop.gate("bmc-1", 2) is workshop.gate("bmc-1", 8)
+    assert workshop.gate("bmc-1", 2) is not workshop.gate("bmc-2", 2)

@@ -2,8 +2,9 @@
 
 import pytest
 
-from collectors.config import HostSpec, build_source
+from collectors.config import build_source
 from collectors.sources.port import SourceError
+from collectors.specs.host import HostSpec
 from suanwang.clock import SystemClock
 from suanwang.model.reading import Quality
 

@@ -10,15 +10,17 @@ from pathlib import Path
 import pynvml
 import pytest
 
-from collectors.config import NvmlSpec, build_source
+from collectors.config import build_source
 from collectors.sources.port import SourceError
+from collectors.specs.nvml import NvmlSpec
 from suanwang.clock import SystemClock
 
 STUB = Path(__file__).parent / "nvml_stub.c"
 COMPILER = shutil.which("cc") or shutil.which("gcc")
 PROGRAM = """
 import asyncio, json
-from collectors.config import NvmlSpec, build_source
+from collectors.config import build_source
+from collectors.specs.nvml import NvmlSpec
 from suanwang.clock import SystemClock
 
 async def main():

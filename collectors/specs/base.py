@@ -1,0 +1,61 @@
+"""What the settings of every kind of source have in common, and what building one may use."""
+
+import asyncio
+import socket
+from abc import abstractmethod
+from typing import Annotated, ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from collectors.sources.port import Pace, Source
+from suanwang.clock import Clock
+
+Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9._:/-]{1,200}$")]
+Factor = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Port = Annotated[int, Field(ge=1, le=65_535)]
+Metric = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,99}$")]
+
+
+def this_host() -> str:
+    """Return the name of this machine."""
+    return socket.gethostname()
+
+
+class Workshop:
+    """What the sources of one agent share while they are built and polled: the clock, and gates."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self._gates: dict[str, asyncio.Semaphore] = {}
+
+    def gate(self, address: str, at_most: int) -> asyncio.Semaphore:
+        """Return the gate of an address, the same for all who ask: the first one's limit holds."""
+        return self._gates.setdefault(address, asyncio.Semaphore(at_most))
+
+
+class Part(BaseModel):
+    """Settings that refuse keys they do not know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Spec(Part):
+    """Settings of one source. A subclass has a ``kind`` of its own and stands in the registry."""
+
+    parts: ClassVar[tuple[type[BaseModel], ...]] = ()
+    """Models of the settings inside; their keys are known too when a key is not."""
+
+    kind: str
+    name: Name
+    interval_s: Seconds = 15.0
+    timeout_s: Seconds = 5.0
+
+    @abstractmethod
+    def build(self, workshop: Workshop) -> Source:
+        """Return a source that is ready to be polled; nothing is opened yet. Raises BadInput."""
+
+    @property
+    def pace(self) -> Pace:
+        """Return name, interval and timeout for the source."""
+        return Pace(name=self.name, interval_s=self.interval_s, timeout_s=self.timeout_s)

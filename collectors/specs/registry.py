@@ -1,0 +1,18 @@
+"""Every kind of source, once: what stands here can be configured, is built and documented."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from collectors.specs.base import Spec
+from collectors.specs.host import HostSpec
+from collectors.specs.modbus import ModbusSpec
+from collectors.specs.nvml import NvmlSpec
+from collectors.specs.prometheus import PrometheusSpec
+
+KINDS: Final[Mapping[str, type[Spec]]] = {
+    "host": HostSpec,
+    "nvml": NvmlSpec,
+    "modbus": ModbusSpec,
+    "prometheus": PrometheusSpec,
+}
+"""The spec of each kind; the order is that of the docs."""
