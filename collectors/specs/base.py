@@ -55,6 +55,11 @@ class Spec(Part):
     def build(self, workshop: Workshop) -> Source:
         """Return a source that is ready to be polled; nothing is opened yet. Raises BadInput."""
 
+    @classmethod
+    def models(cls) -> tuple[type[BaseModel], ...]:
+        """Return every model whose keys an operator may write for this kind."""
+        return (cls, *cls.parts)
+
     @property
     def pace(self) -> Pace:
         """Return name, interval and timeout for the source."""

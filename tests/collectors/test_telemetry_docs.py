@@ -12,8 +12,9 @@ from collectors.specs.registry import KINDS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "telemetry.md").read_text(encoding="utf-8")
 
-SPECS: set[type[BaseModel]] = {part for spec in KINDS.values() for part in (spec, *spec.parts)}
-SETTINGS = {name for model in (*SPECS, MeterProfile, RegisterSpec) for name in model.model_fields}
+MODELS: set[type[BaseModel]] = {MeterProfile, RegisterSpec}
+MODELS.update(*(spec.models() for spec in KINDS.values()))
+SETTINGS = {name for model in MODELS for name in model.model_fields}
 FROM_PROFILES = {metric for name in profile_names() for metric in load_profile(name).registers}
 FROM_PRESETS = {rule.metric for rules in PRESETS.values() for rule in rules}
 
