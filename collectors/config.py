@@ -29,7 +29,7 @@ def parse_source(raw: Mapping[str, object]) -> Spec:
     try:
         return model.model_validate(dict(raw))
     except ValidationError as failure:
-        known = {key for part in model.models() for key in part.model_fields}
+        known = {key for part in model.models() for key in part.model_fields} | {*model.aliases}
         text = explain(failure, known)
         raise BadInput(f"source {raw.get('name', kind)!r}: {text}") from failure
 

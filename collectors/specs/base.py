@@ -46,6 +46,9 @@ class Spec(Part):
     parts: ClassVar[tuple[type[BaseModel], ...]] = ()
     """Models of the settings inside; their keys are known too when a key is not."""
 
+    aliases: ClassVar[tuple[str, ...]] = ()
+    """Other words for keys."""
+
     kind: str
     name: Name
     interval_s: Seconds = 15.0

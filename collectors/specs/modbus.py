@@ -1,21 +1,24 @@
-"""Settings of a Modbus meter."""
+"""Settings of a Modbus device."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import AliasChoices, Field
 
 from collectors.modbus_client import ModbusClient
-from collectors.profiles.profile import load_profile
+from collectors.profiles.modbus import ModbusProfile
+from collectors.profiles.profile import load_profile_of
 from collectors.sources.modbus import MeterPoint, ModbusSource
 from collectors.sources.port import Source
 from collectors.specs.base import Factor, Name, Port, Seconds, Spec, Workshop
 
 
 class ModbusSpec(Spec):
-    """A power meter. ``request_timeout_s`` is for each request, ``timeout_s`` for the poll."""
+    """A meter or another device; ``request_timeout_s`` is for each request, not for the poll."""
+
+    aliases: ClassVar[tuple[str, ...]] = ("meter_id",)
 
     kind: Literal["modbus"] = "modbus"
-    meter_id: Name
+    device_id: Name = Field(validation_alias=AliasChoices("device_id", "meter_id"))
     profile: str
     host: str
     port: Port = 502
@@ -29,5 +32,6 @@ class ModbusSpec(Spec):
         client = ModbusClient(
             self.host, self.port, unit=self.unit, timeout_s=self.request_timeout_s
         )
-        point = MeterPoint(meter_id=self.meter_id, ct=self.ct, pt=self.pt)
-        return ModbusSource(workshop.clock, client, load_profile(self.profile), point, self.pace)
+        point = MeterPoint(device_id=self.device_id, ct=self.ct, pt=self.pt)
+        profile = load_profile_of(ModbusProfile, self.profile)
+        return ModbusSource(workshop.clock, client, profile, point, self.pace)

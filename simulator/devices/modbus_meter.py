@@ -13,7 +13,7 @@ from pymodbus.constants import ExcCodes
 from pymodbus.server import ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
-from collectors.profiles.profile import MeterProfile
+from collectors.profiles.modbus import ModbusProfile
 from suanwang.clock import Clock
 
 _VOLTAGE_V: Final = 230.0
@@ -38,7 +38,7 @@ class MeterServer:
 
     def __init__(
         self,
-        profile: MeterProfile,
+        profile: ModbusProfile,
         host: str,
         port: int,
         *,
@@ -89,7 +89,7 @@ class MeterServer:
             self._port = _free_port(self._host)
         simdata = [
             SimData(spec.address, values=[0] * spec.words, datatype=DataType.REGISTERS)
-            for spec in self._profile.registers.values()
+            for spec in self._profile.points.values()
         ]
         simdata.sort(key=lambda each: each.address)
         device = SimDevice(id=self._unit, simdata=simdata, action=self._answer)
@@ -137,13 +137,13 @@ class MeterServer:
         if self.fault is Fault.BUSY or set_values is not None:
             return ExcCodes.DEVICE_BUSY if set_values is None else ExcCodes.ILLEGAL_FUNCTION
         self._count()
-        for metric, spec in self._profile.registers.items():
+        for metric, spec in self._profile.points.items():
             place = spec.address - start_address
             current_registers[place : place + spec.words] = self._words(metric)
         return None
 
     def _words(self, metric: str) -> tuple[int, ...]:
-        spec = self._profile.registers[metric]
+        spec = self._profile.points[metric]
         count = self._value(metric) / self._profile.factor(metric, 1.0, 1.0)
         if spec.type.startswith("float"):
             return self._profile.encode(metric, count)

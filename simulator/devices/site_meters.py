@@ -21,7 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from collectors.profiles.profile import load_profile
+from collectors.profiles.modbus import ModbusProfile
+from collectors.profiles.profile import load_profile_of
 from simulator.devices.modbus_meter import MeterServer
 from simulator.devices.process_load import ProcessLoad
 from suanwang.clock import Clock, SystemClock
@@ -128,7 +129,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
 
 def build(options: argparse.Namespace, clock: Clock) -> SiteMeters:
     """Return the meters that the options describe."""
-    profile = load_profile(options.profile)
+    profile = load_profile_of(ModbusProfile, options.profile)
     model = load_catalogue().facility(options.cooling, options.it_design_w)
     load = ProcessLoad(clock, pid_file=options.pid_file, marker=options.marker)
     load.cores()  # from here on the load is measured

@@ -72,7 +72,7 @@ def test_every_kind_is_built_without_opening_anything() -> None:
 
 
 def test_an_unknown_profile_is_refused_when_the_source_is_built() -> None:
-    with pytest.raises(BadInput, match="no meter profile"):
+    with pytest.raises(BadInput, match="no profile"):
         build_source(parse_source(MODBUS | {"profile": "x"}), SystemClock())
 
 

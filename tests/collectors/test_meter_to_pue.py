@@ -6,7 +6,8 @@ from telemetry_builders import SITE, START, a_meter, add_site, at, send
 
 from collectors import store
 from collectors.config import build_source, parse_source
-from collectors.profiles.profile import load_profile
+from collectors.profiles.modbus import ModbusProfile
+from collectors.profiles.profile import load_profile_of
 from simulator.devices.modbus_meter import MeterServer
 from suanwang.clock import VirtualClock
 from suanwang.db.engine import writing
@@ -16,7 +17,7 @@ from suanwang.model.reading import Quality, Reading
 
 async def test_a_minute_of_two_real_meters_is_a_pue(engine: Engine, clock: VirtualClock) -> None:
     """IT 2 kW then 4 kW, facility 1.25 times that, polled every 2 s for a minute."""
-    profile = load_profile("reference_meter")
+    profile = load_profile_of(ModbusProfile, "reference_meter")
     it = MeterServer(profile, "127.0.0.1", 0, clock=clock, first_wh=1_234_567)
     facility = MeterServer(profile, "127.0.0.1", 0, clock=clock, first_wh=2_345_678)
     readings: list[Reading] = []

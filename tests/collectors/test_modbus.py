@@ -6,11 +6,10 @@ from pathlib import Path
 import pytest
 
 from collectors.config import build_source, parse_source
+from collectors.profiles.modbus import ModbusProfile
 from collectors.profiles.profile import (
-    MeterProfile,
-    load_profile,
+    load_profile_of,
     parse_profile,
-    profile_names,
 )
 from collectors.sources.port import Source, SourceError
 from simulator.devices.modbus_meter import Fault, MeterServer
@@ -21,19 +20,22 @@ PROFILE = """
 name: test_meter
 title: a meter of the tests
 source: the tests
+protocol: modbus
 byte_order: {order}
 rated_w: 1000
 resettable: false
-registers:
+points:
   energy_wh: {{address: 10, type: {kind}, scale: {scale}}}
   power_w: {{address: 20, type: int32, scale: 0.1}}
   voltage_l1_v: {{address: 500, type: uint16, scale: 0.1, required: false}}
 """
 
 
-def a_profile(order: str = "ABCD", kind: str = "uint64", scale: float = 1) -> MeterProfile:
+def a_profile(order: str = "ABCD", kind: str = "uint64", scale: float = 1) -> ModbusProfile:
     """Return a small profile."""
-    return parse_profile(PROFILE.format(order=order, kind=kind, scale=scale), "test")
+    profile = parse_profile(PROFILE.format(order=order, kind=kind, scale=scale), "test")
+    assert isinstance(profile, ModbusProfile)
+    return profile
 
 
 def a_source(server: MeterServer, profile: object, **settings: object) -> Source:
@@ -57,11 +59,11 @@ async def read(source: Source) -> dict[str, float]:
     return {reading.metric: reading.value for reading in readings}
 
 
-@pytest.mark.parametrize("name", profile_names())
+@pytest.mark.parametrize("name", ["acrel_dtsd1352", "reference_meter", "schneider_iem3000"])
 async def test_a_real_server_with_a_shipped_profile_is_read_as_it_counts(
     name: str, clock: VirtualClock
 ) -> None:
-    profile = load_profile(name)
+    profile = load_profile_of(ModbusProfile, name)
     async with MeterServer(profile, "127.0.0.1", 0, clock=clock, first_wh=50_000) as server:
         server.set_power_w(36_000)
         clock.advance(3600)
@@ -72,7 +74,7 @@ async def test_a_real_server_with_a_shipped_profile_is_read_as_it_counts(
             await source.close()
     assert found["energy_wh"] == pytest.approx(86_000)
     assert found["power_w"] == pytest.approx(36_000)
-    assert found.keys() == profile.registers.keys()
+    assert found.keys() == profile.points.keys()
 
 
 @pytest.mark.parametrize("order", ["ABCD", "CDAB", "BADC", "DCBA"])
@@ -110,16 +112,16 @@ def test_byte_orders_are_what_their_letters_say(order: str, words: tuple[int, in
 
 
 def test_ratios_scale_value_resolution_and_modulus() -> None:
-    profile = load_profile("acrel_dtsd1352")
+    profile = load_profile_of(ModbusProfile, "acrel_dtsd1352")
     assert profile.factor("energy_wh", ct=40, pt=100) == 40_000
     assert profile.factor("voltage_l1_v", ct=40, pt=100) == pytest.approx(10)
     assert profile.resolution_wh(ct=40) == 400
     assert profile.modulus_wh(ct=40) == 40_000_000_000
-    assert load_profile("schneider_iem3000").modulus_wh() == 2**63
+    assert load_profile_of(ModbusProfile, "schneider_iem3000").modulus_wh() == 2**63
 
 
 async def test_the_register_wraps_where_the_profile_says(clock: VirtualClock) -> None:
-    profile = load_profile("acrel_dtsd1352")
+    profile = load_profile_of(ModbusProfile, "acrel_dtsd1352")
     first = profile.modulus_wh() - 20
     async with MeterServer(profile, "127.0.0.1", 0, clock=clock, first_wh=first) as server:
         source = a_source(server, "acrel_dtsd1352", ct=2)
@@ -135,7 +137,7 @@ async def test_the_register_wraps_where_the_profile_says(clock: VirtualClock) ->
 
 
 async def test_the_source_comes_back_by_itself_after_the_meter_was_gone() -> None:
-    profile = load_profile("reference_meter")
+    profile = load_profile_of(ModbusProfile, "reference_meter")
     server = MeterServer(profile, "127.0.0.1", 0, clock=SystemClock(), first_wh=7)
     await server.start()
     source = a_source(server, "reference_meter")
@@ -152,7 +154,7 @@ async def test_the_source_comes_back_by_itself_after_the_meter_was_gone() -> Non
 
 
 async def test_a_silent_meter_costs_one_timeout_and_is_named() -> None:
-    profile = load_profile("reference_meter")
+    profile = load_profile_of(ModbusProfile, "reference_meter")
     async with MeterServer(profile, "127.0.0.1", 0, clock=SystemClock()) as server:
         source = a_source(server, "reference_meter", request_timeout_s=0.1)
         server.fault = Fault.SILENT
@@ -173,7 +175,7 @@ async def test_a_silent_meter_costs_one_timeout_and_is_named() -> None:
     ],
 )
 async def test_what_the_device_refuses_is_named(settings: dict[str, object], words: str) -> None:
-    profile = load_profile("reference_meter")
+    profile = load_profile_of(ModbusProfile, "reference_meter")
     async with MeterServer(profile, "127.0.0.1", 0, clock=SystemClock()) as server:
         source = a_source(server, **({"profile": "reference_meter"} | settings))
         try:
@@ -185,7 +187,7 @@ async def test_what_the_device_refuses_is_named(settings: dict[str, object], wor
 
 
 async def test_a_busy_meter_is_named() -> None:
-    profile = load_profile("reference_meter")
+    profile = load_profile_of(ModbusProfile, "reference_meter")
     async with MeterServer(profile, "127.0.0.1", 0, clock=SystemClock()) as server:
         server.fault = Fault.BUSY
         source = a_source(server, "reference_meter")
@@ -201,6 +203,7 @@ async def test_an_optional_register_that_the_meter_lacks_is_left_out(tmp_path: P
     path.write_text(PROFILE.format(order="ABCD", kind="uint64", scale=1), encoding="utf-8")
     lines = PROFILE.splitlines(keepends=True)
     bare = parse_profile("".join(lines[:-1]).format(order="ABCD", kind="uint64", scale=1), "bare")
+    assert isinstance(bare, ModbusProfile)
     async with MeterServer(bare, "127.0.0.1", 0, clock=SystemClock(), first_wh=3) as server:
         source = a_source(server, str(path))
         try:
@@ -211,7 +214,9 @@ async def test_an_optional_register_that_the_meter_lacks_is_left_out(tmp_path: P
 
 
 async def test_no_listener_is_a_source_error_with_the_next_step() -> None:
-    server = MeterServer(load_profile("reference_meter"), "127.0.0.1", 1, clock=SystemClock())
+    server = MeterServer(
+        load_profile_of(ModbusProfile, "reference_meter"), "127.0.0.1", 1, clock=SystemClock()
+    )
     source = a_source(server, "reference_meter")
     with pytest.raises(SourceError, match="takes no connection") as caught:
         await source.collect()
@@ -222,15 +227,15 @@ async def test_no_listener_is_a_source_error_with_the_next_step() -> None:
     ("line", "words"),
     [
         pytest.param("rated_ww: 5", "did you mean 'rated_w'", id="nearest key"),
-        pytest.param("registers: {}", "registers", id="no registers"),
+        pytest.param("points: {}", "0 points", id="no points"),
         pytest.param("byte_order: ADCB", "byte_order", id="unknown order"),
         pytest.param(
-            "registers: {x: {address: 1, type: int16}}", "energy_wh or power_w", id="no energy"
+            "points: {x_v: {address: 1, type: int16}}", "energy_wh or power_w", id="no energy"
         ),
         pytest.param(
-            "registers: {power_w: {address: 65535, type: int32}}", "beyond address", id="too far"
+            "points: {power_w: {address: 65535, type: int32}}", "beyond address", id="too far"
         ),
-        pytest.param("registers: {power_w: {adress: 1}}", "did you mean 'address'", id="typo"),
+        pytest.param("points: {power_w: {adress: 1}}", "did you mean 'address'", id="typo"),
         pytest.param("[", "not YAML", id="not YAML"),
     ],
 )
@@ -243,8 +248,8 @@ def test_a_wrong_profile_is_refused_by_its_key(line: str, words: str) -> None:
 
 
 def test_an_unknown_profile_names_the_known_ones() -> None:
-    with pytest.raises(BadInput, match="no meter profile 'iem3000'") as caught:
-        load_profile("iem3000")
+    with pytest.raises(BadInput, match="no profile 'iem3000'") as caught:
+        load_profile_of(ModbusProfile, "iem3000")
     assert "schneider_iem3000" in caught.value.next_step
     with pytest.raises(BadInput, match="no profile file"):
-        load_profile("nowhere/x.yaml")
+        load_profile_of(ModbusProfile, "nowhere/x.yaml")

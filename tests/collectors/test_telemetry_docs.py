@@ -5,25 +5,47 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from collectors.profiles.profile import MeterProfile, RegisterSpec, load_profile, profile_names
+from collectors.formulas import FORMULAS
+from collectors.profiles.base import UNITS, Device, Mark, split_key
+from collectors.profiles.profile import PROTOCOLS, load_profile, profile_names
 from collectors.sources.nvml import METRICS
 from collectors.sources.prometheus import PRESETS
 from collectors.specs.registry import KINDS
 
-PAGE = (Path(__file__).parents[2] / "docs" / "telemetry.md").read_text(encoding="utf-8")
+DOCS = Path(__file__).parents[2] / "docs"
+TELEMETRY = (DOCS / "telemetry.md").read_text(encoding="utf-8")
+PAGE = TELEMETRY + (DOCS / "profiles.md").read_text(encoding="utf-8")
 
-MODELS: set[type[BaseModel]] = {MeterProfile, RegisterSpec}
+MODELS: set[type[BaseModel]] = set()
+for protocol in PROTOCOLS.values():
+    MODELS.update((protocol, *protocol.parts))
 MODELS.update(*(spec.models() for spec in KINDS.values()))
 SETTINGS = {name for model in MODELS for name in model.model_fields}
-FROM_PROFILES = {metric for name in profile_names() for metric in load_profile(name).registers}
+PROFILES = tuple(load_profile(name) for name in profile_names())
+FROM_PROFILES = {split_key(key)[1] for profile in PROFILES for key in profile.all_keys()}
 FROM_PRESETS = {rule.metric for rules in PRESETS.values() for rule in rules}
 
 
 @pytest.mark.parametrize(
     "word",
     sorted(
-        {*KINDS, *SETTINGS, *FROM_PROFILES, *FROM_PRESETS, *METRICS, *profile_names(), *PRESETS}
+        {
+            *KINDS,
+            *SETTINGS,
+            *PROTOCOLS,
+            *FORMULAS,
+            *UNITS,
+            *Device,
+            *Mark,
+            *profile_names(),
+            *PRESETS,
+        }
     ),
 )
 def test_it_is_on_the_page(word: str) -> None:
     assert f"`{word}`" in PAGE
+
+
+@pytest.mark.parametrize("metric", sorted({*FROM_PROFILES, *FROM_PRESETS, *METRICS}))
+def test_every_metric_has_its_row(metric: str) -> None:
+    assert f"`{metric}`" in TELEMETRY

@@ -12,7 +12,8 @@ import psutil
 import pytest
 
 from collectors.config import build_source, parse_source
-from collectors.profiles.profile import load_profile
+from collectors.profiles.modbus import ModbusProfile
+from collectors.profiles.profile import load_profile_of
 from simulator.devices.modbus_meter import MeterServer
 from simulator.devices.process_load import ProcessLoad, read_pids
 from simulator.devices.site_meters import SiteLoad, SiteMeters, run
@@ -48,7 +49,7 @@ async def read(port: int) -> dict[str, float]:
 
 
 async def test_both_meters_count_the_energy_of_the_load(clock: VirtualClock) -> None:
-    profile = load_profile("reference_meter")
+    profile = load_profile_of(ModbusProfile, "reference_meter")
     cores = iter([0.0, 2.0, 4.0])
     meters = SiteMeters(
         MeterServer(profile, "127.0.0.1", 0, clock=clock),
@@ -71,7 +72,7 @@ async def test_both_meters_count_the_energy_of_the_load(clock: VirtualClock) -> 
 
 
 async def test_the_load_is_ticked_until_told_to_stop(clock: VirtualClock) -> None:
-    profile = load_profile("reference_meter")
+    profile = load_profile_of(ModbusProfile, "reference_meter")
     stop = asyncio.Event()
     ticks: list[float] = []
 
