@@ -3,7 +3,9 @@
 import asyncio
 import socket
 from abc import abstractmethod
-from typing import Annotated, ClassVar
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, ClassVar, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -22,16 +24,30 @@ def this_host() -> str:
     return socket.gethostname()
 
 
-class Workshop:
-    """What the sources of one agent share while they are built and polled: the clock, and gates."""
+Thing = TypeVar("Thing")
 
-    def __init__(self, clock: Clock) -> None:
+
+class Workshop:
+    """What the sources of one agent share: the clock, gates, things made once, and a folder.
+
+    ``folder`` is where sources keep what must outlive the agent's process.
+    """
+
+    def __init__(self, clock: Clock, folder: Path | None = None) -> None:
         self.clock = clock
+        self.folder = folder
         self._gates: dict[str, asyncio.Semaphore] = {}
+        self._things: dict[str, object] = {}
 
     def gate(self, address: str, at_most: int) -> asyncio.Semaphore:
         """Return the gate of an address, the same for all who ask: the first one's limit holds."""
         return self._gates.setdefault(address, asyncio.Semaphore(at_most))
+
+    def shared(self, key: str, make: Callable[[], Thing]) -> Thing:
+        """Return the thing of this key, made by the first who asks; a key stands for one type."""
+        if key not in self._things:
+            self._things[key] = make()
+        return cast("Thing", self._things[key])
 
 
 class Part(BaseModel):

@@ -8,11 +8,13 @@ from collectors.specs.host import HostSpec
 from collectors.specs.modbus import ModbusSpec
 from collectors.specs.nvml import NvmlSpec
 from collectors.specs.prometheus import PrometheusSpec
+from collectors.specs.redfish import RedfishSpec
 
 KINDS: Final[Mapping[str, type[Spec]]] = {
     "host": HostSpec,
     "nvml": NvmlSpec,
     "modbus": ModbusSpec,
     "prometheus": PrometheusSpec,
+    "redfish": RedfishSpec,
 }
 """The spec of each kind; the order is that of the docs."""
