@@ -27,6 +27,7 @@ from suanwang.errors import BadInput, Unavailable
 from suanwang.ids import IdSource, RandomIds
 from suanwang.settings import ServerSettings, Settings
 from voucher import ledger
+from voucher.grants import store_verify
 from voucher.guard import check_durability
 
 logger = logging.getLogger(__name__)
@@ -89,6 +90,8 @@ def prepare(engine: Engine, clock: Clock, ids: IdSource, settings: Settings) -> 
         check_durability(connection)
         ledger.begin(connection, ledger.Algorithm(settings.server.ledger_digest))
         ensure_admin(connection, clock, ids, settings.server.state_dir)
+        for fault in store_verify.faults(connection):
+            logger.error("policy not as it was used: %s", fault.message)
 
 
 def http_server(app: FastAPI) -> uvicorn.Server:

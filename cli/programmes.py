@@ -1,11 +1,13 @@
-"""``suanwang voucher policy``: voucher programmes in words, tried out and compared; all offline."""
+"""``suanwang voucher policy``: voucher programmes in words, tried out, compared and verified."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli.connection import ApiKey, Url, connect
 from cli.output import AsJson, emit_json, line, table, yuan
+from suanwang.errors import Conflict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -77,6 +79,27 @@ def check(policy: PolicyName, as_json: AsJson = False) -> None:
         line(f"{section.title}:")
         for text in section.lines:
             line(f"  {text}")
+
+
+@policy_app.command("verify")
+def verify(url: Url = None, api_key: ApiKey = None, as_json: AsJson = False) -> None:
+    """Ask the centre whether every policy still is what awards were made under (city, admin)."""
+    with connect(url, api_key) as client:
+        answer = client.get("/v1/programmes/verify")
+    if as_json:
+        emit_json(answer)
+    elif answer["is_sound"]:
+        line("sound: every policy is what awards were made under")
+    for one in () if as_json else answer["items"]:
+        line(f"{one['programme']} v{one['version']} is {one['kind']} in {one['where']}")
+        line(f"  used with digest {one['used_digest']}")
+        line(f"  found with digest {one['found_digest'] or '–'}")
+        line(f"  awards: {', '.join(one['awards']) or 'none'}")
+    if not answer["is_sound"]:
+        raise Conflict(
+            f"{len(answer['items'])} policies are not what awards were made under",
+            next_step="stop granting under them, keep a copy of the database, look at what changed",
+        )
 
 
 @policy_app.command("show")

@@ -128,7 +128,7 @@ def _may_pay(lot: LotSpec, booking: _Booking) -> bool:
         and lot.tenant_id == job.tenant_id
         and (not lot.sites or pool.site_id in lot.sites)
         and (not lot.accelerators or pool.accelerator in lot.accelerators)
-        and lot.expires_s >= booking.start_s + job.run_s
+        and lot.lasts_for(booking.start_s, booking.start_s + job.run_s)
     )
 
 

@@ -198,7 +198,8 @@ class _Builder:
         shortfall: Shortfall | None = None
         for t in np.flatnonzero(is_built):
             end_s = float(ends_s[t])
-            payers = tuple(lot.id for lot in lots if lot.expires_s >= end_s)
+            start_s = end_s - job.run_s
+            payers = tuple(lot.id for lot in lots if lot.lasts_for(start_s, end_s))
             if payers not in can_pay:
                 split = self._purse.split(job, pool, end_s)
                 can_pay[payers] = not isinstance(split, Shortfall)

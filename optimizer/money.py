@@ -69,7 +69,8 @@ class Purse:
         price = price_fen_max(job, pool)
         rest, drawn = price, {}
         for lot in self.lots_of.get(job.tenant_id, ()):
-            if rest == 0 or lot.expires_s < end_s or not lot_allows(lot, job, pool):
+            lasts = lot.lasts_for(end_s - job.run_s, end_s)
+            if rest == 0 or not lasts or not lot_allows(lot, job, pool):
                 continue
             share = share_fen(price, lot.ratio_num, lot.ratio_den)
             amount = min(rest, share, self.lot_left_fen[lot.id])

@@ -70,7 +70,7 @@ class PoolSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LotSpec:
-    """A voucher lot that may pay part of a job."""
+    """A voucher lot that may pay part of a job; ``grace_s`` is for jobs that run at its end."""
 
     id: str
     tenant_id: str
@@ -81,6 +81,11 @@ class LotSpec:
     rank: int = 0
     sites: frozenset[str] = frozenset()
     accelerators: frozenset[str] = frozenset()
+    grace_s: float = 0.0
+
+    def lasts_for(self, start_s: float, end_s: float) -> bool:
+        """Whether it pays for a run: begun before its end, and over by the end of its grace."""
+        return start_s < self.expires_s and end_s <= self.expires_s + self.grace_s
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -283,6 +283,7 @@ def _lot(lot: Lot, now: datetime) -> LotSpec:
         rank=lot.rank,
         sites=frozenset(lot.sites),
         accelerators=lot.accelerators,
+        grace_s=float(lot.grace_s),
     )
 
 

@@ -330,6 +330,7 @@ def _grant(lot: StoredLot) -> str:
             "ratio_num": terms.ratio_num,
             "ratio_den": terms.ratio_den,
             "expires_at": terms.expires_at.astimezone(UTC).isoformat(timespec="microseconds"),
+            "grace_s": lot.grace_s,
             "rank": terms.rank,
             "sites": sorted(lot.sites),
             "accelerators": sorted(lot.accelerators),

@@ -23,7 +23,10 @@ DEFAULT_PAYEE: Final = "platform"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Issue:
-    """Grant a lot of ``amount_fen`` to a tenant; it pays at most ``ratio_num / ratio_den``."""
+    """Grant a lot of ``amount_fen`` to a tenant; it pays at most ``ratio_num / ratio_den``.
+
+    ``grace_s``: so many seconds beyond its end a job may run that it pays for.
+    """
 
     key: str
     lot_id: str
@@ -36,6 +39,7 @@ class Issue:
     rank: int = 0
     sites: frozenset[str] = frozenset()
     accelerators: frozenset[str] = frozenset()
+    grace_s: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -320,6 +324,7 @@ def _issue_fields(command: Issue) -> dict[str, object]:
         "ratio_num": command.ratio_num,
         "ratio_den": command.ratio_den,
         "expires_at": _moment(command.expires_at),
+        "grace_s": command.grace_s,
         "rank": command.rank,
         "sites": sorted(command.sites),
         "accelerators": sorted(command.accelerators),

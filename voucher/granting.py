@@ -1,6 +1,7 @@
 """Rules of what comes into the ledger and ends in it: grants, cash, ends, clawbacks, periods."""
 
 from datetime import datetime
+from typing import Final
 
 from suanwang.units import INT64_MAX, yuan_text
 from voucher.book import BANK, Book, Draft, LotTerms, Period, refuse, unknown_tenant
@@ -15,6 +16,9 @@ from voucher.commands import (
     Repay,
 )
 from voucher.outcomes import Refusal, RefusalCode
+
+GRACE_S_MAX: Final = 36_500 * 86_400
+"""Longest grace of a lot: a hundred years."""
 
 
 def issue(book: Book, command: Issue, now: datetime) -> Draft | Refusal:
@@ -34,6 +38,9 @@ def issue(book: Book, command: Issue, now: datetime) -> Draft | Refusal:
         )
     if not -(2**31) <= command.rank < 2**31:
         return refuse(command, RefusalCode.BAD_AMOUNT, f"rank {command.rank} is out of range")
+    if not 0 <= command.grace_s <= GRACE_S_MAX:
+        message = f"a grace of {command.grace_s} s is not between 0 and {GRACE_S_MAX}"
+        return refuse(command, RefusalCode.BAD_TIME, message)
     if now >= command.expires_at:
         return refuse(
             command,

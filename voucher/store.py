@@ -244,4 +244,5 @@ def _lot(row: Row[tuple[object, ...]], now: datetime) -> Lot:
         sites=frozenset(SiteId(site) for site in row.sites),
         accelerators=frozenset(row.accelerators),
         recalled_fen=row.recalled_fen,
+        grace_s=row.grace_s,
     )

@@ -39,6 +39,7 @@ class StoredLot:
     issued_at: datetime
     sites: tuple[str, ...]
     accelerators: tuple[str, ...]
+    grace_s: int
 
 
 Link = tuple[int, datetime | str, str, Sequence[str]]
@@ -142,6 +143,7 @@ def stored_lots(connection: Connection) -> Iterator[StoredLot]:
             issued_at=row.issued_at,
             sites=tuple(row.sites),
             accelerators=tuple(row.accelerators),
+            grace_s=row.grace_s,
         )
 
 

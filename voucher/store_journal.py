@@ -280,6 +280,7 @@ def _lot_row(issued: Issue, at: datetime) -> Row:
         "accelerators": sorted(issued.accelerators),
         "issued_at": at,
         "expires_at": issued.expires_at,
+        "grace_s": issued.grace_s,
     }
 
 

@@ -20,7 +20,7 @@ from api.schemas import grants as bodies
 from api.schemas.common import PAGE_MAX, Name
 from suanwang.errors import BadInput, NotFound
 from suanwang.model.tenant import Role
-from voucher.grants import payout, service, store, store_audit, store_programmes
+from voucher.grants import payout, service, store, store_audit, store_programmes, store_verify
 from voucher.grants.batch import export_rows, headings, read_batch
 from voucher.grants.case import Action, Actor, State
 from voucher.grants.importing import import_batch
@@ -109,6 +109,28 @@ def adopt_programme(
             connection, text, name, identity.key_id, context.clock.now()
         )
     return answers.programme_out(adopted)
+
+
+@router.get("/programmes/verify", summary="Verify the policies of all awards")
+def verify_programmes(identity: GrantPayer, context: Context) -> bodies.PolicyFaultList:
+    """Name every policy that is gone or says something else than when awards were made under it."""
+    with context.reading() as connection:
+        faults = store_verify.faults(connection)
+    return bodies.PolicyFaultList(
+        items=[
+            bodies.PolicyFaultOut(
+                kind=one.kind,
+                programme=one.programme_id,
+                version=one.version,
+                where=one.where,
+                used_digest=one.used_digest,
+                found_digest=one.found_digest,
+                awards=list(one.awards),
+            )
+            for one in faults
+        ],
+        is_sound=not faults,
+    )
 
 
 @router.get("/programmes/{programme_id}/template", summary="A file to fill in")

@@ -10,6 +10,7 @@ from api.schemas.money import IdempotencyKey
 from voucher.grants.case import State
 from voucher.grants.duplicates import FlagCode
 from voucher.grants.importing import Outcome
+from voucher.grants.store_verify import FaultKind
 
 Reason = Annotated[str, Field(max_length=2_000)]
 FactIn = bool | int | str
@@ -55,6 +56,25 @@ class ProgrammeList(Out):
     """Every version of every programme in force."""
 
     items: list[ProgrammeOut]
+
+
+class PolicyFaultOut(Out):
+    """A policy that is not what awards were made under; ``awards`` are their applications."""
+
+    kind: FaultKind
+    programme: str
+    version: int
+    where: str
+    used_digest: str
+    found_digest: str
+    awards: list[str]
+
+
+class PolicyFaultList(Out):
+    """Every policy that is missing or changed."""
+
+    items: list[PolicyFaultOut]
+    is_sound: bool
 
 
 class IdentityIn(In):

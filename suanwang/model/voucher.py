@@ -14,8 +14,8 @@ class Lot:
     At any moment ``issued = available + held + spent + expired + recalled``.
 
     The lot pays at most ``ratio_num / ratio_den`` of a job's price, only at ``sites`` (empty: all)
-    and on ``accelerators`` (empty: all), before ``expires_at``. Lots are drawn in the order of
-    (rank, expires_at, id).
+    and on ``accelerators`` (empty: all), before ``expires_at``. A job that starts before may run up
+    to ``grace_s`` seconds beyond. Lots are drawn in the order of (rank, expires_at, id).
     """
 
     id: LotId
@@ -33,6 +33,7 @@ class Lot:
     sites: frozenset[SiteId] = frozenset()
     accelerators: frozenset[str] = frozenset()
     recalled_fen: int = 0
+    grace_s: int = 0
 
 
 class HoldState(StrEnum):

@@ -63,6 +63,7 @@ MATRIX: Final[dict[tuple[str, str], frozenset[str]]] = {
     ("POST", "/v1/reports/evidence"): TENANTS,
     ("GET", "/v1/reports/signing-key"): EVERY_KEY,
     ("GET", "/v1/programmes"): GRANT_READERS,
+    ("GET", "/v1/programmes/verify"): GRANT_PAYERS,
     ("POST", "/v1/programmes"): ADMIN,
     ("GET", "/v1/programmes/{programme_id}/template"): GRANT_READERS,
     ("POST", "/v1/programmes/{programme_id}/decide"): GRANT_PAYERS,

@@ -85,6 +85,11 @@ def test_a_tampered_placement_is_found(
             lambda p: replace(p, lots=(a_lot(expires_s=3_599.0),)), "may not pay", id="expiry"
         ),
         pytest.param(
+            lambda p: replace(p, lots=(a_lot(expires_s=0.0, grace_s=9e9),)),
+            "may not pay",
+            id="grace for a job that starts after the end",
+        ),
+        pytest.param(
             lambda p: replace(p, jobs=tuple(replace(j, deadline_s=60.0) for j in p.jobs)),
             "deadline rule",
             id="deadline",

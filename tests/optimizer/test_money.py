@@ -36,6 +36,13 @@ def test_the_price_is_rounded_up_to_a_whole_fen() -> None:
         ),
         pytest.param((a_lot(expires_s=3_599.0),), {}, 1_000, id="not after it expires"),
         pytest.param((a_lot(expires_s=3_600.0),), {"lot": 500}, 500, id="until it expires"),
+        pytest.param(
+            (a_lot(expires_s=3_599.0, grace_s=1.0),), {"lot": 500}, 500, id="until its grace ends"
+        ),
+        pytest.param((a_lot(expires_s=3_598.0, grace_s=1.0),), {}, 1_000, id="not after it"),
+        pytest.param(
+            (a_lot(expires_s=0.0, grace_s=9e9),), {}, 1_000, id="grace is for what runs at the end"
+        ),
         pytest.param((a_lot(sites=frozenset({"far"})),), {}, 1_000, id="not at other sites"),
         pytest.param((a_lot(accelerators=frozenset({"npu"})),), {}, 1_000, id="not on others"),
         pytest.param((a_lot(tenant_id="other"),), {}, 1_000, id="not for others"),

@@ -167,6 +167,10 @@ REFUSALS = [
     pytest.param(
         an_issue("l9", expires_at=LATER.replace(tzinfo=None)), RefusalCode.BAD_TIME, id="no zone"
     ),
+    pytest.param(an_issue("l9", grace_s=-1), RefusalCode.BAD_TIME, id="a grace below zero"),
+    pytest.param(
+        an_issue("l9", grace_s=36_501 * 86_400), RefusalCode.BAD_TIME, id="a grace without end"
+    ),
     pytest.param(a_hold("h9", ("l9", 1)), RefusalCode.UNKNOWN_LOT, id="unknown lot"),
     pytest.param(a_hold("h9", ("l2", 1)), RefusalCode.FOREIGN_LOT, id="another's lot"),
     pytest.param(a_hold("h9", ("l1", 1_001)), RefusalCode.LOT_SHORT, id="more than the lot"),

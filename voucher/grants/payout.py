@@ -33,6 +33,7 @@ PROOFS: Final[Mapping[str, frozenset[str]]] = {
     "line.has_delivery_proof": frozenset({"算力交付证明", "交付证明", "delivery-proof"}),
 }
 """Facts that are true where evidence of one of these kinds is attached."""
+_DAY_S: Final = 86_400
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,12 +84,13 @@ def issue(desk: Desk, application_id: str, terms: LotTerms) -> Record:
     if not is_right_time or programme.policy.benefit.mode is not Mode.DEDUCT:
         take(desk, record, event, {})  # Raises, and says why.
     require_funding(programme, record)
-    expires_at = _end(programme.policy, desk.now, terms.last_day)
-    commands = _lots(record, programme, terms, expires_at)
+    expires_at, grace_s = _end(programme.policy, desk.now, terms.last_day)
+    commands = _lots(record, programme, terms, expires_at, grace_s)
     lots = tuple(command.lot_id for command in commands)
     facts = {
         "lots": {command.lot_id: command.amount_fen for command in commands},
         "expires_at": expires_at.isoformat(),
+        "grace_s": grace_s,
         "digest": record.programme_digest,
         "funding": {share.funder_id: share.amount_fen for share in record.funding},
     }
@@ -258,8 +260,11 @@ def decide_clawback(desk: Desk, application_id: str, *, is_approved: bool, reaso
     return after
 
 
-def _end(policy: Policy, now: datetime, wished: date | None) -> datetime:
-    """Return the moment at which lots end: the policy's last day, or an earlier wished one."""
+def _end(policy: Policy, now: datetime, wished: date | None) -> tuple[datetime, int]:
+    """Return the moment at which lots end, and the grace for jobs that run then, in seconds.
+
+    The end is the policy's last day, or an earlier one that is wished.
+    """
     stated = end_of(policy, china_day(now))
     if stated.findings:
         raise Refused("; ".join(texts(stated.findings)), findings=texts(stated.findings))
@@ -271,11 +276,12 @@ def _end(policy: Policy, now: datetime, wished: date | None) -> datetime:
         )
     if wished is not None and stated.last_day is not None and wished > stated.last_day:
         raise Refused(f"{wished} is after {stated.last_day}, the last day that the policy allows")
-    return datetime.combine(min(days) + timedelta(days=1), time(), tzinfo=CHINA)
+    end = datetime.combine(min(days) + timedelta(days=1), time(), tzinfo=CHINA)
+    return end, stated.grace_days * _DAY_S
 
 
 def _lots(
-    record: Record, programme: Programme, terms: LotTerms, expires_at: datetime
+    record: Record, programme: Programme, terms: LotTerms, expires_at: datetime, grace_s: int
 ) -> tuple[Issue, ...]:
     by_tier: dict[str, int] = {}
     ratios: dict[str, Ratio] = {}
@@ -296,6 +302,7 @@ def _lots(
             rank=terms.rank,
             sites=terms.sites,
             accelerators=terms.accelerators,
+            grace_s=grace_s,
         )
         for tier, amount in by_tier.items()
     )

@@ -36,6 +36,7 @@ from voucher.programmes.application import Line, text_fact
 from voucher.programmes.award import Award, assess
 from voucher.programmes.facts import Facts
 from voucher.programmes.findings import Code, Finding
+from voucher.programmes.life import no_lots
 from voucher.programmes.programme import Programme
 from voucher.programmes.schema import Stage
 
@@ -160,6 +161,7 @@ def check(desk: Desk, record: Record) -> Checked:
     unknown = tuple(one for one in award.reasons if one.code is Code.FACT_UNKNOWN)
     is_reviewed = any(one.role != "applicant" for one in programme.policy.workflow or ())
     against = [one for one in award.reasons if not (is_reviewed and _may_come(one, unknown))]
+    against += no_lots(programme.policy)
     blocking = [*texts(against), *(flag.message for flag in flags if flag.code.is_blocking)]
     return Checked(
         award=award,

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, delete, select, update
 from suanwang.db.tables import grant_programme, grant_spent, grant_usage
 from suanwang.document import parse_document
 from suanwang.errors import BadInput, NotFound
+from voucher.programmes.frozen import frozen_digests
 from voucher.programmes.programme import Programme
 from voucher.programmes.schema import Counts
 from voucher.programmes.usage import CapKey, SpendKey, Usage
@@ -30,13 +31,15 @@ def read_programme(text: str, name: str) -> Programme:
 def adopt(connection: Connection, text: str, name: str, person: str, now: datetime) -> Programme:
     """Put a policy in force and return it; the same file again changes nothing.
 
-    Raises Conflict for a version that is in force with another content, BadInput for a bad file.
+    Raises Conflict for a version that is in force, or was shipped, with another content, BadInput
+    for a bad file.
     """
     programme = read_programme(text, name)
     policy = programme.policy
     rows = connection.execute(
         select(grant_programme).where(grant_programme.c.id == policy.id)
     ).all()
+    check_unchanged(policy, frozen_digests())
     check_unchanged(policy, {(row.id, row.version): row.digest for row in rows})
     if policy.version not in {row.version for row in rows}:
         connection.execute(

@@ -6,6 +6,7 @@ is not looked at here, since it is shared with the others (``rounds.decide``).
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 from suanwang.units import share_fen, yuan_text
 from voucher.programmes.application import Application, Line, china_day, text_fact
@@ -13,7 +14,16 @@ from voucher.programmes.facts import Facts
 from voucher.programmes.findings import Code, Cut, Finding
 from voucher.programmes.predicate import failures
 from voucher.programmes.programme import Programme
-from voucher.programmes.schema import CapScope, Ratio, ShortageRule, Tier, is_unseen
+from voucher.programmes.schema import (
+    Beneficiary,
+    CapScope,
+    Mode,
+    OncePer,
+    Ratio,
+    ShortageRule,
+    Tier,
+    is_unseen,
+)
 from voucher.programmes.share import largest_remainder
 from voucher.programmes.usage import (
     CLAIMED,
@@ -26,6 +36,14 @@ from voucher.programmes.usage import (
     left_fen,
 )
 from voucher.programmes.values import not_seen
+
+_CONTRACT: Final = OncePer.CONTRACT.fact
+_EITHER: Final = (Beneficiary.DEMANDER, Beneficiary.PROVIDER)
+_SIDES: Final = {
+    Beneficiary.DEMANDER: "demander",
+    Beneficiary.PROVIDER: "provider",
+    Beneficiary.EITHER: "demander or the provider",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +95,7 @@ def assess(programme: Programme, application: Application, usage: Usage) -> Awar
     against = (
         *_not_in_force(programme, application),
         *_not_eligible(programme, application),
+        *_wrong_side(programme, application),
         *_excluded(programme, application),
         *view.findings,
     )
@@ -164,6 +183,26 @@ def _not_eligible(programme: Programme, application: Application) -> tuple[Findi
     )
 
 
+def _wrong_side(programme: Programme, application: Application) -> tuple[Finding, ...]:
+    """Return why this side of the contract gets nothing; who states no side is a demander."""
+    policy, path = programme.policy, "benefit.beneficiary"
+    wanted = policy.benefit.beneficiary
+    if wanted is None:
+        return (not_seen(policy, path),)
+    side = text_fact(application.facts, "applicant.side")
+    if side is None:
+        if wanted is Beneficiary.DEMANDER:
+            return ()
+        message = f"applicant.side is not known; the voucher is for the {_SIDES[wanted]}"
+        return (Finding(code=Code.FACT_UNKNOWN, path=path, message=message),)
+    if policy.benefit.mode is Mode.DEDUCT:
+        wanted = Beneficiary.DEMANDER
+    if side == wanted or (wanted is Beneficiary.EITHER and side in _EITHER):
+        return ()
+    message = f"applicant.side is {side}; the voucher is for the {_SIDES[wanted]}"
+    return (Finding(code=Code.PREDICATE_FAILED, path=path, message=message),)
+
+
 def _excluded(programme: Programme, application: Application) -> tuple[Finding, ...]:
     policy = programme.policy
     if policy.stacking is None:
@@ -216,10 +255,16 @@ def _lines(
 
 
 def spend_keys(programme: Programme, line: Line) -> tuple[SpendKey, ...]:
-    """Return what a line uses up for everybody, if the policy has such a rule."""
-    once_per = programme.policy.stacking.once_per if programme.policy.stacking else None
-    number = text_fact(line.facts, once_per.fact) if once_per else None
-    return (SpendKey(once_per.fact, number),) if once_per and number else ()
+    """Return what a line uses up for everybody, if the policy has such a rule.
+
+    Where either side of a contract may apply, the contract is used up by the first of the two.
+    """
+    policy = programme.policy
+    facts = [policy.stacking.once_per.fact] if policy.stacking and policy.stacking.once_per else []
+    if policy.benefit.beneficiary is Beneficiary.EITHER and _CONTRACT not in facts:
+        facts.append(_CONTRACT)
+    numbers = ((fact, text_fact(line.facts, fact)) for fact in facts)
+    return tuple(SpendKey(fact, number) for fact, number in numbers if number)
 
 
 def _used(programme: Programme, line: Line, spent: set[SpendKey]) -> tuple[Finding, ...]:
@@ -228,15 +273,19 @@ def _used(programme: Programme, line: Line, spent: set[SpendKey]) -> tuple[Findi
         return ()
     if is_unseen(stacking, "once_per"):
         return (not_seen(programme.policy, path, line.id),)
-    if stacking.once_per is None:
-        return ()
     keys = spend_keys(programme, line)
-    if not keys:
+    known = {key.fact for key in keys}
+    if programme.policy.benefit.beneficiary is Beneficiary.EITHER and _CONTRACT not in known:
+        message = f"{_CONTRACT} is not known; one side of a contract may claim it, never both"
+        return (Finding(code=Code.FACT_UNKNOWN, path=path, message=message, line_id=line.id),)
+    if stacking.once_per is not None and stacking.once_per.fact not in known:
         message = f"{stacking.once_per.fact} is not known; it may be claimed once only"
         return (Finding(code=Code.FACT_UNKNOWN, path=path, message=message, line_id=line.id),)
-    if keys[0] in spent:
-        message = f"{stacking.once_per} {keys[0].number} was claimed already"
-        return (Finding(code=Code.SPEND_USED, path=path, message=message, line_id=line.id),)
+    for key in keys:
+        if key in spent:
+            word = key.fact.removeprefix("line.").removesuffix("_no")
+            message = f"{word} {key.number} was claimed already"
+            return (Finding(code=Code.SPEND_USED, path=path, message=message, line_id=line.id),)
     return ()
 
 

@@ -6,15 +6,19 @@ from datetime import date, timedelta
 
 from suanwang.units import share_fen
 from voucher.programmes.findings import Code, Finding
-from voucher.programmes.schema import Policy, Take, is_unseen
+from voucher.programmes.schema import Mode, Policy, Take, is_unseen
 from voucher.programmes.values import not_seen
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class End:
-    """The last day of a voucher (None: no end is stated), or why it cannot be said."""
+    """The last day of a voucher (None: no end is stated), or why it cannot be said.
+
+    Jobs that run at the end are paid for ``grace_days`` more.
+    """
 
     last_day: date | None = None
+    grace_days: int = 0
     findings: tuple[Finding, ...] = ()
 
 
@@ -25,7 +29,7 @@ def end_of(policy: Policy, issued_on: date) -> End:
         return End(findings=(not_seen(policy, "validity"),))
     unseen = tuple(
         not_seen(policy, f"validity.{field}")
-        for field in ("days_from_issue", "hard_end")
+        for field in ("days_from_issue", "hard_end", "grace_days_running_jobs")
         if is_unseen(validity, field)
     )
     if unseen:
@@ -35,7 +39,27 @@ def end_of(policy: Policy, issued_on: date) -> End:
         ends.append(issued_on + timedelta(days=validity.days_from_issue))
     if validity.hard_end is not None:
         ends.append(validity.hard_end)
-    return End(last_day=min(ends, default=None))
+    return End(last_day=min(ends, default=None), grace_days=validity.grace_days_running_jobs or 0)
+
+
+def redeem_by(policy: Policy, applied_on: date) -> End:
+    """Return the last day on which a claim that was applied for on a day is redeemed."""
+    validity = policy.validity
+    if validity is None:
+        return End(findings=(not_seen(policy, "validity"),))
+    if is_unseen(validity, "redeem_within_days"):
+        return End(findings=(not_seen(policy, "validity.redeem_within_days"),))
+    days = validity.redeem_within_days
+    return End() if days is None else End(last_day=applied_on + timedelta(days=days))
+
+
+def no_lots(policy: Policy) -> tuple[Finding, ...]:
+    """Return why awards of a policy cannot become lots: lots pay for jobs, so for compute."""
+    kind = policy.benefit.kind
+    if policy.benefit.mode is not Mode.DEDUCT or kind == "compute":
+        return ()
+    message = f"a voucher of kind {kind} cannot pay for jobs; its mode must be another than deduct"
+    return (Finding(code=Code.WRONG_MODE, path="benefit.kind", message=message),)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,15 +5,16 @@ paying in parts ends at the same total.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 
 from suanwang.units import share_fen
 from voucher.programmes.application import Application, Line, china_day
 from voucher.programmes.award import Award, LineAward, counted_fen
 from voucher.programmes.findings import Code, Cut, Finding
+from voucher.programmes.life import redeem_by
 from voucher.programmes.predicate import failures
 from voucher.programmes.programme import Programme
-from voucher.programmes.schema import CapScope, Mode, is_unseen
+from voucher.programmes.schema import CapScope, Mode
 from voucher.programmes.share import largest_remainder
 from voucher.programmes.usage import REDEEMED, Usage, cap_key, caps_of, cut_to, left_fen
 from voucher.programmes.values import not_seen
@@ -103,18 +104,10 @@ def _not_redeemable(
 
 
 def _too_late(programme: Programme, application: Application, paid_on: date) -> tuple[Finding, ...]:
-    policy = programme.policy
-    if policy.validity is None:
-        return (not_seen(policy, "validity"),)
-    if is_unseen(policy.validity, "redeem_within_days"):
-        return (not_seen(policy, "validity.redeem_within_days"),)
-    days = policy.validity.redeem_within_days
-    if days is None:
-        return ()
-    last = china_day(application.submitted_at) + timedelta(days=days)
-    if paid_on <= last:
-        return ()
-    message = f"redeemed on {paid_on}; the last day was {last}"
+    end = redeem_by(programme.policy, china_day(application.submitted_at))
+    if end.findings or end.last_day is None or paid_on <= end.last_day:
+        return end.findings
+    message = f"redeemed on {paid_on}; the last day was {end.last_day}"
     return (Finding(code=Code.TOO_LATE, path="validity.redeem_within_days", message=message),)
 
 

@@ -34,7 +34,7 @@ class Mode(StrEnum):
 
 
 class Beneficiary(StrEnum):
-    """Who may hold the voucher."""
+    """Which side of a contract applies and is paid; ``either``: one of the two, never both."""
 
     DEMANDER = "demander"
     PROVIDER = "provider"
@@ -171,6 +171,12 @@ class Benefit(StrictModel):
     mode: Annotated[Mode | None, Field(strict=False)]
     beneficiary: Annotated[Beneficiary | None, Field(strict=False)]
 
+    @model_validator(mode="after")
+    def _buyers_are_deducted(self) -> Self:
+        if self.mode is Mode.DEDUCT and self.beneficiary is Beneficiary.PROVIDER:
+            raise ValueError("a deduction is had by who buys: mode deduct is not for providers")
+        return self
+
 
 class Ratio(StrictModel):
     """A share of an amount, rounded down to the fen; ``at_most``: the text says "up to"."""
@@ -270,13 +276,17 @@ class Stacking(StrictModel):
 
 
 class Stage(StrictModel):
-    """A step of the review; who did one of ``not_same_as`` may not do this one (four eyes)."""
+    """A step of the review; who did one of ``not_same_as`` may not do this one (four eyes).
+
+    After ``review_days`` an undecided step is overdue. Silence decides nothing.
+    """
 
     id: Ident
     name: str
     role: Ident
     evidence: Items[str] = ()
     publicity_days: Days | None = None
+    review_days: Days | None = None
     not_same_as: Items[Ident] = ()
 
 

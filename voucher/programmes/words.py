@@ -16,6 +16,7 @@ from voucher.programmes.schema import (
     Policy,
     Ratio,
     ShortageRule,
+    Stage,
     Take,
     Tier,
     is_unseen,
@@ -109,6 +110,7 @@ def ratio_text(ratio: Ratio) -> str:
 
 def _identity(policy: Policy) -> Iterator[str]:
     yield f"{policy.name.zh} ({policy.name.en}), {policy.ref}, digest {digest(policy)}"
+    yield f"holds in {policy.region}"
     yield f"issued by {policy.issuer or UNSEEN}; basis: {policy.legal_basis or UNSEEN}"
     start, end = policy.valid.start or UNSEEN, policy.valid.end
     until = f" to {end}" if end else " on, no end stated"
@@ -249,18 +251,21 @@ def _workflow(policy: Policy) -> Iterator[str]:
         yield UNSEEN
         return
     for number, stage in enumerate(policy.workflow, start=1):
-        text = f"{number}. {stage.name} ({stage.id}), by {stage.role}"
-        if stage.evidence:
-            text += f"; evidence: {', '.join(stage.evidence)}"
-        if stage.publicity_days is not None:
-            text += f"; made public for {stage.publicity_days} days"
-        elif is_unseen(stage, "publicity_days"):
-            text += f"; days of publicity: {UNSEEN}"
-        if stage.not_same_as:
-            text += f"; not by who did {', '.join(stage.not_same_as)}"
-        yield text
+        yield "; ".join([f"{number}. {stage.name} ({stage.id}), by {stage.role}", *_stage(stage)])
     if not policy.workflow:
         yield "no review"
+
+
+def _stage(stage: Stage) -> Iterator[str]:
+    if stage.evidence:
+        yield f"evidence: {', '.join(stage.evidence)}"
+    if "publicity_days" in stage.model_fields_set:
+        days = UNSEEN if stage.publicity_days is None else stage.publicity_days
+        yield f"made public for {days} days"
+    if "review_days" in stage.model_fields_set:
+        yield f"decided within {UNSEEN if stage.review_days is None else stage.review_days} days"
+    if stage.not_same_as:
+        yield f"not by who did {', '.join(stage.not_same_as)}"
 
 
 def _clawback(policy: Policy) -> Iterator[str]:

@@ -38,6 +38,7 @@ lot: Final = Table(
     Column("accelerators", Json, nullable=False, comment="accelerators it pays for, empty for all"),
     Column("issued_at", UtcDateTime, nullable=False, comment="when it was granted, UTC"),
     Column("expires_at", UtcDateTime, nullable=False, comment="when it ends, UTC"),
+    Column("grace_s", Int64, nullable=False, comment="s beyond its end for jobs that run then"),
     comment="Voucher lots: the unit of rules and expiry.",
 )
 Index("ix_lot_tenant_id", lot.c.tenant_id)

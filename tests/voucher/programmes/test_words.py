@@ -42,7 +42,7 @@ def test_everything_that_a_policy_says_is_told() -> None:
         )
     )  # fmt: skip
     startup = "applicant.is_startup is true (初创)"
-    assert "applications are taken from 2025-04-17T00:00:00+08:00 until" in words["Programme"][3]
+    assert "applications are taken from 2025-04-17T00:00:00+08:00 until" in words["Programme"][4]
     assert words["How much"] == (
         f"all: up to 1/3, where {startup}; of at most 12 months; "
         "at most 10,000.00 CNY (1万) for one line",
@@ -90,7 +90,7 @@ def test_what_was_not_seen_is_told_where_it_stands() -> None:
         "Taking back", "Not together with", "Which spend counts", "Programme",
     ):  # fmt: skip
         assert any(UNSEEN in line for line in words[title]), title
-    assert f"to {UNSEEN}" in words["Programme"][2]
+    assert f"to {UNSEEN}" in words["Programme"][3]
     whole = told(
         a_policy(caps=None, marks={"*": {"mark": "decided"}, "caps": {"mark": "not_seen"}})
     )

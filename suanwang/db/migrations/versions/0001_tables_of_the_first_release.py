@@ -442,6 +442,9 @@ def upgrade() -> None:
         ),
         sa.Column("issued_at", UtcDateTime(), nullable=False, comment="when it was granted, UTC"),
         sa.Column("expires_at", UtcDateTime(), nullable=False, comment="when it ends, UTC"),
+        sa.Column(
+            "grace_s", Int64, nullable=False, comment="s beyond its end for jobs that run then"
+        ),
         sa.ForeignKeyConstraint(["tenant_id"], ["tenant.id"], name=op.f("fk_lot_tenant_id_tenant")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_lot")),
         comment="Voucher lots: the unit of rules and expiry.",
