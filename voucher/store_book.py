@@ -6,26 +6,14 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
-from typing import Final, Literal, NamedTuple
+from json.encoder import encode_basestring
+from typing import Any, Final, NamedTuple
 
-from sqlalchemy import (
-    ARRAY,
-    ColumnElement,
-    Connection,
-    Row,
-    Select,
-    Text,
-    any_,
-    bindparam,
-    func,
-    or_,
-    select,
-)
+from sqlalchemy import CompoundSelect, Connection, Row, Select, func, select, union_all
 from sqlalchemy.dialects import postgresql, sqlite
 
 from suanwang.db.tables import account, hold, journal, ledger_head, ledger_period, lot, tenant
-from suanwang.errors import Unavailable
-from suanwang.ids import HoldId, LotId, TenantId
+from suanwang.ids import HoldId, TenantId
 from suanwang.model.voucher import Hold, HoldSlice, HoldState
 from voucher.book import BANK, LOT_PARTS, Book, LotTerms, Period
 from voucher.chain import GENESIS
@@ -42,11 +30,10 @@ from voucher.commands import (
     Refund,
     Release,
     Repay,
-    canonical,
 )
+from voucher.store_rows import Dialect, among, dialect, fetch, raw, read_moment
 
 HEAD_ID: Final = 1
-Dialect = Literal["sqlite", "postgresql"]
 
 
 class Head(NamedTuple):
@@ -142,8 +129,8 @@ def lock_head(connection: Connection, start: str = GENESIS) -> Head:
 
 def known_keys(connection: Connection, keys: Collection[str]) -> dict[str, Known]:
     """Return those of ``keys`` that were used, with what was answered then."""
-    rows = _fetch(connection, _by_key(dialect(connection)), keys=keys)
-    return {row.key: Known(row.seq, row.digest, row.balances) for row in rows}
+    rows = fetch(connection, _by_key, keys=keys)
+    return {key: Known(seq, digest, balances) for key, seq, digest, balances in rows}
 
 
 def load_book(connection: Connection, commands: Iterable[Command]) -> Book:
@@ -153,14 +140,14 @@ def load_book(connection: Connection, commands: Iterable[Command]) -> Book:
         names.add(command)
     book = Book()
     _load_holds(connection, names, book)
-    for row in _fetch(connection, _lots(dialect(connection)), ids=names.lots):
+    for row in fetch(connection, _lots, ids=names.lots):
         book.lots[row.id] = LotTerms(**row._mapping)
         names.tenants.add(row.tenant_id)
-    found = _fetch(connection, _tenants(dialect(connection)), ids=names.tenants)
+    found = fetch(connection, _tenants, ids=names.tenants)
     book.tenants.update(row.id for row in found)
     _name_accounts(names, book)
-    rows = _fetch(connection, _accounts(dialect(connection)), ids=names.accounts)
-    book.balances.update({row.id: row.balance_fen for row in rows})
+    rows = fetch(connection, _accounts, ids=names.accounts)
+    book.balances.update((name, fen) for name, fen in rows)
     if names.closes:
         kinds = select(account.c.kind, func.sum(account.c.balance_fen)).group_by(account.c.kind)
         book.totals = Counter({kind: int(total) for kind, total in connection.execute(kinds)})
@@ -190,107 +177,82 @@ def _periods(connection: Connection, used_from: datetime | None) -> list[Period]
     return [Period(row.id, row.ends_at) for row in rows]
 
 
-def hold_from(row: Row[tuple[object, ...]]) -> Hold:
+def hold_from(row: Row[*tuple[Any, ...]]) -> Hold:
     """Return the hold that a row of the table describes."""
+    hold_id, tenant_id, attempt_id, state, payee, slices, held_at, closed_at = row
     return Hold(
-        id=HoldId(row.id),
-        tenant_id=TenantId(row.tenant_id),
-        attempt_id=row.attempt_id,
-        state=HoldState(row.state),
-        slices=read_slices(row.slices),
-        held_at=row.held_at,
-        closed_at=row.closed_at,
-        payee=row.payee,
+        id=HoldId(hold_id),
+        tenant_id=TenantId(tenant_id),
+        attempt_id=attempt_id,
+        state=HoldState(state),
+        slices=read_slices(slices),
+        held_at=read_moment(held_at),
+        closed_at=None if closed_at is None else read_moment(closed_at),
+        payee=payee,
     )
 
 
 def write_slices(slices: Sequence[HoldSlice]) -> str:
-    """Return slices as the text in which they are stored."""
-    return canonical(
-        [(part.lot_id, part.amount_fen, part.captured_fen, part.refunded_fen) for part in slices]
-    )
+    """Return slices as the text in which they are stored: canonical JSON."""
+    written = [
+        f"[{'null' if part.lot_id is None else encode_basestring(part.lot_id)},"
+        f"{part.amount_fen},{part.captured_fen},{part.refunded_fen}]"
+        for part in slices
+    ]
+    return f"[{','.join(written)}]"
 
 
 def read_slices(text: str) -> tuple[HoldSlice, ...]:
     """Return the slices that a text in a hold describes."""
     return tuple(
-        HoldSlice(
-            lot_id=None if lot_id is None else LotId(lot_id),
-            amount_fen=amount_fen,
-            captured_fen=captured_fen,
-            refunded_fen=refunded_fen,
-        )
-        for lot_id, amount_fen, captured_fen, refunded_fen in json.loads(text)
+        [
+            HoldSlice(
+                lot_id=lot_id,
+                amount_fen=amount_fen,
+                captured_fen=captured_fen,
+                refunded_fen=refunded_fen,
+            )
+            for lot_id, amount_fen, captured_fen, refunded_fen in json.loads(text)
+        ]
     )
-
-
-def dialect(connection: Connection) -> Dialect:
-    """Return which of the two databases this is; raise Unavailable for any other."""
-    name = connection.dialect.name
-    if name == "sqlite":
-        return "sqlite"
-    if name == "postgresql":
-        return "postgresql"
-    raise Unavailable(f"the ledger does not run on {name}")
 
 
 def _load_holds(connection: Connection, names: Names, book: Book) -> None:
-    rows = _fetch(connection, _holds(dialect(connection)), ids=names.holds, attempts=names.attempts)
+    rows = fetch(connection, _holds, ids=names.holds, attempts=names.attempts)
     for row in rows:
         loaded = hold_from(row)
-        names.tenants.add(row.tenant_id)
-        names.lots.update(part.lot_id for part in loaded.slices if part.lot_id is not None)
-        book.holds[row.id] = loaded
-        book.attempts[row.attempt_id] = row.id
-
-
-def _fetch(
-    connection: Connection, statement: Select[tuple[object, ...]], **lists: Collection[str]
-) -> Sequence[Row[tuple[object, ...]]]:
-    """Run a statement whose parameters are lists of texts; no lists, no round trip."""
-    if not any(lists.values()):
-        return ()
-    is_array = dialect(connection) == "postgresql"
-    values = {
-        name: list(texts) if is_array else canonical(list(texts)) for name, texts in lists.items()
-    }
-    return connection.execute(statement, values).all()
-
-
-def _among(column: ColumnElement[str], name: str, kind: Dialect) -> ColumnElement[bool]:
-    """Return ``column in (the list bound as name)``: one parameter for a list of any length."""
-    if kind == "postgresql":
-        return column == any_(bindparam(name, type_=ARRAY(Text)))
-    listed = func.json_each(bindparam(name, type_=Text)).table_valued("value")
-    return column.in_(select(listed.c.value))
+        names.tenants.add(loaded.tenant_id)
+        names.lots.update([part.lot_id for part in loaded.slices if part.lot_id is not None])
+        book.holds[loaded.id] = loaded
+        book.attempts[loaded.attempt_id] = loaded.id
 
 
 @cache
-def _by_key(kind: Dialect) -> Select[tuple[object, ...]]:
+def _by_key(kind: Dialect) -> Select[tuple[Any, ...]]:
     columns = (journal.c.key, journal.c.seq, journal.c.digest, journal.c.balances)
-    return select(*columns).where(_among(journal.c.key, "keys", kind))
+    return select(*columns).where(among(journal.c.key, "keys", kind))
 
 
 @cache
-def _holds(kind: Dialect) -> Select[tuple[object, ...]]:
-    by_id, by_attempt = (
-        _among(column, name, kind)
-        for column, name in ((hold.c.id, "ids"), (hold.c.attempt_id, "attempts"))
-    )
-    return select(*hold.c).where(or_(by_id, by_attempt))
+def _holds(kind: Dialect) -> CompoundSelect[Any]:
+    columns = [raw(one) if one.name.endswith("_at") else one for one in hold.c]
+    by_id = select(*columns).where(among(hold.c.id, "ids", kind))
+    by_attempt = select(*columns).where(among(hold.c.attempt_id, "attempts", kind))
+    # Two searches, since no plan follows two indices for one list each under an OR.
+    return union_all(by_id, by_attempt)
 
 
 @cache
-def _lots(kind: Dialect) -> Select[tuple[object, ...]]:
+def _lots(kind: Dialect) -> Select[tuple[Any, ...]]:
     names = ("id", "tenant_id", "programme", "ratio_num", "ratio_den", "expires_at", "rank")
-    return select(*(lot.c[name] for name in names)).where(_among(lot.c.id, "ids", kind))
+    return select(*(lot.c[name] for name in names)).where(among(lot.c.id, "ids", kind))
 
 
 @cache
-def _tenants(kind: Dialect) -> Select[tuple[object, ...]]:
-    return select(tenant.c.id).where(_among(tenant.c.id, "ids", kind))
+def _tenants(kind: Dialect) -> Select[tuple[Any, ...]]:
+    return select(tenant.c.id).where(among(tenant.c.id, "ids", kind))
 
 
 @cache
-def _accounts(kind: Dialect) -> Select[tuple[object, ...]]:
-    return select(account.c.id, account.c.balance_fen).where(_among(account.c.id, "ids", kind))
+def _accounts(kind: Dialect) -> Select[tuple[Any, ...]]:
+    return select(account.c.id, account.c.balance_fen).where(among(account.c.id, "ids", kind))

@@ -5,32 +5,12 @@ decision was based on; if another writer had come between, the row would not mat
 would fail as a whole.
 """
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from functools import cache, lru_cache
-from typing import Any, NamedTuple
+from datetime import datetime
+from typing import Final, NamedTuple
 
-from sqlalchemy import (
-    JSON,
-    ColumnClause,
-    ColumnElement,
-    Connection,
-    Insert,
-    Table,
-    TableValuedAlias,
-    Text,
-    Update,
-    bindparam,
-    cast,
-    column,
-    func,
-    insert,
-    select,
-    update,
-)
-from sqlalchemy.dialects import sqlite
+from sqlalchemy import Connection, insert, update
 
 from suanwang.db.tables import account, hold, journal, ledger_head, ledger_period, lot
 from suanwang.errors import Conflict
@@ -38,10 +18,21 @@ from suanwang.model.voucher import Hold
 from voucher.book import UNGUARDED, Book, Period, kind_of
 from voucher.chain import Entry
 from voucher.commands import Issue
-from voucher.store_book import HEAD_ID, Dialect, Head, dialect, write_slices
+from voucher.store_book import HEAD_ID, Head, write_slices
+from voucher.store_rows import (
+    Change,
+    Dialect,
+    Value,
+    change_rows,
+    dialect,
+    insert_rows,
+    moment_text,
+)
 
-Row = Mapping[str, object]
-Given = Mapping[str, ColumnElement[Any]]
+Row = tuple[Value, ...]
+
+_BALANCES: Final = Change(account, sets=("balance_fen",), where=("id", "balance_fen"))
+_HOLDS: Final = Change(hold, sets=("state", "payee", "slices", "closed_at"), where=("id", "state"))
 
 
 class Sealed(NamedTuple):
@@ -74,12 +65,14 @@ def write(connection: Connection, former: Head, writes: Writes, before: Before, 
 
     Raise Conflict when the tables are not as they were read: the caller's transaction must end.
     """
+    kind = dialect(connection)
     _write_balances(connection, before.balances, book)
-    _insert(connection, lot, [_lot_row(issued, at) for issued, at in writes.lots])
+    if writes.lots:
+        connection.execute(insert(lot), [_lot_row(issued, at) for issued, at in writes.lots])
     _write_holds(connection, before.holds, writes.holds)
-    _insert(connection, journal, [_journal_row(sealed) for sealed in writes.sealed])
-    closed = [{"id": one.id, "ends_at": one.ends_at, "seq": seq} for one, seq in writes.periods]
-    _insert(connection, ledger_period, closed)
+    insert_rows(connection, journal, [_journal_row(sealed, kind) for sealed in writes.sealed])
+    closed = [(one.id, moment_text(one.ends_at, kind), seq) for one, seq in writes.periods]
+    insert_rows(connection, ledger_period, closed)
     newest = writes.sealed[-1]
     moved = connection.execute(
         update(ledger_head)
@@ -90,43 +83,38 @@ def write(connection: Connection, former: Head, writes: Writes, before: Before, 
 
 
 def _write_balances(connection: Connection, before: Mapping[str, int], book: Book) -> None:
-    changed: list[Row] = [
-        {"of": name, "before": before[name], "after": after}
-        for name, after in book.balances.items()
-        if name in before and before[name] != after
-    ]
-    created: list[Row] = [
-        {
-            "id": name,
-            "kind": kind_of(name),
-            "balance_fen": after,
-            "is_guarded": int(kind_of(name) not in UNGUARDED),
-        }
-        for name, after in book.balances.items()
-        if name not in before
-    ]
-    _insert(connection, account, created)
-    _update(connection, "balances", _balance_update(dialect(connection)), changed)
+    changed: list[Row] = []
+    created: list[Row] = []
+    for name, after in book.balances.items():
+        was = before.get(name)
+        if was is None:
+            kind = kind_of(name)
+            created.append((name, kind, after, int(kind not in UNGUARDED)))
+        elif was != after:
+            changed.append((after, name, was))
+    insert_rows(connection, account, created)
+    _expect(change_rows(connection, _BALANCES, changed), len(changed), "balances")
 
 
 def _write_holds(
     connection: Connection, before: Mapping[str, Hold], holds: Mapping[str, Hold]
 ) -> None:
-    fresh = [_hold_row(one) for one in holds.values() if one.id not in before]
-    _insert(connection, hold, fresh)
+    kind = dialect(connection)
+    fresh = [_hold_row(one, kind) for one in holds.values() if one.id not in before]
+    insert_rows(connection, hold, fresh)
     changed: list[Row] = [
-        {
-            "of": one.id,
-            "was": before[one.id].state.value,
-            "state_now": one.state.value,
-            "paid_to": one.payee,
-            "slices_now": write_slices(one.slices),
-            "ended_at": one.closed_at,
-        }
+        (
+            one.state.value,
+            one.payee,
+            write_slices(one.slices),
+            _moment(one.closed_at, kind),
+            one.id,
+            before[one.id].state.value,
+        )
         for one in holds.values()
         if one.id in before
     ]
-    _update(connection, "holds", _hold_update(dialect(connection)), changed)
+    _expect(change_rows(connection, _HOLDS, changed), len(changed), "holds")
 
 
 def _expect(matched: int, wanted: int, what: str) -> None:
@@ -139,135 +127,16 @@ def _expect(matched: int, wanted: int, what: str) -> None:
         )
 
 
-def _insert(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
-    """Insert rows: one by one inside SQLite, as one JSON document on PostgreSQL.
-
-    A document is several times faster there than a statement a row or arrays of values.
-    """
-    if not rows:
-        return
-    if table is lot:
-        connection.execute(insert(table), [dict(row) for row in rows])
-        return
-    if dialect(connection) == "sqlite":
-        names, statement = _insert_row(table)
-        values = [tuple(_sqlite_value(row[name]) for name in names) for row in rows]
-        connection.exec_driver_sql(statement, values)
-        return
-    connection.execute(_insert_document(table), {"document": _document(rows)})
-
-
-@cache
-def _insert_row(table: Table) -> tuple[tuple[str, ...], str]:
-    """Return the columns and the compiled statement: SQLAlchemy's work is done once, not a row."""
-    compiled = insert(table).compile(dialect=sqlite.dialect())
-    return tuple(compiled.positiontup or ()), str(compiled)
-
-
-def _sqlite_value(value: object) -> object:
-    return _sqlite_moment(value) if isinstance(value, datetime) else value
-
-
-@lru_cache(maxsize=64)
-def _sqlite_moment(moment: datetime) -> str:
-    """Return a moment as SQLAlchemy writes it: texts of one length, in order of time."""
-    utc = moment.astimezone(UTC).replace(tzinfo=None)
-    return utc.isoformat(sep=" ", timespec="microseconds")
-
-
-def _document(rows: Sequence[Row]) -> str:
-    return json.dumps(rows, ensure_ascii=False, default=_plain)
-
-
-def _plain(value: object) -> str:
-    if isinstance(value, datetime):
-        return value.isoformat()
-    raise TypeError(f"{value!r} has no place in a document")
-
-
-def _records(columns: Sequence[ColumnClause[Any]]) -> TableValuedAlias:
-    document = cast(bindparam("document", type_=Text), JSON)
-    rows = func.json_to_recordset(document).table_valued(*columns)
-    return rows.render_derived(with_types=True)
-
-
-@cache
-def _insert_document(table: Table) -> Insert:
-    rows = _records([column(one.name, one.type) for one in table.c])
-    return insert(table).from_select([one.name for one in table.c], select(*rows.c))
-
-
-def _update(connection: Connection, what: str, statement: Update, rows: Sequence[Row]) -> None:
-    """Update each row that is still as it was read; raise Conflict if one is not."""
-    if not rows:
-        return
-    if dialect(connection) == "sqlite":
-        matched = connection.execute(statement, [dict(row) for row in rows]).rowcount
-    else:
-        matched = connection.execute(statement, {"document": _document(rows)}).rowcount
-    _expect(matched, len(rows), what)
-
-
-def _given(kind: Dialect, types: Mapping[str, ColumnElement[Any]]) -> Given:
-    """Return what an update is given: a parameter each on SQLite, a row each on PostgreSQL."""
-    if kind == "sqlite":
-        return {name: bindparam(name, type_=like.type) for name, like in types.items()}
-    rows = _records([column(name, like.type) for name, like in types.items()])
-    return {name: rows.c[name] for name in types}
-
-
-@cache
-def _balance_update(kind: Dialect) -> Update:
-    fen = account.c.balance_fen
-    given = _given(kind, {"of": account.c.id, "before": fen, "after": fen})
-    chosen = (account.c.id == given["of"], fen == given["before"])
-    return update(account).where(*chosen).values(balance_fen=given["after"])
-
-
-@cache
-def _hold_update(kind: Dialect) -> Update:
-    given = _given(
-        kind,
-        {
-            "of": hold.c.id,
-            "was": hold.c.state,
-            "state_now": hold.c.state,
-            "paid_to": hold.c.payee,
-            "slices_now": hold.c.slices,
-            "ended_at": hold.c.closed_at,
-        },
-    )
-    chosen = (hold.c.id == given["of"], hold.c.state == given["was"])
+def _journal_row(sealed: Sealed, kind: Dialect) -> Row:
+    seq, key, what, tenant_id, at, body, balances, moves, late_for = sealed.entry
+    at_text = moment_text(at, kind)
     return (
-        update(hold)
-        .where(*chosen)
-        .values(
-            state=given["state_now"],
-            payee=given["paid_to"],
-            slices=given["slices_now"],
-            closed_at=given["ended_at"],
-        )
+        *(seq, key, what, tenant_id, at_text, body),
+        *(sealed.digest, balances, moves, late_for, sealed.chain),
     )
 
 
-def _journal_row(sealed: Sealed) -> Row:
-    entry = sealed.entry
-    return {
-        "seq": entry.seq,
-        "key": entry.key,
-        "kind": entry.kind,
-        "tenant_id": entry.tenant_id,
-        "at": entry.at,
-        "body": entry.body,
-        "digest": sealed.digest,
-        "balances": entry.balances,
-        "moves": entry.moves,
-        "late_for": entry.late_for,
-        "chain": sealed.chain,
-    }
-
-
-def _lot_row(issued: Issue, at: datetime) -> Row:
+def _lot_row(issued: Issue, at: datetime) -> dict[str, object]:
     return {
         "id": issued.lot_id,
         "tenant_id": issued.tenant_id,
@@ -284,14 +153,18 @@ def _lot_row(issued: Issue, at: datetime) -> Row:
     }
 
 
-def _hold_row(one: Hold) -> Row:
-    return {
-        "id": one.id,
-        "tenant_id": one.tenant_id,
-        "attempt_id": one.attempt_id,
-        "state": one.state.value,
-        "payee": one.payee,
-        "slices": write_slices(one.slices),
-        "held_at": one.held_at,
-        "closed_at": one.closed_at,
-    }
+def _hold_row(one: Hold, kind: Dialect) -> Row:
+    return (
+        one.id,
+        one.tenant_id,
+        one.attempt_id,
+        one.state.value,
+        one.payee,
+        write_slices(one.slices),
+        moment_text(one.held_at, kind),
+        _moment(one.closed_at, kind),
+    )
+
+
+def _moment(moment: datetime | None, kind: Dialect) -> str | None:
+    return None if moment is None else moment_text(moment, kind)

@@ -2,7 +2,7 @@
 
 from sqlalchemy import Connection, func, select
 
-from voucher.store_book import dialect
+from voucher.store_rows import dialect
 
 _SQLITE_SYNCHRONOUS = ("off", "normal", "full", "extra")
 

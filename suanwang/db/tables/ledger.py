@@ -7,6 +7,9 @@ from sqlalchemy import CheckConstraint, Column, ForeignKey, Index, Integer, Tabl
 from suanwang.db.tables.metadata import metadata
 from suanwang.db.types import Int64, Json, UtcDateTime
 
+_ROOM: Final = {"fillfactor": 50}
+"""For rows that change: PostgreSQL then puts the new version beside the old, no index changes."""
+
 account: Final = Table(
     "account",
     metadata,
@@ -22,6 +25,7 @@ account: Final = Table(
     Column("is_guarded", Integer, nullable=False, comment="1: may never be below zero"),
     CheckConstraint("is_guarded = 0 OR balance_fen >= 0", name="not_below_zero"),
     comment="Accounts of the double-entry ledger.",
+    postgresql_with=_ROOM,
 )
 
 lot: Final = Table(
@@ -61,6 +65,7 @@ hold: Final = Table(
     Column("held_at", UtcDateTime, nullable=False, comment="when, UTC"),
     Column("closed_at", UtcDateTime, comment="when it ended, UTC"),
     comment="Money set aside for attempts; each ends once.",
+    postgresql_with=_ROOM,
 )
 
 journal: Final = Table(

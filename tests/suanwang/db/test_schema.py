@@ -63,6 +63,22 @@ def test_a_table_that_has_no_revision_is_noticed(empty_engine: Engine) -> None:
     assert "attempt_log" in schema.difference(empty_engine)
 
 
+@pytest.mark.postgresql
+def test_the_revisions_leave_room_for_new_versions_of_rows(postgres_url: str) -> None:
+    engine = open_engine(postgres_url)
+    schema.upgrade(engine)
+    room = text(
+        "SELECT relname, reloptions FROM pg_class WHERE relkind = 'r' AND reloptions > '{}'"
+    )
+    with reading(engine) as connection:
+        found = {name: set(options) for name, options in connection.execute(room)}
+    engine.dispose()
+    declared = {table.name: table.dialect_options["postgresql"] for table in metadata.sorted_tables}
+    wanted = {name: options["with"] for name, options in declared.items() if options["with"]}
+    assert found == {name: {"fillfactor=50"} for name in wanted}
+    assert set(wanted) == {"account", "hold"}
+
+
 def test_a_second_upgrade_changes_nothing(empty_engine: Engine) -> None:
     schema.upgrade(empty_engine)
     with writing(empty_engine) as connection:

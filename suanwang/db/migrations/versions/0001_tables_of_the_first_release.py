@@ -32,6 +32,7 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_account")),
         comment="Accounts of the double-entry ledger.",
+        postgresql_with={"fillfactor": 50},
     )
     op.create_table(
         "grant_event",
@@ -403,6 +404,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_hold")),
         sa.UniqueConstraint("attempt_id", name=op.f("uq_hold_attempt_id")),
         comment="Money set aside for attempts; each ends once.",
+        postgresql_with={"fillfactor": 50},
     )
     op.create_table(
         "ledger_period",
