@@ -5,6 +5,7 @@ from typing import Final
 
 from collectors.specs.base import Spec
 from collectors.specs.host import HostSpec
+from collectors.specs.ipmi import IpmiSpec
 from collectors.specs.modbus import ModbusSpec
 from collectors.specs.nvml import NvmlSpec
 from collectors.specs.prometheus import PrometheusSpec
@@ -16,5 +17,6 @@ KINDS: Final[Mapping[str, type[Spec]]] = {
     "modbus": ModbusSpec,
     "prometheus": PrometheusSpec,
     "redfish": RedfishSpec,
+    "ipmi": IpmiSpec,
 }
 """The spec of each kind; the order is that of the docs."""

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from collectors import redfish_readings
+from collectors import ipmi_text, redfish_readings
 from collectors.formulas import FORMULAS
 from collectors.profiles.base import UNITS, Device, Mark, split_key
 from collectors.profiles.profile import PROTOCOLS, load_profile, profile_names
@@ -24,7 +24,7 @@ MODELS.update(*(spec.models() for spec in KINDS.values()))
 SETTINGS = {name for model in MODELS for name in model.model_fields}
 PROFILES = tuple(load_profile(name) for name in profile_names())
 FROM_PROFILES = {split_key(key)[1] for profile in PROFILES for key in profile.all_keys()}
-FROM_REDFISH = set(redfish_readings.METRICS)
+FROM_BMC = {*redfish_readings.METRICS, *ipmi_text.UNITS.values()}
 FROM_PRESETS = {rule.metric for rules in PRESETS.values() for rule in rules}
 
 
@@ -48,6 +48,6 @@ def test_it_is_on_the_page(word: str) -> None:
     assert f"`{word}`" in PAGE
 
 
-@pytest.mark.parametrize("metric", sorted({*FROM_PROFILES, *FROM_PRESETS, *FROM_REDFISH, *METRICS}))
+@pytest.mark.parametrize("metric", sorted({*FROM_PROFILES, *FROM_PRESETS, *FROM_BMC, *METRICS}))
 def test_every_metric_has_its_row(metric: str) -> None:
     assert f"`{metric}`" in TELEMETRY
