@@ -76,7 +76,7 @@ class Entry(NamedTuple):
 
 def write_moves(postings: Sequence[Posting]) -> str:
     """Return postings as the text that the chain covers."""
-    return "".join([f"{one.source}\t{one.target}\t{one.amount_fen}\n" for one in postings])
+    return "".join([f"{source}\t{target}\t{amount}\n" for source, target, amount in postings])
 
 
 def read_moves(moves: str) -> tuple[Posting, ...]:

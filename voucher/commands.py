@@ -6,10 +6,10 @@ body is everything but the key, written as canonical JSON; its SHA-256 is what i
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from json.encoder import encode_basestring
+from json.encoder import encode_basestring as _quoted
 from typing import Final
 
 from suanwang.model.voucher import HoldSlice
@@ -190,7 +190,7 @@ def canonical(document: object) -> str:
 
 def canonical_balances(balances: Mapping[str, int]) -> str:
     """Return the same as ``canonical``, faster."""
-    lines = [f"{encode_basestring(name)}:{balances[name]}" for name in sorted(balances)]
+    lines = [f"{_quoted(name)}:{fen}" for name, fen in sorted(balances.items())]
     return f"{{{','.join(lines)}}}"
 
 
@@ -201,8 +201,40 @@ def read_balances(text: str) -> dict[str, int]:
 
 
 def body(command: Command) -> str:
-    """Return everything but the key as canonical JSON: what a retry must repeat to the letter."""
+    """Return everything but the key as canonical JSON: what a retry must repeat to the letter.
+
+    Holds and payments are nearly all that a ledger has; they are written out here, which takes a
+    fifth of the time. A property test compares them with ``canonical``.
+    """
+    match command:
+        case OpenHold():
+            return (
+                f'{{"attempt_id":{_quoted(command.attempt_id)},'
+                f'"hold_id":{_quoted(command.hold_id)},"kind":"open-hold",'
+                f'"slices":{_slices(command.slices)},"tenant_id":{_quoted(command.tenant_id)}}}'
+            )
+        case Capture():
+            until = command.used_until
+            return (
+                f'{{"amount_fen":{command.amount_fen},"hold_id":{_quoted(command.hold_id)},'
+                f'"kind":"capture","payee":{_quoted(command.payee)},'
+                f'"used_until":{"null" if until is None else _quoted(str(_moment(until)))}}}'
+            )
+        case _:
+            return plain_body(command)
+
+
+def plain_body(command: Command) -> str:
+    """Return the same as ``body``, of any command, the slow way."""
     return canonical({"kind": KINDS[type(command)], **_fields(command)})
+
+
+def _slices(slices: Sequence[HoldSlice]) -> str:
+    lots = [
+        f"[{'null' if part.lot_id is None else _quoted(part.lot_id)},{part.amount_fen}]"
+        for part in slices
+    ]
+    return f"[{','.join(lots)}]"
 
 
 def digest(text: str) -> str:

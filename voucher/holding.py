@@ -1,8 +1,9 @@
 """Rules of holds: money set aside, added to, paid, let go and given back. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import NamedTuple
 
 from suanwang.ids import HoldId, LotId, TenantId
 from suanwang.model.voucher import Hold, HoldSlice, HoldState
@@ -35,15 +36,18 @@ def open_hold(book: Book, command: OpenHold, now: datetime) -> Draft | Refusal:
     fault = _slices_fault(command, 0) or _lots_fault(book, command, tenant, now)
     if fault is not None:
         return fault
-    empty = Hold(
+    more = _more(book, command, tenant, {})
+    if isinstance(more, Refusal):
+        return more
+    hold = Hold(
         id=HoldId(command.hold_id),
         tenant_id=TenantId(tenant),
         attempt_id=command.attempt_id,
         state=HoldState.OPEN,
-        slices=(),
+        slices=more.slices,
         held_at=now,
     )
-    return _with_more(book, command, empty)
+    return Draft(tenant, more.postings, hold=hold)
 
 
 def extend_hold(book: Book, command: ExtendHold, now: datetime) -> Draft | Refusal:
@@ -53,54 +57,70 @@ def extend_hold(book: Book, command: ExtendHold, now: datetime) -> Draft | Refus
         return hold
     fault = _slices_fault(command, hold.amount_fen)
     fault = fault or _lots_fault(book, command, hold.tenant_id, now)
-    return fault or _with_more(book, command, hold)
-
-
-def _with_more(book: Book, command: OpenHold | ExtendHold, hold: Hold) -> Draft | Refusal:
-    """Add the command's slices to the hold's, and what rounding needs on top."""
+    if fault is not None:
+        return fault
     had = {part.lot_id: part.amount_fen for part in hold.slices}
+    more = _more(book, command, hold.tenant_id, had)
+    if isinstance(more, Refusal):
+        return more
+    return Draft(hold.tenant_id, more.postings, hold=replace(hold, slices=more.slices))
+
+
+class _More(NamedTuple):
+    """What is set aside on top, and the hold's slices after it."""
+
+    postings: tuple[Posting, ...]
+    slices: tuple[HoldSlice, ...]
+
+
+def _more(
+    book: Book, command: OpenHold | ExtendHold, tenant_id: str, had: Mapping[LotId | None, int]
+) -> _More | Refusal:
+    """Add the command's slices to those that the hold had, and what rounding needs on top."""
     amounts = dict(had)
     for part in command.slices:
         amounts[part.lot_id] = amounts.get(part.lot_id, 0) + part.amount_fen
+    total = sum(amounts.values())
     cash = amounts.pop(None, 0)
-    lots = sorted(amounts, key=lambda lot_id: _drawing_order(book.lots[str(lot_id)]))
-    parts = [HoldSlice(lot_id=lot_id, amount_fen=amounts[lot_id]) for lot_id in lots]
-    fault = _ratio_fault(book, command, parts, sum(amounts.values()) + cash)
+    lots = [book.lots[lot_id] for lot_id in amounts if lot_id is not None]
+    lots.sort(key=_drawing_order)
+    shares = [Share(amounts[LotId(lot.id)], lot.ratio_num, lot.ratio_den) for lot in lots]
+    fault = _ratio_fault(command, lots, shares, total)
     if fault is not None:
         return fault
-    cash = max(cash, cash_needed_fen(_shares(book, parts)))
+    cash = max(cash, cash_needed_fen(shares))
     more_cash = cash - had.get(None, 0)
-    fault = _cash_fault(book, command, hold.tenant_id, more_cash)
+    fault = _cash_fault(book, command, tenant_id, more_cash)
     if fault is not None:
         return fault
-    postings = [
-        Posting(f"lot:{part.lot_id}", f"held:{part.lot_id}", part.amount_fen - former)
-        for part in parts
-        if part.amount_fen > (former := had.get(part.lot_id, 0))
-    ]
+    postings: list[Posting] = []
+    slices: list[HoldSlice] = []
+    for lot_id, share in zip([LotId(lot.id) for lot in lots], shares, strict=True):
+        more = share.slice_fen - had.get(lot_id, 0)
+        if more > 0:
+            postings.append(Posting(f"lot:{lot_id}", f"held:{lot_id}", more))
+        slices.append(HoldSlice(lot_id=lot_id, amount_fen=share.slice_fen))
     if more_cash:
-        owner = hold.tenant_id
-        postings.append(Posting(f"cash:{owner}", f"cash_held:{owner}", more_cash))
+        postings.append(Posting(f"cash:{tenant_id}", f"cash_held:{tenant_id}", more_cash))
     if cash:
-        parts.append(HoldSlice(lot_id=None, amount_fen=cash))
-    grown = replace(hold, slices=tuple(parts))
-    return Draft(tenant_id=hold.tenant_id, postings=tuple(postings), hold=grown)
+        slices.append(HoldSlice(lot_id=None, amount_fen=cash))
+    return _More(tuple(postings), tuple(slices))
 
 
 def _ratio_fault(
-    book: Book, command: OpenHold | ExtendHold, parts: Sequence[HoldSlice], total: int
+    command: OpenHold | ExtendHold, lots: Sequence[LotTerms], shares: Sequence[Share], total: int
 ) -> Refusal | None:
-    for part, share in zip(parts, _shares(book, parts), strict=True):
+    for lot, share in zip(lots, shares, strict=True):
         limit = share_fen(total, share.ratio_num, share.ratio_den)
-        if part.amount_fen > limit:
+        if share.slice_fen > limit:
             return refuse(
                 command,
                 RefusalCode.LOT_RATIO,
-                f"lot {part.lot_id} pays at most {yuan_text(limit)} of {yuan_text(total)} yuan, "
-                f"not {yuan_text(part.amount_fen)}",
-                lot_id=str(part.lot_id),
+                f"lot {lot.id} pays at most {yuan_text(limit)} of {yuan_text(total)} yuan, "
+                f"not {yuan_text(share.slice_fen)}",
+                lot_id=lot.id,
                 limit_fen=limit,
-                wanted_fen=part.amount_fen,
+                wanted_fen=share.slice_fen,
             )
     return None
 
@@ -197,12 +217,14 @@ def _drawing_order(lot: LotTerms) -> tuple[int, datetime, str]:
     return (lot.rank, lot.expires_at, lot.id)
 
 
-def _shares(book: Book, parts: Sequence[HoldSlice]) -> list[Share]:
-    terms = (book.lots[str(part.lot_id)] for part in parts)
-    return [
-        Share(slice_fen=part.amount_fen, ratio_num=lot.ratio_num, ratio_den=lot.ratio_den)
-        for part, lot in zip(parts, terms, strict=True)
-    ]
+def _shares(book: Book, parts: Iterable[HoldSlice]) -> list[Share]:
+    """Return the shares of the slices that are of lots."""
+    shares = []
+    for part in parts:
+        if part.lot_id is not None:
+            lot = book.lots[part.lot_id]
+            shares.append(Share(part.amount_fen, lot.ratio_num, lot.ratio_den))
+    return shares
 
 
 def capture(book: Book, command: Capture, now: datetime) -> Draft | Refusal:
@@ -217,19 +239,19 @@ def capture(book: Book, command: Capture, now: datetime) -> Draft | Refusal:
             f"{command.amount_fen} fen cannot be paid",
             amount_fen=command.amount_fen,
         )
-    if command.amount_fen > hold.amount_fen:
+    held_fen = hold.amount_fen
+    if command.amount_fen > held_fen:
         return refuse(
             command,
             RefusalCode.ABOVE_HOLD,
             f"{yuan_text(command.amount_fen)} yuan are more than the "
-            f"{yuan_text(hold.amount_fen)} that are held",
+            f"{yuan_text(held_fen)} that are held",
             amount_fen=command.amount_fen,
-            held_fen=hold.amount_fen,
+            held_fen=held_fen,
         )
-    lots = [part for part in hold.slices if part.lot_id is not None]
-    cash_held = hold.amount_fen - sum(part.amount_fen for part in lots)
-    paid = split(command.amount_fen, _shares(book, lots))
-    if paid[-1] > cash_held:
+    shares = _shares(book, hold.slices)
+    paid = split(command.amount_fen, shares)
+    if paid[-1] > held_fen - sum([share.slice_fen for share in shares]):
         raise AssertionError(f"hold {hold.id} cannot pay {command.amount_fen} fen to the fen")
     ended = _closed(book, hold, paid, payee=command.payee, now=now)
     late_for = _late_for(book, command.used_until)
@@ -291,7 +313,7 @@ def _closed(
         closed_at=now,
         payee=payee,
     )
-    return Draft(tenant_id=hold.tenant_id, postings=tuple(postings), hold=ended)
+    return Draft(hold.tenant_id, tuple(postings), hold=ended)
 
 
 def _accounts(
@@ -325,7 +347,7 @@ def refund(book: Book, command: Refund, now: datetime) -> Draft | Refusal:
             paid_fen=hold.paid_fen,
             wanted_fen=command.amount_fen,
         )
-    shares = _shares(book, [part for part in hold.slices if part.lot_id is not None])
+    shares = _shares(book, hold.slices)
     paid = [part.paid_fen for part in hold.slices]
     if len(paid) == len(shares):
         paid.append(0)

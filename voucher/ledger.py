@@ -133,15 +133,15 @@ class _Desk:
             return draft
         balances = self._book.fold(draft)
         entry = Entry(
-            seq=self._head.seq + 1,
-            key=command.key,
-            kind=KINDS[type(command)],
-            tenant_id=draft.tenant_id,
-            at=self._now,
-            body=text,
-            balances=canonical_balances(balances),
-            moves=write_moves(draft.postings),
-            late_for=draft.late_for,
+            self._head.seq + 1,
+            command.key,
+            KINDS[type(command)],
+            draft.tenant_id,
+            self._now,
+            text,
+            canonical_balances(balances),
+            write_moves(draft.postings),
+            draft.late_for,
         )
         self._head = Head(entry.seq, link(self._head.chain, entry))
         self._known[command.key] = Known(entry.seq, fingerprint, entry.balances)

@@ -147,7 +147,7 @@ def load_book(connection: Connection, commands: Iterable[Command]) -> Book:
     book.tenants.update(row.id for row in found)
     _name_accounts(names, book)
     rows = fetch(connection, _accounts, ids=names.accounts)
-    book.balances.update((name, fen) for name, fen in rows)
+    book.balances.update({row[0]: row[1] for row in rows})
     if names.closes:
         kinds = select(account.c.kind, func.sum(account.c.balance_fen)).group_by(account.c.kind)
         book.totals = Counter({kind: int(total) for kind, total in connection.execute(kinds)})

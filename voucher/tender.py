@@ -66,7 +66,7 @@ def cash_needed_fen(shares: Sequence[Share]) -> int:
     Otherwise a bound that is at most one fen a partial share too high: between the amounts at
     which a share is used up, the remainder is below a straight line, so its ends decide.
     """
-    if sum(share.is_partial for share in shares) < 2:
+    if len(shares) < 2 or sum([share.is_partial for share in shares]) < 2:
         return 0
     carrying = sorted(_positive(shares), key=_used_up_at)
     edges = [0, *map(_used_up_at, carrying)]
