@@ -7,6 +7,7 @@ from collectors.specs.base import Spec
 from collectors.specs.host import HostSpec
 from collectors.specs.ipmi import IpmiSpec
 from collectors.specs.modbus import ModbusSpec
+from collectors.specs.mqtt import MqttSpec
 from collectors.specs.nvml import NvmlSpec
 from collectors.specs.prometheus import PrometheusSpec
 from collectors.specs.redfish import RedfishSpec
@@ -18,5 +19,6 @@ KINDS: Final[Mapping[str, type[Spec]]] = {
     "prometheus": PrometheusSpec,
     "redfish": RedfishSpec,
     "ipmi": IpmiSpec,
+    "mqtt": MqttSpec,
 }
 """The spec of each kind; the order is that of the docs."""

@@ -9,6 +9,7 @@ from collectors import ipmi_text, redfish_readings
 from collectors.formulas import FORMULAS
 from collectors.profiles.base import UNITS, Device, Mark, split_key
 from collectors.profiles.profile import PROTOCOLS, load_profile, profile_names
+from collectors.sources import mqtt
 from collectors.sources.nvml import METRICS
 from collectors.sources.prometheus import PRESETS
 from collectors.specs.registry import KINDS
@@ -48,6 +49,8 @@ def test_it_is_on_the_page(word: str) -> None:
     assert f"`{word}`" in PAGE
 
 
-@pytest.mark.parametrize("metric", sorted({*FROM_PROFILES, *FROM_PRESETS, *FROM_BMC, *METRICS}))
+@pytest.mark.parametrize(
+    "metric", sorted({*FROM_PROFILES, *FROM_PRESETS, *FROM_BMC, *METRICS, *mqtt.METRICS})
+)
 def test_every_metric_has_its_row(metric: str) -> None:
     assert f"`{metric}`" in TELEMETRY
