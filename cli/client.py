@@ -1,5 +1,6 @@
 """The HTTP client of the command line: one call, one clear error."""
 
+from collections.abc import Callable
 from types import TracebackType
 from typing import BinaryIO, Final, Self
 
@@ -16,6 +17,8 @@ from suanwang.errors import (
 )
 
 TIMEOUT_S: Final = 30.0
+SENDS_MAX: Final = 3
+"""How often a request under a key is sent until an answer arrives."""
 _ERRORS: Final[dict[int, type[SuanwangError]]] = {
     400: BadInput,
     401: Unauthorised,
@@ -31,14 +34,19 @@ _ERRORS: Final[dict[int, type[SuanwangError]]] = {
 
 
 class Client:
-    """Calls the centre with an API key; every refusal becomes the domain error of its status."""
+    """Calls the centre with an API key; every refusal becomes the domain error of its status.
 
-    def __init__(self, url: str, api_key: str) -> None:
+    With ``new_key`` each POST and PUT goes under a key of its own, so that one whose answer was
+    lost on the way is sent again: it is done once, and the first answer comes back.
+    """
+
+    def __init__(self, url: str, api_key: str, new_key: Callable[[], str] | None = None) -> None:
         import httpx
 
         headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
         self.url = url.rstrip("/")
         self.api_key = api_key
+        self._new_key = new_key
         self._http = httpx.Client(base_url=self.url, headers=headers, timeout=TIMEOUT_S)
 
     def __enter__(self) -> Self:
@@ -116,8 +124,11 @@ class Client:
     def _send(self, method: str, path: str, **options: Json) -> Json:
         import httpx
 
+        if self._new_key is not None and method in ("POST", "PUT"):
+            headers = {"Idempotency-Key": self._new_key(), **(options.get("headers") or {})}
+            options = {**options, "headers": headers}
         try:
-            answer = self._http.request(method, path, **options)
+            answer = self._request(method, path, **options)
         except httpx.HTTPError as failure:
             raise Unavailable(
                 f"no answer from {self.url}: {failure or type(failure).__name__}",
@@ -126,6 +137,20 @@ class Client:
         if answer.is_success:
             return answer
         raise _error_of(answer.status_code, answer.text, path)
+
+    def _request(self, method: str, path: str, **options: Json) -> Json:
+        """Send, and send again what has a key and whose answer did not arrive."""
+        import httpx
+
+        sends = 1 if self._new_key is None else SENDS_MAX
+        for left in reversed(range(sends)):
+            try:
+                return self._http.request(method, path, **options)
+            except httpx.TransportError as failure:
+                # Where no connection came about, nothing was asked, and asking at once is in vain.
+                if left == 0 or isinstance(failure, httpx.ConnectError):
+                    raise
+        raise AssertionError("the last send returns or raises")
 
 
 def _error_of(status: int, text: str, path: str) -> SuanwangError:

@@ -42,6 +42,16 @@ def connect(url: str | None = None, api_key: str | None = None) -> Client:
     return Client(found.url, found.api_key)
 
 
+def connect_once(url: str | None = None, api_key: str | None = None) -> Client:
+    """Return a client whose requests are each done once, however often they are sent."""
+    from suanwang.clock import SystemClock
+    from suanwang.ids import RandomIds
+
+    ids = RandomIds(SystemClock())
+    with connect(url, api_key) as found:
+        return Client(found.url, found.api_key, lambda: ids.new("req"))
+
+
 def find(url: str | None = None, api_key: str | None = None) -> Connection:
     """Return the centre's address and key; the key is empty where none is known."""
     from suanwang import settings

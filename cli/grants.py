@@ -3,11 +3,12 @@
 import mimetypes
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import quote
 
 import typer
 
 from cli import grants_review
-from cli.connection import ApiKey, Url, connect
+from cli.connection import ApiKey, Url, connect_once
 from cli.grants_shown import application_line, application_page, application_table, fact_pairs
 from cli.output import AsJson, Json, clock_time, emit_json, line, note, table, yuan
 from suanwang.errors import BadInput, Refused
@@ -25,7 +26,7 @@ ProgrammeName = Annotated[str | None, typer.Option("--programme", help="Only und
 @app.command("programmes")
 def programmes(url: Url = None, api_key: ApiKey = None, as_json: AsJson = False) -> None:
     """List the programmes in force, with the stages of their review."""
-    with connect(url, api_key) as client:
+    with connect_once(url, api_key) as client:
         answer = client.get("/v1/programmes")
     if as_json:
         emit_json(answer)
@@ -55,7 +56,7 @@ def template(
     api_key: ApiKey = None,
 ) -> None:
     """Write an empty table with the columns that a programme asks about."""
-    with connect(url, api_key) as client:
+    with connect_once(url, api_key) as client:
         content = client.get_bytes(f"/v1/programmes/{programme}/template", format=kind)
     _write(output or Path(f"{programme}.{kind}"), content)
 
@@ -72,7 +73,7 @@ def import_table(
 ) -> None:
     """File the applications of a table as drafts; each bad row is named with column and reason."""
     content = _read(file)
-    with connect(url, api_key) as client:
+    with connect_once(url, api_key) as client:
         answer = client.post_file(
             "/v1/applications/import", content, _media_type(file), dry_run=dry_run
         )
@@ -113,7 +114,7 @@ def file_application(
     from suanwang.document import read_document
 
     body = json.loads(json.dumps(read_document(file).value, default=str))
-    with connect(url, api_key) as client:
+    with connect_once(url, api_key) as client:
         if correct is None:
             answer = client.post("/v1/applications", body)
         else:
@@ -131,7 +132,7 @@ def export_table(
     api_key: ApiKey = None,
 ) -> None:
     """Write applications as a table, a row for each spend line; an import reads it back."""
-    with connect(url, api_key) as client:
+    with connect_once(url, api_key) as client:
         content = client.get_bytes(
             "/v1/applications/export", format=kind, state=state, programme=programme
         )
@@ -148,7 +149,7 @@ def list_applications(
     as_json: AsJson = False,
 ) -> None:
     """List the applications that you may see, oldest first."""
-    with connect(url, api_key) as client:
+    with connect_once(url, api_key) as client:
         answer = client.get("/v1/applications", state=state, programme=programme, limit=limit)
     if as_json:
         emit_json(answer)
@@ -161,7 +162,7 @@ def show_application(
     application: ApplicationId, url: Url = None, api_key: ApiKey = None, as_json: AsJson = False
 ) -> None:
     """Show one application with its files, flags and payments."""
-    with connect(url, api_key) as client:
+    with connect_once(url, api_key) as client:
         answer = client.get(f"/v1/applications/{application}")
     if as_json:
         emit_json(answer)
@@ -181,7 +182,7 @@ def attach(
     """Attach a file as evidence."""
     content = _read(file)
     path = f"/v1/applications/{application}/evidence"
-    with connect(url, api_key) as client:
+    with connect_once(url, api_key) as client:
         answer = client.post_file(path, content, _media_type(file), kind=kind, name=file.name)
     if as_json:
         emit_json(answer)
@@ -194,7 +195,7 @@ def check(
     application: ApplicationId, url: Url = None, api_key: ApiKey = None, as_json: AsJson = False
 ) -> None:
     """Say what handing in would bring: the amount to expect, and everything in the way."""
-    with connect(url, api_key) as client:
+    with connect_once(url, api_key) as client:
         answer = client.get(f"/v1/applications/{application}/check")
     if as_json:
         emit_json(answer)
@@ -216,7 +217,7 @@ def submit(
     application: ApplicationId, url: Url = None, api_key: ApiKey = None, as_json: AsJson = False
 ) -> None:
     """Hand an application in."""
-    with connect(url, api_key) as client:
+    with connect_once(url, api_key) as client:
         answer = client.post(f"/v1/applications/{application}/submit")
     application_line(answer, as_json=as_json)
 
@@ -230,7 +231,7 @@ def withdraw(
     as_json: AsJson = False,
 ) -> None:
     """Take an application back; what it claimed is free again."""
-    with connect(url, api_key) as client:
+    with connect_once(url, api_key) as client:
         answer = client.post(f"/v1/applications/{application}/withdraw", {"reason": reason})
     application_line(answer, as_json=as_json)
 
@@ -258,7 +259,7 @@ def redeem(
         if not line_id:
             raise BadInput(f"--paid {pair!r} is not LINE=YUAN")
         lines.setdefault(line_id, {})["line.paid_fen"] = _fen(amount)
-    with connect(url, api_key) as client:
+    with connect_once(url, api_key) as client:
         path = f"/v1/applications/{application}/redeem"
         answer = client.post(path, {"ref": ref, "lines": lines})
     if as_json:
@@ -270,16 +271,18 @@ def redeem(
 @app.command("messages")
 def messages(
     unread: Annotated[bool, typer.Option("--unread", help="Only what is new.")] = False,
-    mark_read: Annotated[bool, typer.Option("--mark-read", help="Mark all as read.")] = False,
+    mark_read: Annotated[
+        bool, typer.Option("--mark-read", help="Mark what is shown, and older ones, as read.")
+    ] = False,
     url: Url = None,
     api_key: ApiKey = None,
     as_json: AsJson = False,
 ) -> None:
     """Show the messages to you, newest first."""
-    with connect(url, api_key) as client:
+    with connect_once(url, api_key) as client:
         answer = client.get("/v1/messages", unread=unread)
-        if mark_read:
-            client.post("/v1/messages/read")
+        if mark_read and answer["items"]:
+            client.post(f"/v1/messages/read?up_to={quote(answer['items'][0]['at'])}")
     if as_json:
         emit_json(answer)
         return
@@ -292,7 +295,7 @@ def events(
     application: ApplicationId, url: Url = None, api_key: ApiKey = None, as_json: AsJson = False
 ) -> None:
     """Show the audit of an application: every step, by whom, and why."""
-    with connect(url, api_key) as client:
+    with connect_once(url, api_key) as client:
         answer = client.get(f"/v1/applications/{application}/events")
     if as_json:
         emit_json(answer)

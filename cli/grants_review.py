@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from cli.connection import ApiKey, Url, connect
+from cli.connection import ApiKey, Url, connect_once
 from cli.grants_shown import application_line, application_table, fact_pairs, facts
 from cli.output import AsJson, emit_json, line
 from suanwang.errors import BadInput
@@ -55,7 +55,7 @@ def adopt(
         raise BadInput(f"cannot read {path}: no such file")
     else:
         body = {"shipped": policy}
-    with connect(url, api_key) as client:
+    with connect_once(url, api_key) as client:
         answer = client.post("/v1/programmes", body)
     if as_json:
         emit_json(answer)
@@ -127,7 +127,7 @@ def _review(
     *,
     as_json: bool,
 ) -> None:
-    with connect(url, api_key) as client:
+    with connect_once(url, api_key) as client:
         answer = client.post(f"/v1/applications/{application}/review", body)
     application_line(answer, as_json=as_json)
 
@@ -139,7 +139,7 @@ def decide(
     as_json: AsJson = False,
 ) -> None:
     """Decide a round: all applications that wait, together."""
-    with connect(url, api_key) as client:
+    with connect_once(url, api_key) as client:
         answer = client.post(f"/v1/programmes/{programme}/decide")
     if as_json:
         emit_json(answer)
@@ -168,7 +168,7 @@ def issue(
         "accelerators": accelerator or [],
         "rank": rank,
     }
-    with connect(url, api_key) as client:
+    with connect_once(url, api_key) as client:
         answer = client.post(f"/v1/applications/{application}/issue", body)
     application_line(answer, as_json=as_json)
 
@@ -183,7 +183,7 @@ def settle(
 ) -> None:
     """Note that the treasury paid an award or a redemption."""
     body = {"receipt": receipt, "payment": payment}
-    with connect(url, api_key) as client:
+    with connect_once(url, api_key) as client:
         answer = client.post(f"/v1/applications/{application}/settle", body)
     application_line(answer, as_json=as_json)
 
@@ -196,7 +196,7 @@ def close(
     as_json: AsJson = False,
 ) -> None:
     """End a claim; what was never redeemed returns to the pool."""
-    with connect(url, api_key) as client:
+    with connect_once(url, api_key) as client:
         answer = client.post(f"/v1/applications/{application}/close", {"reason": reason})
     application_line(answer, as_json=as_json)
 
@@ -213,7 +213,7 @@ def clawback(
 ) -> None:
     """Demand money back; somebody else decides."""
     body = {"trigger": trigger, "reason": reason, "unserved": unserved, "term": term}
-    with connect(url, api_key) as client:
+    with connect_once(url, api_key) as client:
         answer = client.post(f"/v1/applications/{application}/clawback", body)
     application_line(answer, as_json=as_json)
 
@@ -228,6 +228,6 @@ def decide_clawback(
 ) -> None:
     """Approve a demand for money back, or refuse it."""
     body = {"verdict": verdict, "reason": reason}
-    with connect(url, api_key) as client:
+    with connect_once(url, api_key) as client:
         answer = client.post(f"/v1/applications/{application}/clawback/decide", body)
     application_line(answer, as_json=as_json)

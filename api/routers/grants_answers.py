@@ -1,6 +1,6 @@
 """How programmes and applications look in answers, and how requests become drafts."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
 from sqlalchemy import Connection
@@ -111,6 +111,11 @@ def _fields(record: Record) -> dict[str, object]:
 def application_out(record: Record) -> out.ApplicationOut:
     """Return an application as it stands."""
     return out.ApplicationOut.model_validate(_fields(record))
+
+
+def page_out(records: Sequence[Record]) -> out.ApplicationPage:
+    """Return applications as one page that none follows."""
+    return out.ApplicationPage(items=[application_out(one) for one in records], next=None)
 
 
 def detail_out(connection: Connection, record: Record) -> out.ApplicationDetail:

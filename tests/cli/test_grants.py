@@ -1,19 +1,23 @@
 """``suanwang voucher apply`` against a centre on a socket: from a table to a lot."""
 
 import json
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
+import httpx
 import pytest
 from api_server import RunningCentre, running_centre
 from grant_builders import HAIYUN_CODE, WORKFLOW, a_file
 from sqlalchemy import Engine
 from typer.testing import CliRunner
 
+from cli.client import SENDS_MAX
 from cli.grants_shown import fact_pairs, facts
 from cli.vouchers import app
-from suanwang.errors import BadInput, Conflict, Forbidden, Refused
+from suanwang.errors import BadInput, Conflict, Forbidden, Refused, Unavailable
 from suanwang.model.tenant import Role
 
 RUNNER = CliRunner()
@@ -150,6 +154,85 @@ def test_a_draft_is_sent_back_rejected_reopened_and_withdrawn(
     assert isinstance(city.refusal("reopen", name, "--reason", "复核"), Forbidden)
     assert "returned" in admin.run("reopen", name, "--reason", "复核")
     assert "withdrawn" in firm.run("withdraw", name, "--reason", "不再申请")
+
+
+class DeafProxy:
+    """Passes requests on to a centre; the first answers to POSTs are lost on the way back."""
+
+    def __init__(self, centre: RunningCentre, losses: int) -> None:
+        self.losses = losses
+        self.keys: list[str | None] = []
+        proxy = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                proxy.keys.append(self.headers["Idempotency-Key"])
+                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                sent = {name: value for name, value in self.headers.items() if name != "Host"}
+                told = httpx.post(centre.url + self.path, content=body, headers=sent)
+                if proxy.losses > 0:
+                    proxy.losses -= 1
+                    self.close_connection = True
+                    return
+                self.send_response(told.status_code)
+                self.send_header("Content-Length", str(len(told.content)))
+                self.end_headers()
+                self.wfile.write(told.content)
+
+            def log_message(self, format: str, *args: object) -> None:
+                """Say nothing."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join(10)
+
+
+def draft_file(tmp_path: Path) -> Path:
+    draft = tmp_path / "draft.yaml"
+    draft.write_text(
+        "ref: r1\nprogramme: plain\n"
+        f"applicant: {{name: 海云科技, code: {HAIYUN_CODE}}}\n"
+        "lines: [{id: '1', facts: {line.contract_fen: 100000, line.invoice_no: '7'}}]\n",
+        encoding="utf-8",
+    )
+    return draft
+
+
+def test_a_lost_answer_is_asked_for_again_and_the_step_is_done_once(
+    centre: RunningCentre, tmp_path: Path
+) -> None:
+    policy = tmp_path / "policy.yaml"
+    stages = [{"id": "city", "name": "市局", "role": "city-bureau"}]
+    policy.write_text(a_file(workflow=stages), encoding="utf-8")
+    Desk(centre, centre.admin).run("adopt", policy)
+    firm = Desk(centre, key := centre.key("haiyun"))
+    name = firm.json("file", draft_file(tmp_path))["id"]
+    with DeafProxy(centre, losses=2) as proxy:
+        where = ("--url", proxy.url, "--api-key", key)
+        result = RUNNER.invoke(app, ["apply", "submit", name, *where], catch_exceptions=False)
+    assert f"{name}: review at city" in result.stdout
+    assert (len(proxy.keys), len(set(proxy.keys)), None in proxy.keys) == (3, 1, False)
+    did = [row["action"] for row in firm.json("events", name)["items"]]
+    assert did == ["create", "submit"]
+    assert f"{name}: review at city" in firm.run("submit", name)
+    assert len(firm.json("events", name)["items"]) == 2
+
+
+def test_an_answer_that_never_comes_is_told(centre: RunningCentre, tmp_path: Path) -> None:
+    with DeafProxy(centre, losses=9) as proxy:
+        where = ("--url", proxy.url, "--api-key", centre.key("haiyun"))
+        result = RUNNER.invoke(app, ["apply", "submit", "app_x", *where])
+    assert isinstance(result.exception, Unavailable)
+    assert len(proxy.keys) == SENDS_MAX
 
 
 def test_facts_are_read_from_options() -> None:

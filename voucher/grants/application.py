@@ -7,7 +7,7 @@ for a missing reason, and Refused where the policy leaves open what would be nee
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta
 from typing import Final
 
 from suanwang.errors import BadInput, InvalidTransition, Refused
@@ -100,7 +100,7 @@ def _enter(case: Case, policy: Policy, now: datetime) -> Step:
 def publicity_end(now: datetime, days: int) -> datetime:
     """Return the midnight in China after ``days`` whole days that follow the day of ``now``."""
     day = china_day(now) + timedelta(days=days + 1)
-    return datetime.combine(day, time(), tzinfo=CHINA)
+    return datetime.combine(day, time(), tzinfo=CHINA).astimezone(UTC)
 
 
 def _approve(case: Case, event: Event, policy: Policy, now: datetime) -> Step:

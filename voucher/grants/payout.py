@@ -71,13 +71,11 @@ class Demand:
 
 
 def issue(desk: Desk, application_id: str, terms: LotTerms) -> Record:
-    """Issue an award of the mode deduct into lots, one for each tier; a repeat changes nothing.
+    """Issue an award of the mode deduct into lots, one for each tier.
 
     Raises what ``advance`` raises, and Refused where the policy or the ledger says no.
     """
     record = open_case(desk, application_id)
-    if record.state is State.ISSUED:
-        return record
     programme = programme_of(desk.connection, record)
     event = Event(action=Action.ISSUE, actor=desk.actor, amount_fen=record.case.award_fen)
     is_right_time = record.state is State.GRANTED

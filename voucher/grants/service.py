@@ -78,6 +78,7 @@ def create(desk: Desk, tenant_id: str, draft: Draft, ids: IdSource) -> tuple[Rec
     """
     if desk.actor.role in APPLICANTS and desk.actor.tenant_id != tenant_id:
         raise Forbidden(f"you file for {desk.actor.tenant_id}, not for {tenant_id}")
+    store.lock_tenant(desk.connection, tenant_id)
     there = store.find_by_ref(desk.connection, tenant_id, draft.ref)
     if there is not None:
         if there.body_digest == draft.digest:
@@ -113,9 +114,14 @@ def create(desk: Desk, tenant_id: str, draft: Draft, ids: IdSource) -> tuple[Rec
 
 
 def edit(desk: Desk, application_id: str, draft: Draft) -> Record:
-    """Replace what a draft or a returned application says; raise InvalidTransition later on."""
+    """Replace what a draft or a returned application says; raise InvalidTransition later on.
+
+    The same words again change nothing.
+    """
     record = open_case(desk, application_id)
     _require_editable(desk, record, Action.EDIT)
+    if draft.digest == record.body_digest:
+        return record
     if draft.ref != record.ref or draft.programme_id != record.programme_id:
         raise Conflict(
             f"application {record.id} has reference {record.ref} under {record.programme_id}",
@@ -138,8 +144,8 @@ def attach(
             _require_editable(desk, record, Action.ATTACH)
     elif record.case.tenant_id == desk.actor.tenant_id:
         raise Forbidden(f"application {record.id} is of your own organisation", rule="four-eyes")
-    filed = store_audit.add_evidence(desk.connection, record.id, file, content)
-    if filed.added_at == desk.now and filed.added_by == desk.actor.person:
+    filed, is_new = store_audit.add_evidence(desk.connection, record.id, file, content)
+    if is_new:
         event = Event(action=Action.ATTACH, actor=desk.actor)
         facts = {"kind": filed.kind, "sha256": filed.sha256, "size_bytes": filed.size_bytes}
         note(desk, record.case, record, event, facts)

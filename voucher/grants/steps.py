@@ -29,11 +29,12 @@ from voucher.programmes.usage import CLAIMED, SpendKey, Usage, cap_key, caps_of
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Desk:
-    """Who acts, when, and on which connection."""
+    """Who acts, when, and on which connection; ``request`` is the digest of what was asked."""
 
     connection: Connection
     actor: Actor
     now: datetime
+    request: str = ""
 
 
 def open_case(desk: Desk, application_id: str) -> Record:
@@ -94,7 +95,8 @@ def note(
         store.add(desk.connection, saved)
     else:
         store.save(desk.connection, saved)
-    seq = store_audit.add_event(desk.connection, before, saved.case, event, facts, desk.now)
+    step = store_audit.StepRow(before=before, after=saved.case, event=event, facts=facts)
+    seq = store_audit.add_event(desk.connection, step, desk.request, desk.now)
     message = message_of(saved.case, event) if is_told else None
     if message is not None:
         store_audit.add_message(desk.connection, saved.case, seq, message, desk.now)

@@ -43,6 +43,11 @@ def find(connection: Connection, application_id: str, *, for_update: bool = Fals
     return _records(connection, [row])[0]
 
 
+def lock_tenant(connection: Connection, tenant_id: str) -> None:
+    """Let one filing of a tenant at a time look whether its reference is there already."""
+    connection.execute(select(tenant.c.id).where(tenant.c.id == tenant_id).with_for_update())
+
+
 def find_by_ref(connection: Connection, tenant_id: str, ref: str) -> Record | None:
     """Return the tenant's application with this reference of its own, or None."""
     chosen = select(_TABLE).where(_TABLE.c.tenant_id == tenant_id, _TABLE.c.ref == ref)

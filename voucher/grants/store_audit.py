@@ -2,11 +2,12 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
 from sqlalchemy import Connection, func, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from suanwang.db.tables import (
     grant_clawback,
@@ -101,15 +102,19 @@ class Inboxed:
     read_at: datetime | None
 
 
-def add_event(
-    connection: Connection,
-    before: Case | None,
-    after: Case,
-    event: Event,
-    facts: Mapping[str, object],
-    now: datetime,
-) -> int:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepRow:
+    """A step to be written down: where the application stood and stands, the act, its figures."""
+
+    before: Case | None
+    after: Case
+    event: Event
+    facts: Mapping[str, object]
+
+
+def add_event(connection: Connection, step: StepRow, request: str, now: datetime) -> int:
     """Write the audit row of a step and return its number."""
+    before, after, event = step.before, step.after, step.event
     newest = connection.execute(
         select(func.max(grant_event.c.seq)).where(grant_event.c.application_id == after.id)
     ).scalar_one()
@@ -127,7 +132,8 @@ def add_event(
             state_before=before.state.value if before else "",
             state_after=after.state.value,
             reason=event.reason,
-            facts=dict(facts),
+            facts=dict(step.facts),
+            request=request,
         )
     )
     return seq
@@ -198,11 +204,15 @@ def messages(
     )
 
 
-def mark_read(connection: Connection, tenant_id: str, now: datetime) -> int:
-    """Mark all messages of a tenant as read; return how many were not."""
+def mark_read(connection: Connection, tenant_id: str, up_to: datetime, now: datetime) -> int:
+    """Mark the messages of a tenant that came until ``up_to`` as read; return how many were not."""
     done = connection.execute(
         update(grant_message)
-        .where(grant_message.c.tenant_id == tenant_id, grant_message.c.read_at.is_(None))
+        .where(
+            grant_message.c.tenant_id == tenant_id,
+            grant_message.c.read_at.is_(None),
+            grant_message.c.at <= up_to,
+        )
         .values(read_at=now)
     )
     return done.rowcount
@@ -213,8 +223,10 @@ def add_evidence(
     application_id: str,
     file: Evidence,
     content: bytes,
-) -> Evidence:
-    """Store a file and return it with its number; the same bytes as the same kind change nothing.
+) -> tuple[Evidence, bool]:
+    """Store a file and return it with its number, and whether it is new.
+
+    The same bytes as the same kind change nothing.
 
     Raises BadInput for an empty or too large file, or too many of them.
     """
@@ -224,16 +236,12 @@ def add_evidence(
     there = evidence(connection, application_id)
     for one in there:
         if (one.sha256, one.kind) == (sha256, file.kind):
-            return one
+            return one, False
     if len(there) >= FILES_MAX:
         raise BadInput(f"an application has at most {FILES_MAX} files")
-    known = connection.execute(
-        select(grant_file.c.sha256).where(grant_file.c.sha256 == sha256)
-    ).one_or_none()
-    if known is None:
-        connection.execute(
-            grant_file.insert().values(sha256=sha256, size_bytes=len(content), content=content)
-        )
+    insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
+    bytes_row = insert(grant_file).values(sha256=sha256, size_bytes=len(content), content=content)
+    connection.execute(bytes_row.on_conflict_do_nothing())
     seq = len(there) + 1
     connection.execute(
         grant_evidence.insert().values(
@@ -248,16 +256,7 @@ def add_evidence(
             added_at=file.added_at,
         )
     )
-    return Evidence(
-        seq=seq,
-        kind=file.kind,
-        file_name=file.file_name,
-        media_type=file.media_type,
-        sha256=sha256,
-        size_bytes=len(content),
-        added_by=file.added_by,
-        added_at=file.added_at,
-    )
+    return replace(file, seq=seq, sha256=sha256, size_bytes=len(content)), True
 
 
 def evidence(connection: Connection, application_id: str) -> tuple[Evidence, ...]:

@@ -10,6 +10,7 @@ from suanwang.db.tables.grants import (
     grant_message,
     grant_programme,
     grant_redemption,
+    grant_request,
     grant_spent,
     grant_usage,
 )
@@ -55,6 +56,7 @@ __all__ = [
     "grant_message",
     "grant_programme",
     "grant_redemption",
+    "grant_request",
     "grant_spent",
     "grant_usage",
     "hold",

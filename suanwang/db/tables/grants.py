@@ -135,7 +135,22 @@ grant_event: Final = Table(
     Column("state_after", Text, nullable=False, comment="state after"),
     Column("reason", Text, nullable=False, comment="why, in the actor's words"),
     Column("facts", Json, nullable=False, comment="figures and findings of this step"),
+    Column("request", Text, nullable=False, comment="SHA-256 of the request it came with, hex"),
     comment="Audit of applications: a row for each step; rows are never changed.",
+)
+
+Index("ix_grant_event_request", grant_event.c.request)
+
+grant_request: Final = Table(
+    "grant_request",
+    metadata,
+    Column("person", Text, primary_key=True, comment="key that asked"),
+    Column("key", Text, primary_key=True, comment="its own name for the request, for ever"),
+    Column("digest", Text, nullable=False, comment="SHA-256 of the request, hex"),
+    Column("status", Integer, nullable=False, comment="HTTP status of the answer, 0: the usual"),
+    Column("answer", Text, nullable=False, comment="what was answered first, as JSON"),
+    Column("at", UtcDateTime, nullable=False, comment="when, UTC"),
+    comment="Requests about grants that came under a key, with the first answer to each.",
 )
 
 grant_message: Final = Table(

@@ -52,7 +52,8 @@ def test_a_voucher_goes_from_a_draft_to_a_lot(office: Office) -> None:
     (lot,) = voucher_store.lots(office.connection, tenant_id="haiyun", now=office.clock.now())
     assert (lot.id, lot.issued_fen, lot.ratio_num, lot.ratio_den) == (record.id, 20 * WAN, 1, 5)
     assert lot.expires_at == datetime(2026, 11, 19, 16, tzinfo=UTC)
-    assert payout.issue(office.city("wang"), record.id, payout.LotTerms()).lots == (lot.id,)
+    with pytest.raises(InvalidTransition, match="is in state issued"):
+        payout.issue(office.city("wang"), record.id, payout.LotTerms())
     actions = [row.action for row in store_audit.events(office.connection, record.id)]
     assert actions == [
         "create", "attach", "submit", "attach", "approve", "approve", "decide", "approve", "issue",

@@ -50,8 +50,32 @@ def upgrade() -> None:
         sa.Column("state_after", sa.Text(), nullable=False, comment="state after"),
         sa.Column("reason", sa.Text(), nullable=False, comment="why, in the actor's words"),
         sa.Column("facts", Json, nullable=False, comment="figures and findings of this step"),
+        sa.Column(
+            "request", sa.Text(), nullable=False, comment="SHA-256 of the request it came with, hex"
+        ),
         sa.PrimaryKeyConstraint("application_id", "seq", name=op.f("pk_grant_event")),
         comment="Audit of applications: a row for each step; rows are never changed.",
+    )
+    with op.batch_alter_table("grant_event", schema=None) as batch_op:
+        batch_op.create_index("ix_grant_event_request", ["request"], unique=False)
+
+    op.create_table(
+        "grant_request",
+        sa.Column("person", sa.Text(), nullable=False, comment="key that asked"),
+        sa.Column(
+            "key", sa.Text(), nullable=False, comment="its own name for the request, for ever"
+        ),
+        sa.Column("digest", sa.Text(), nullable=False, comment="SHA-256 of the request, hex"),
+        sa.Column(
+            "status",
+            sa.Integer(),
+            nullable=False,
+            comment="HTTP status of the answer, 0: the usual",
+        ),
+        sa.Column("answer", sa.Text(), nullable=False, comment="what was answered first, as JSON"),
+        sa.Column("at", UtcDateTime(), nullable=False, comment="when, UTC"),
+        sa.PrimaryKeyConstraint("person", "key", name=op.f("pk_grant_request")),
+        comment="Requests about grants that came under a key, with the first answer to each.",
     )
     op.create_table(
         "grant_file",
@@ -1055,6 +1079,10 @@ def downgrade() -> None:
 
     op.drop_table("grant_message")
     op.drop_table("grant_file")
+    op.drop_table("grant_request")
+    with op.batch_alter_table("grant_event", schema=None) as batch_op:
+        batch_op.drop_index("ix_grant_event_request")
+
     op.drop_table("grant_event")
     op.drop_table("account")
     # ### end Alembic commands ###

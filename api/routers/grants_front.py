@@ -1,0 +1,101 @@
+"""What the routes about grants share: the caller's desk, uploads, and one answer to one request."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Final
+
+from fastapi import Depends, Query, Request
+from sqlalchemy import Connection
+
+from api.asking import Asked, Once
+from api.context import ApiContext
+from api.identity import Identity
+from api.routers import grants_answers as answers
+from api.schemas import grants as bodies
+from voucher.grants import store, store_requests
+from voucher.grants.case import Actor
+from voucher.grants.records import Record
+from voucher.grants.steps import Desk, require_sight
+
+RAW: Final = {
+    "requestBody": {"required": True, "content": {"application/octet-stream": {"schema": {}}}}
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Upload:
+    """The body of a request, and the type that its sender gave it."""
+
+    content: bytes
+    media_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class _NamedUpload:
+    """A file as evidence: its bytes, which evidence it is, and its name."""
+
+    content: bytes
+    media_type: str
+    kind: str
+    name: str
+
+
+async def _upload(request: Request) -> _Upload:
+    media_type = request.headers.get("content-type", "application/octet-stream")
+    return _Upload(await request.body(), media_type[:100])
+
+
+Upload = Annotated[_Upload, Depends(_upload)]
+
+
+def _named(
+    upload: Upload,
+    kind: Annotated[str, Query(min_length=1, max_length=100)],
+    name: Annotated[str, Query(min_length=1, max_length=200)] = "file",
+) -> _NamedUpload:
+    return _NamedUpload(upload.content, upload.media_type, kind, name)
+
+
+NamedUpload = Annotated[_NamedUpload, Depends(_named)]
+
+
+def seen(connection: Connection, identity: Identity, application_id: str) -> Record:
+    """Return an application that the caller may see; raise NotFound."""
+    record = store.find(connection, application_id)
+    require_sight(record, actor_of(identity))
+    return record
+
+
+def actor_of(identity: Identity) -> Actor:
+    """Return who acts."""
+    return Actor(person=identity.key_id, tenant_id=identity.tenant_id, role=identity.role)
+
+
+@dataclass(frozen=True, slots=True)
+class Front:
+    """A caller's desk in one transaction, and the one answer to what it asks there."""
+
+    desk: Desk
+    once: Once
+
+    def step(self, application_id: str, act: Callable[[Desk], Record]) -> bodies.ApplicationOut:
+        """Do a step of an application once; asked again, answer as it stands."""
+
+        def again() -> bodies.ApplicationOut | None:
+            connection = self.desk.connection
+            request = self.once.asked.by(self.once.person)
+            if not store_requests.is_repeat(connection, request, application_id):
+                return None
+            return answers.application_out(store.find(connection, application_id))
+
+        return self.once.answer(
+            bodies.ApplicationOut, lambda: answers.application_out(act(self.desk)), again
+        )
+
+
+def front(connection: Connection, asked: Asked, identity: Identity, context: ApiContext) -> Front:
+    """Return the front at which a caller is served in a transaction."""
+    now = context.clock.now()
+    desk = Desk(connection=connection, actor=actor_of(identity), now=now, request=asked.digest)
+    once = Once(connection=connection, asked=asked, person=identity.key_id, now=now)
+    return Front(desk, once)
