@@ -16,7 +16,15 @@ class NvmlSpec(Spec):
     name: Name = "nvml"
     timeout_s: Seconds = 10.0
     host: Name = Field(default_factory=this_host)
+    seldom_s: Seconds = 60.0
+    tells_processes: bool = False
 
     def build(self, workshop: Workshop) -> Source:
         """Return the source."""
-        return NvmlSource(workshop.clock, self.pace, host=self.host)
+        return NvmlSource(
+            workshop.clock,
+            self.pace,
+            host=self.host,
+            seldom_s=self.seldom_s,
+            tells_processes=self.tells_processes,
+        )

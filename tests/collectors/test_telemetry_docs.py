@@ -7,10 +7,10 @@ from pydantic import BaseModel
 
 from collectors import ipmi_text, redfish_readings
 from collectors.formulas import FORMULAS
+from collectors.nvml_fields import METRICS
 from collectors.profiles.base import UNITS, Device, Mark, split_key
 from collectors.profiles.profile import PROTOCOLS, load_profile, profile_names
 from collectors.sources import mqtt
-from collectors.sources.nvml import METRICS
 from collectors.sources.prometheus import PRESETS
 from collectors.specs.registry import KINDS
 
