@@ -11,11 +11,13 @@ from collectors.specs.mqtt import MqttSpec
 from collectors.specs.nvml import NvmlSpec
 from collectors.specs.prometheus import PrometheusSpec
 from collectors.specs.redfish import RedfishSpec
+from collectors.specs.snmp import SnmpSpec
 
 KINDS: Final[Mapping[str, type[Spec]]] = {
     "host": HostSpec,
     "nvml": NvmlSpec,
     "modbus": ModbusSpec,
+    "snmp": SnmpSpec,
     "prometheus": PrometheusSpec,
     "redfish": RedfishSpec,
     "ipmi": IpmiSpec,
