@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from collectors.snmp.ber import Missing, Value, oid_bytes
-from collectors.snmp.pdu import ERRORS, TOO_BIG, Answer, Request
+from collectors.snmp.pdu import ERRORS, OF_ONE_OBJECT, TOO_BIG, Answer, Request
 from collectors.snmp.port import Address, SnmpPort
 from collectors.snmp.usm import Reported
 from collectors.snmp.voices import Question, Voice
@@ -92,6 +92,8 @@ class SnmpClient:
                 await self._get(oids[:half], found)
                 oids = oids[half:]
                 continue
+            if answer.error not in OF_ONE_OBJECT:
+                raise self._failure(f"refuses: {_word(answer.error)}")
             # Without a good index we cannot tell whose fault it is, and the first is taken.
             bad = min(max(answer.error_index, 1), len(oids)) - 1
             found[oids[bad]] = Missing.FAILED

@@ -46,6 +46,8 @@ ERRORS: Final = {
     6: "no access", 16: "authorization error",
 }  # fmt: skip
 TOO_BIG: Final = 1
+OF_ONE_OBJECT: Final = frozenset({2, 5})
+"""Errors that are the fault of the object at the error's index, and of no other."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,6 +56,8 @@ class MeterServer:
         self._counted_at = clock.monotonic()
         self._server: ModbusTcpServer | None = None
         self.fault = Fault.NONE
+        self.shown: dict[str, float] = {}
+        """What points show instead of what the meter counts, by key, in the metric's unit."""
 
     @property
     def port(self) -> int:
@@ -147,13 +149,16 @@ class MeterServer:
         count = self._value(metric) / self._profile.factor(metric, 1.0, 1.0)
         if spec.type.startswith("float"):
             return self._profile.encode(metric, count)
-        whole = int(count)
+        # A meter counts whole steps only; what it measures it shows to the nearest one.
+        whole = int(count) if metric == "energy_wh" else round(count)
         if metric == "energy_wh":
             whole %= self._profile.modulus_counts(metric)
         return self._profile.encode(metric, whole)
 
     def _value(self, metric: str) -> float:
         """Return a quantity in the unit of its name; phases share the load equally."""
+        if metric in self.shown:
+            return self.shown[metric]
         if metric == "energy_wh":
             return self._energy_wh
         if metric == "power_w":

@@ -4,17 +4,24 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from collectors.config import build_source, parse_source
+from collectors.formulas import wet_bulb_stull
+from collectors.profiles.base import Device
 from collectors.profiles.modbus import ModbusProfile
 from collectors.profiles.profile import (
+    load_profile,
     load_profile_of,
     parse_profile,
+    profile_names,
 )
 from collectors.sources.port import Source, SourceError
 from simulator.devices.modbus_meter import Fault, MeterServer
 from suanwang.clock import SystemClock, VirtualClock
 from suanwang.errors import BadInput
+from suanwang.model.reading import Quality
 
 PROFILE = """
 name: test_meter
@@ -59,7 +66,14 @@ async def read(source: Source) -> dict[str, float]:
     return {reading.metric: reading.value for reading in readings}
 
 
-@pytest.mark.parametrize("name", ["acrel_dtsd1352", "reference_meter", "schneider_iem3000"])
+METERS = [
+    name
+    for name in profile_names()
+    if isinstance(profile := load_profile(name), ModbusProfile) and profile.device == Device.METER
+]
+
+
+@pytest.mark.parametrize("name", METERS)
 async def test_a_real_server_with_a_shipped_profile_is_read_as_it_counts(
     name: str, clock: VirtualClock
 ) -> None:
@@ -75,6 +89,103 @@ async def test_a_real_server_with_a_shipped_profile_is_read_as_it_counts(
     assert found["energy_wh"] == pytest.approx(86_000)
     assert found["power_w"] == pytest.approx(36_000)
     assert found.keys() == profile.points.keys()
+
+
+SHOWN: dict[str, tuple[dict[str, float], dict[str, float]]] = {
+    "cdu_loop": (
+        {
+            "supply_temperature_c": 32,
+            "return_temperature_c": 42,
+            "flow_litres_per_s": 12,
+            "differential_pressure_pa": 150_000,
+            "pump_speed_ratio": 0.85,
+            "power_w": 9_000,
+        },
+        {"heat_w": 498_000},
+    ),
+    "weather_comet": (
+        {"dry_bulb_c": 20, "humidity_ratio": 0.5},
+        {"wet_bulb_c": 13.7},
+    ),
+    "weather_vaisala_hmt330": (
+        {"dry_bulb_c": -12.5, "humidity_ratio": 0.75, "wet_bulb_c": -13.4},
+        {},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SHOWN)
+async def test_what_is_no_meter_is_read_and_derived_from(name: str) -> None:
+    profile = load_profile_of(ModbusProfile, name)
+    shown, derived = SHOWN[name]
+    async with MeterServer(profile, "127.0.0.1", 0, clock=SystemClock()) as server:
+        server.shown |= shown
+        source = a_source(server, name)
+        try:
+            readings = {reading.metric: reading for reading in await source.collect()}
+        finally:
+            await source.close()
+    assert {reading.subject for reading in readings.values()} == {f"{profile.device}:m1"}
+    for metric, value in (shown | derived).items():
+        assert readings[metric].value == pytest.approx(value, rel=1e-3), metric
+        is_derived = readings[metric].quality is Quality.DERIVED
+        assert is_derived == (metric in derived)
+
+
+async def test_a_sensor_that_says_it_is_broken_makes_no_reading_and_derives_none() -> None:
+    profile = load_profile_of(ModbusProfile, "cdu_loop")
+    async with MeterServer(profile, "127.0.0.1", 0, clock=SystemClock()) as server:
+        server.shown |= {"supply_temperature_c": 3276.7, "return_temperature_c": 40}
+        source = a_source(server, "cdu_loop")
+        try:
+            metrics = {reading.metric for reading in await source.collect()}
+        finally:
+            await source.close()
+    assert "return_temperature_c" in metrics
+    assert not metrics & {"supply_temperature_c", "heat_w"}
+
+
+async def test_a_required_value_that_no_device_measures_takes_the_source_down() -> None:
+    profile = load_profile_of(ModbusProfile, "weather_comet")
+    async with MeterServer(profile, "127.0.0.1", 0, clock=SystemClock()) as server:
+        server.shown |= {"dry_bulb_c": -999.9, "humidity_ratio": 0.5}
+        source = a_source(server, "weather_comet")
+        try:
+            with pytest.raises(SourceError, match=r"dry_bulb_c: -999\.9 is not within -60 and 80"):
+                await source.collect()
+        finally:
+            await source.close()
+
+
+@given(st.sampled_from(METERS + list(SHOWN)), st.data())
+def test_any_registers_are_a_sane_number_or_refused(name: str, data: st.DataObject) -> None:
+    profile = load_profile_of(ModbusProfile, name)
+    key = data.draw(st.sampled_from(sorted(profile.points)))
+    size = profile.points[key].words
+    words = data.draw(st.lists(st.integers(0, 65_535), min_size=size, max_size=size))
+    try:
+        value = profile.convert(key, profile.decode(key, words), 1.0, 1.0)
+    except ValueError:
+        return
+    low, high = profile.points[key].limits(key)
+    assert value is None or low <= value <= high
+
+
+@pytest.mark.parametrize(
+    ("dry_c", "ratio", "wet_c"),
+    [
+        pytest.param(20, 0.5, 13.7, id="the paper's example"),
+        pytest.param(35, 0.9, 33.5, id="warm and wet"),
+        pytest.param(-20, 0.05, None, id="cold dry air"),
+        pytest.param(51, 0.5, None, id="too warm"),
+        pytest.param(20, 1.0, None, id="fog"),
+    ],
+)
+def test_the_wet_bulb_is_the_paper_s_and_only_where_it_holds(
+    dry_c: float, ratio: float, wet_c: float | None
+) -> None:
+    found = wet_bulb_stull(dry_c, ratio)
+    assert found == (None if wet_c is None else pytest.approx(wet_c, abs=0.1))
 
 
 @pytest.mark.parametrize("order", ["ABCD", "CDAB", "BADC", "DCBA"])
