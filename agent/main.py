@@ -38,6 +38,7 @@ log = logging.getLogger(__name__)
 LOCK_NAME: Final = "agent.lock"
 MEMORY_NAME: Final = "executor.json"
 PACKAGES_NAME: Final = "packages"
+SOURCES_NAME: Final = "sources"
 
 
 def build_executor(settings: ExecutorSettings, folder: Path, clock: Clock) -> Executor:
@@ -61,8 +62,8 @@ def build_agent(settings: AgentSettings, clock: Clock) -> Agent:
             next_step="make one with POST /v1/sites/<site>/token and put it into the settings, or"
             " into SUANWANG_AGENT__TOKEN",
         )
-    sources = build_sources(parse_sources(settings.sources), clock)
     folder = settings.spool_dir
+    sources = build_sources(parse_sources(settings.sources), clock, folder / SOURCES_NAME)
     spool = Spool(folder, clock)
     channel = CentreChannel(settings.centre_url, token, clock)
     executor = build_executor(settings.executor, folder, clock)

@@ -1,6 +1,7 @@
 """The sources of a site as its operator writes them down, and the making of sources from that."""
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Final
 
 from pydantic import ValidationError
@@ -52,7 +53,12 @@ def build_source(spec: Spec, clock: Clock) -> Source:
     return spec.build(Workshop(clock))
 
 
-def build_sources(specs: Iterable[Spec], clock: Clock) -> tuple[Source, ...]:
-    """Return the sources of one agent, which share the gates of the devices they talk to."""
-    workshop = Workshop(clock)
+def build_sources(
+    specs: Iterable[Spec], clock: Clock, folder: Path | None = None
+) -> tuple[Source, ...]:
+    """Return the sources of one agent, which share the gates of the devices they talk to.
+
+    ``folder`` is where they keep what must outlive the process.
+    """
+    workshop = Workshop(clock, folder)
     return tuple(spec.build(workshop) for spec in specs)

@@ -6,9 +6,7 @@ and a card that is lost shows itself as such beside the others.
 Energy comes from the card's own counter, since integrated power readings are off by up to 28 %.
 """
 
-import asyncio
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Final
 
@@ -16,6 +14,7 @@ import pynvml
 
 from collectors import nvml_fields as fields
 from collectors.nvml_events import XidWatch
+from collectors.own_thread import OwnThread
 from collectors.sources.port import Pace, SourceError
 from suanwang.clock import Clock
 from suanwang.model.reading import Reading
@@ -52,31 +51,17 @@ class NvmlSource:
         self._uuids: dict[int, str] = {}
         self._lost: set[int] = set()
         self._is_open = False
-        self._thread: ThreadPoolExecutor | None = None
-        self._running: asyncio.Future[tuple[Reading, ...]] | None = None
+        self._thread = OwnThread(pace.name, f"NVML of {host} still hangs in the poll before")
 
     async def collect(self) -> Sequence[Reading]:
         """Return the readings of every GPU, and the XIDs since the poll before."""
-        if self._running and not self._running.done():
-            raise SourceError("NVML still hangs in the poll before", host=self._host)
-        if self._thread is None:
-            self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=self.name)
-        loop = asyncio.get_running_loop()
-        self._running = loop.run_in_executor(self._thread, self._read)
-        # After a timeout nobody waits for it any more, and its failure was told already.
-        self._running.add_done_callback(lambda done: done.cancelled() or done.exception())
-        readings = await asyncio.shield(self._running)
+        readings = await self._thread.run(self._read)
         # Taken here and not in the thread: a poll that was given up must not lose them.
         return (*readings, *self._xids.take())
 
     async def close(self) -> None:
         """Let go of the library and its thread; a hanging call is left behind."""
-        thread, self._thread = self._thread, None
-        if thread is None:
-            return
-        if not (self._running and not self._running.done()):
-            await asyncio.get_running_loop().run_in_executor(thread, self._shut)
-        thread.shutdown(wait=False, cancel_futures=True)
+        await self._thread.close(self._shut)
 
     def _read(self) -> tuple[Reading, ...]:
         with_seldom = self._clock.monotonic() >= self._seldom_due

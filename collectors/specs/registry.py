@@ -10,6 +10,7 @@ from collectors.specs.modbus import ModbusSpec
 from collectors.specs.mqtt import MqttSpec
 from collectors.specs.nvml import NvmlSpec
 from collectors.specs.prometheus import PrometheusSpec
+from collectors.specs.recorded import RecordedSpec
 from collectors.specs.redfish import RedfishSpec
 from collectors.specs.snmp import SnmpSpec
 
@@ -22,5 +23,6 @@ KINDS: Final[Mapping[str, type[Spec]]] = {
     "redfish": RedfishSpec,
     "ipmi": IpmiSpec,
     "mqtt": MqttSpec,
+    "file": RecordedSpec,
 }
 """The spec of each kind; the order is that of the docs."""
