@@ -1,14 +1,13 @@
 """The application: routers, errors, limits and metrics put together."""
 
-from collections.abc import Callable
 from typing import Final
 
 from fastapi import APIRouter, Depends, FastAPI
-from sqlalchemy import Engine
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.context import ApiContext, turn_of
+from api.context import ApiContext
+from api.forwarding import forwarding, install_forwarding
 from api.http_metrics import HttpMetricsMiddleware
 from api.limits import BodyLimitMiddleware, refuse_unstorable_text
 from api.problems import PROBLEM_ANSWERS, install_problems
@@ -29,13 +28,7 @@ from api.routers import (
     tenants,
     vouchers,
 )
-from api.status_page import StatusPages
-from scheduler.context import Context as SchedulingContext
-from scheduler.context import make_context
 from suanwang import __version__
-from suanwang.clock import Clock
-from suanwang.ids import IdSource
-from suanwang.settings import Settings
 
 PEOPLE_ROUTERS: Final[tuple[APIRouter, ...]] = (
     tenants.router,
@@ -85,19 +78,8 @@ class SafeHeadersMiddleware:
         await self._app(scope, receive, adding if scope["type"] == "http" else send)
 
 
-def create_app(
-    engine: Engine,
-    clock: Clock,
-    ids: IdSource,
-    settings: Settings,
-    wake: Callable[[], None],
-    scheduling: SchedulingContext | None = None,
-) -> FastAPI:
-    """Return the application on a database that has its tables.
-
-    ``wake`` tells the scheduler that there is something to do. ``scheduling`` is the scheduler's
-    own context where it runs in this process; by default one is made.
-    """
+def create_app(context: ApiContext) -> FastAPI:
+    """Return the application on a database that has its tables."""
     app = FastAPI(
         title="Suanwang",
         version=__version__,
@@ -105,17 +87,8 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        lifespan=forwarding,
         responses=PROBLEM_ANSWERS,
-    )
-    context = ApiContext(
-        engine=engine,
-        clock=clock,
-        ids=ids,
-        settings=settings,
-        wake=wake,
-        scheduling=scheduling or make_context(clock, ids, settings),
-        pages=StatusPages(clock),
-        turn=turn_of(engine),
     )
     app.state.context = context
     for router in PEOPLE_ROUTERS:
@@ -123,7 +96,8 @@ def create_app(
     for router in OTHER_ROUTERS:
         app.include_router(router)
     install_problems(app)
+    install_forwarding(app)
     app.add_middleware(SafeHeadersMiddleware)
     app.add_middleware(BodyLimitMiddleware)
-    app.add_middleware(HttpMetricsMiddleware, metrics=context.http, clock=clock)
+    app.add_middleware(HttpMetricsMiddleware, metrics=context.http, clock=context.clock)
     return app

@@ -1,16 +1,25 @@
-"""Commands of the ledger that come by HTTP: their key, and what a refusal becomes."""
+"""A handler's way to the ledger: units of work for the writer, and what a refusal becomes.
 
-from typing import Annotated, Final
+A route that needs the ledger says so by asking for ``Books``. Where another process writes, the
+request is passed on to it before the handler begins; see ``api.forwarding``.
+"""
 
-from fastapi import Header
+from typing import Annotated, Final, TypeVar
 
-from api.context import ApiContext
+from fastapi import Depends, Header
+from starlette.requests import Request
+
+from api.context import ApiContext, Context
+from api.forwarding import require_writer
 from api.schemas.money import Booked, IdempotencyKey
 from suanwang.errors import BadInput, Conflict, NotFound, Refused, SuanwangError
 from voucher import ledger
 from voucher.commands import Command
+from voucher.group import Work
 from voucher.outcomes import Refusal, RefusalCode
+from voucher.writer import wait_for
 
+T = TypeVar("T")
 KeyHeader = Annotated[IdempotencyKey | None, Header(alias="Idempotency-Key")]
 
 _KINDS: Final[dict[RefusalCode, type[SuanwangError]]] = {
@@ -46,11 +55,37 @@ def ledger_key(header: str | None, body: str | None) -> str:
     return f"api:{key}"
 
 
-def book(context: ApiContext, command: Command) -> Booked:
-    """Book one command in a transaction of its own; raise what its refusal means."""
-    with context.changing() as connection:
-        (outcome,) = ledger.apply(connection, [command], context.clock.now())
-    if isinstance(outcome, Refusal):
-        kind = _KINDS.get(outcome.code, Refused)
-        raise kind(outcome.message, next_step="", ledger_code=outcome.code.value, **outcome.facts)
-    return Booked(seq=outcome.seq, is_repeat=outcome.is_repeat)
+class LedgerDesk:
+    """What one request may ask of the ledger's writer."""
+
+    def __init__(self, context: ApiContext) -> None:
+        self._context = context
+
+    def write(self, work: Work[T], *, alone: bool = False) -> T:
+        """Run a unit of work and return its result once that is durable; see ``Writer.write``."""
+        return self._context.writer.write(work, alone=alone)
+
+    def change(self, work: Work[T], *, alone: bool = False) -> T:
+        """Run a unit of work, and wake the scheduler once it is durable."""
+        result = self.write(work, alone=alone)
+        self._context.wake()
+        return result
+
+    def book(self, command: Command) -> Booked:
+        """Book one command; raise what its refusal means."""
+        outcome = wait_for(self._context.writer.submit(command))
+        if isinstance(outcome, Refusal):
+            kind = _KINDS.get(outcome.code, Refused)
+            code = outcome.code.value
+            raise kind(outcome.message, next_step="", ledger_code=code, **outcome.facts)
+        assert isinstance(outcome, ledger.Accepted)
+        self._context.wake()
+        return Booked(seq=outcome.seq, is_repeat=outcome.is_repeat)
+
+
+def _desk(request: Request, context: Context) -> LedgerDesk:
+    require_writer(request, context)
+    return LedgerDesk(context)
+
+
+Books = Annotated[LedgerDesk, Depends(_desk)]

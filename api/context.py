@@ -1,8 +1,7 @@
 """What every handler needs, made once for each application and found through the request."""
 
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Annotated, Final
 
@@ -11,6 +10,7 @@ from sqlalchemy import Connection, Engine
 from starlette.requests import HTTPConnection
 
 from api.http_metrics import HttpMetrics
+from api.ledger_metrics import LedgerMetrics
 from api.status_page import StatusPages
 from scheduler.context import Context as SchedulingContext
 from suanwang.clock import Clock
@@ -19,6 +19,7 @@ from suanwang.energy.catalogue import EnergyCatalogue
 from suanwang.errors import Unavailable
 from suanwang.ids import IdSource
 from suanwang.settings import Settings
+from voucher.writer import Writer
 
 RAY_VERSION: Final = "2.60.0"
 """The version of the Jobs API that the gateway speaks, told to Ray's clients."""
@@ -47,19 +48,27 @@ class Followers:
         self.open -= 1
 
 
+def _nothing() -> None:
+    """Stand in for waking a scheduler where none runs."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiContext:
-    """The application's surroundings. ``wake`` tells the scheduler that there is work."""
+    """The application's surroundings. ``wake`` tells the scheduler that there is work.
+
+    Who needs the ledger asks for ``api.booking.Books``, not for the writer.
+    """
 
     engine: Engine
     clock: Clock
     ids: IdSource
     settings: Settings
-    wake: Callable[[], None]
+    writer: Writer
     scheduling: SchedulingContext
     pages: StatusPages
-    turn: AbstractContextManager[object]
+    wake: Callable[[], None] = _nothing
     http: HttpMetrics = field(default_factory=HttpMetrics)
+    ledger_metrics: LedgerMetrics = field(default_factory=LedgerMetrics)
     followers: Followers = field(default_factory=Followers)
 
     @property
@@ -71,27 +80,9 @@ class ApiContext:
         """Open the one transaction of a handler that only reads."""
         return reading(self.engine)
 
-    @contextmanager
-    def writing(self) -> Iterator[Connection]:
-        """Open the one transaction of a handler that may write.
-
-        SQLite has one writer at a time, and those who wait for it ask again at growing intervals,
-        in no order, so that some starve. Hence handlers take turns before they ask.
-        """
-        with self.turn, writing(self.engine) as connection:
-            yield connection
-
-    @contextmanager
-    def changing(self) -> Iterator[Connection]:
-        """Open a transaction that may write, and wake the scheduler once it is committed."""
-        with self.writing() as connection:
-            yield connection
-        self.wake()
-
-
-def turn_of(engine: Engine) -> AbstractContextManager[object]:
-    """Return what orders the writers of this process: a lock on SQLite, nothing on PostgreSQL."""
-    return threading.Lock() if engine.dialect.name == "sqlite" else nullcontext()
+    def writing(self) -> AbstractContextManager[Connection]:
+        """Open the one transaction of a handler that may write, but not move money."""
+        return writing(self.engine)
 
 
 def context_of(connection: HTTPConnection) -> ApiContext:

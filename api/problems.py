@@ -105,6 +105,8 @@ def problem_of(error: SuanwangError) -> Problem:
 def problem_response(path: str, error: SuanwangError) -> Response:
     """Return the answer for an error: text for Ray's clients, problem+json for everyone else."""
     headers = {"WWW-Authenticate": "Bearer"} if error.status == 401 else {}
+    if isinstance(wait_s := error.facts.get("retry_after_s"), int):
+        headers["Retry-After"] = str(wait_s)
     if path.startswith(RAY_PREFIX):
         text = redact(error.message) + (f"; {error.next_step}" if error.next_step else "")
         return PlainTextResponse(text, error.status, headers)
@@ -175,7 +177,11 @@ def _away(request: Request, error: Exception) -> Response:
     logger.warning("the database does not answer", extra={"why": str(error)[:500]})
     return problem_response(
         request.url.path,
-        Unavailable("the database does not answer", next_step="try again in a few seconds"),
+        Unavailable(
+            "the database does not answer",
+            next_step="try again in a few seconds",
+            retry_after_s=2,
+        ),
     )
 
 

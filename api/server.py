@@ -1,4 +1,4 @@
-"""The centre as one process: database, first key, scheduler, HTTP server, and an orderly end."""
+"""The centre as one process: database, first key, ledger's writer, scheduler, HTTP, and its end."""
 
 import ipaddress
 import logging
@@ -8,6 +8,8 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
@@ -16,9 +18,12 @@ from fastapi import FastAPI
 from sqlalchemy import Engine
 
 from api.app import create_app
+from api.context import ApiContext
 from api.identity import ensure_admin
+from api.ledger_metrics import LedgerMetrics
+from api.status_page import StatusPages
 from api.store import DATABASE_AWAY
-from scheduler.context import Context, make_context
+from scheduler.context import make_context
 from scheduler.loop import SchedulerLoop
 from suanwang.clock import Clock, SystemClock
 from suanwang.db import schema
@@ -29,6 +34,8 @@ from suanwang.settings import ServerSettings, Settings
 from voucher import ledger
 from voucher.grants import store_verify
 from voucher.guard import check_durability
+from voucher.tenure import Candidate
+from voucher.writer import GroupWriter
 
 logger = logging.getLogger(__name__)
 
@@ -149,44 +156,75 @@ def run_server(
     ids = RandomIds(clock)
     settings.server.state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     engine = open_engine(settings.server.database)
-    context = make_context(clock, ids, settings)
+    scheduling = make_context(clock, ids, settings)
+    metrics = LedgerMetrics()
     try:
         prepare(engine, clock, ids, settings)
         with ExitStack() as stack:
             listening = stack.enter_context(listen(settings.server.host, settings.server.port))
             stack.enter_context(_ending_by_signal())
-            wake = _nothing
+            address = _address_of(listening)
+            who = _candidate(ids, settings.server, address)
+            writer = stack.enter_context(_writing(engine, clock, who, metrics))
+            context = ApiContext(
+                engine=engine,
+                clock=clock,
+                ids=ids,
+                settings=settings,
+                writer=writer,
+                scheduling=scheduling,
+                pages=StatusPages(clock),
+                ledger_metrics=metrics,
+            )
             if with_scheduler:
-                wake = stack.enter_context(_scheduling(engine, clock, ids, context))
-            app = create_app(engine, clock, ids, settings, wake, context)
-            address = _announce(listening, settings.server.state_dir)
+                loop = SchedulerLoop(engine, writer, clock, ids, context=scheduling)
+                context = replace(context, wake=stack.enter_context(_scheduling(loop)))
+            _announce(address, settings.server.state_dir)
             if on_ready is not None:
                 on_ready(address)
-            http_server(app).run(sockets=[listening])
+            http_server(create_app(context)).run(sockets=[listening])
     finally:
         engine.dispose()
     logger.info("stopped")
 
 
-def _nothing() -> None:
-    """Stand in for waking a scheduler that runs in another process."""
-
-
-def _announce(listening: socket.socket, state_dir: Path) -> str:
-    """Return the address that is served, and write it where others can find it."""
+def _address_of(listening: socket.socket) -> str:
     host, port = listening.getsockname()[:2]
-    address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _candidate(ids: IdSource, server: ServerSettings, address: str) -> Candidate:
+    """Return this process as it stands for the ledger's lease."""
+    return Candidate(
+        name=ids.new("centre"),
+        url=server.advertise_url or address,
+        lease=timedelta(seconds=server.lease_s),
+    )
+
+
+def _announce(address: str, state_dir: Path) -> None:
+    """Write the address that is served where others can find it."""
     (state_dir / ADDRESS_FILE).write_text(address + "\n")
     logger.info("listening", extra={"address": address})
-    return address
 
 
 @contextmanager
-def _scheduling(
-    engine: Engine, clock: Clock, ids: IdSource, context: Context
-) -> Iterator[Callable[[], None]]:
+def _writing(
+    engine: Engine, clock: Clock, who: Candidate, metrics: LedgerMetrics
+) -> Iterator[GroupWriter]:
+    """Run the ledger's writer meanwhile; it outlives the scheduler and every request."""
+    writer = GroupWriter(engine, clock, who, metrics)
+    metrics.watch(writer)
+    writer.start()
+    try:
+        yield writer
+    finally:
+        writer.stop()
+
+
+@contextmanager
+def _scheduling(loop: SchedulerLoop) -> Iterator[Callable[[], None]]:
     """Run the scheduler's loop meanwhile; yields what wakes it."""
-    loop = SchedulerLoop(engine, clock, ids, context=context)
     loop.start()
     try:
         yield loop.wake

@@ -26,7 +26,8 @@ from suanwang.model.voucher import HoldSlice
 from voucher.check import check_chain
 from voucher.guard import check_durability
 from voucher.ledger import Accepted, Capture, Command, Deposit, Issue, OpenHold, apply
-from voucher.writer import GroupWriter
+from voucher.tenure import Candidate
+from voucher.writer import DirectWriter, GroupWriter
 
 BATCH: Final = 1_000
 TENANTS: Final = 200
@@ -34,6 +35,7 @@ CALLERS: Final = 64
 MILLION: Final = 1_000_000
 _START: Final = datetime(2026, 10, 14, tzinfo=UTC)
 _CLOCK: Final = SystemClock()
+_TOOL: Final = Candidate(name="benchmark")
 _SUPPORT: Final = Path(__file__).parents[1] / "tests" / "support"
 
 
@@ -96,10 +98,11 @@ def _hold(hold_id: str, owner: int) -> OpenHold:
 
 
 def _rate(engine: Engine, batches: Sequence[Sequence[Command]]) -> float:
+    writer = DirectWriter(engine, _CLOCK, _TOOL)
     before = _CLOCK.monotonic()
     for batch in batches:
-        with engine.begin() as connection:
-            outcomes = apply(connection, batch, _START)
+        with writer.turn() as turn:
+            outcomes = apply(turn, batch, _START)
         if not all(isinstance(outcome, Accepted) for outcome in outcomes):
             raise AssertionError("a command of the benchmark was refused")
     return sum(map(len, batches)) / (_CLOCK.monotonic() - before)
@@ -107,7 +110,7 @@ def _rate(engine: Engine, batches: Sequence[Sequence[Command]]) -> float:
 
 def _one_by_one(engine: Engine, holds: int) -> tuple[float, float]:
     """Return holds a second and the 99th percentile of their latency in ms."""
-    writer = GroupWriter(engine, _CLOCK)
+    writer = GroupWriter(engine, _CLOCK, _TOOL)
     writer.start()
 
     def ask(caller: int) -> list[float]:
@@ -146,11 +149,11 @@ def _ledger(url: str) -> Iterator[Engine]:
             )
         )
         money.append(Deposit(key=f"deposit{number}", tenant_id=name, amount_fen=10**12))
-    with engine.begin() as connection:
-        check_durability(connection)
+    with DirectWriter(engine, _CLOCK, _TOOL).turn() as turn:
+        check_durability(turn.connection)
         rows = [{"id": name, "name": name, "uscc": "", "created_at": _START} for name in names]
-        connection.execute(insert(tenant), rows)
-        apply(connection, money, _START)
+        turn.connection.execute(insert(tenant), rows)
+        apply(turn, money, _START)
     yield engine
     engine.dispose()
 

@@ -26,6 +26,7 @@ from voucher.ledger import Accepted, Capture, Command, Deposit, Issue, OpenHold,
 from voucher.reports import lines
 from voucher.reports.report import CHINA, Party, Period
 from voucher.reports.xlsx import write_xlsx
+from voucher.writer import DirectWriter
 
 TENANT: Final = TenantId("t1")
 BATCH: Final = 1_000
@@ -53,6 +54,7 @@ def _fill(folder: Path, wanted: int) -> None:
     """Book a grant, a deposit, and as many holds and payments as there must be lines."""
     engine = open_engine(f"sqlite:///{folder / 'ledger.db'}")
     metadata.create_all(engine)
+    writer = DirectWriter(engine, _CLOCK)
     now = _CLOCK.now()
     money: list[Command] = [
         Issue(
@@ -66,14 +68,14 @@ def _fill(folder: Path, wanted: int) -> None:
         ),
         Deposit(key="deposit", tenant_id=TENANT, amount_fen=10**12),
     ]
-    with engine.begin() as connection:
+    with writer.turn() as turn:
         row = {"id": TENANT, "name": "基准企业", "uscc": "", "created_at": now}
-        connection.execute(insert(tenant).values(row))
-        apply(connection, money, now)
+        turn.connection.execute(insert(tenant).values(row))
+        apply(turn, money, now)
     for first in range(0, wanted // 2, BATCH):
         for commands in _pairs(range(first, min(first + BATCH, wanted // 2))):
-            with engine.begin() as connection:
-                outcomes = apply(connection, commands, now)
+            with writer.turn() as turn:
+                outcomes = apply(turn, commands, now)
             if not all(isinstance(outcome, Accepted) for outcome in outcomes):
                 raise AssertionError("a command of the benchmark was refused")
     engine.dispose()

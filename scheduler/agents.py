@@ -30,6 +30,7 @@ from suanwang.wire.agent import (
     StopOrder,
     Welcome,
 )
+from voucher.turn import Turn
 
 HELLO_EVERY_S: Final = 10.0
 """How often an agent greets; three missed greetings make its site unreachable."""
@@ -37,12 +38,13 @@ HELLO_EVERY_S: Final = 10.0
 package_by_digest = packages.package_by_digest
 
 
-def hello(connection: Connection, site_id: SiteId, greeting: Hello, now: datetime) -> Welcome:
+def hello(turn: Turn, site_id: SiteId, greeting: Hello, now: datetime) -> Welcome:
     """Note that a site's agent lives and how its executor does; answer what should run there.
 
     ``Welcome.running`` leaves out attempts whose start order the agent has not acknowledged: that
     order is still to come. Raises NotFound for an unknown site.
     """
+    connection = turn.connection
     words = {
         "agent_version": clean_text(greeting.agent_version),
         "executor_state": greeting.executor_state,
@@ -51,7 +53,7 @@ def hello(connection: Connection, site_id: SiteId, greeting: Hello, now: datetim
     if not store_registry.note_agent(connection, site_id, now, words):
         raise NotFound(f"there is no site {site_id}", site_id=site_id)
     if greeting.executor_state != "unreachable":
-        _see(connection, site_id, greeting.running, now)
+        _see(turn, site_id, greeting.running, now)
     return Welcome(
         site_id=site_id,
         clock=now,
@@ -60,8 +62,9 @@ def hello(connection: Connection, site_id: SiteId, greeting: Hello, now: datetim
     )
 
 
-def _see(connection: Connection, site_id: SiteId, running: Sequence[str], now: datetime) -> None:
+def _see(turn: Turn, site_id: SiteId, running: Sequence[str], now: datetime) -> None:
     """Take the list of running attempts as news; one that was unknown is recovered."""
+    connection = turn.connection
     alive = {attempt.id: attempt for attempt in store.live_attempts(connection, site_id=site_id)}
     named = [alive[AttemptId(name)] for name in running if name in alive]
     jobs = store.lock_jobs(connection, [attempt.job_id for attempt in named])
@@ -70,7 +73,7 @@ def _see(connection: Connection, site_id: SiteId, running: Sequence[str], now: d
     for attempt_id in sorted(fresh):
         attempt = fresh[attempt_id]
         if attempt.state is AttemptState.UNKNOWN:
-            take(connection, jobs[attempt.job_id], attempt, Seen(at=now))
+            take(turn, jobs[attempt.job_id], attempt, Seen(at=now))
 
 
 def orders(connection: Connection, site_id: SiteId) -> tuple[Order, ...]:
@@ -146,13 +149,14 @@ def acknowledge(
 
 
 def take_reports(
-    connection: Connection, site_id: SiteId, reports: Sequence[AttemptReport], now: datetime
+    turn: Turn, site_id: SiteId, reports: Sequence[AttemptReport], now: datetime
 ) -> Receipt:
     """Take reports into the record, in their order; each ends with its money settled or kept.
 
     A repeat is counted and changes nothing. A report that can never be taken (no such attempt at
     this site, a state that cannot be) is named in ``refused``; the others are taken.
     """
+    connection = turn.connection
     store_registry.note_agent(connection, site_id, now)
     named = [AttemptId(report.attempt_id) for report in reports]
     known = store.attempts_by_id(connection, named, site_id=site_id)
@@ -165,7 +169,7 @@ def take_reports(
             refused.append(f"{report.attempt_id}: there is no such attempt at {site_id}")
             continue
         try:
-            step = take(connection, jobs[attempt.job_id], attempt, _event(report, now))
+            step = take(turn, jobs[attempt.job_id], attempt, _event(report, now))
         except InvalidTransition as error:
             refused.append(f"{report.attempt_id}: {error.message}")
             continue

@@ -1,4 +1,4 @@
-"""From a window to money: usage in the record and the hold settled, in the caller's transaction.
+"""From a window to money: usage in the record and the hold settled, in one turn at the ledger.
 
 Both keys are derived from the attempt, so whoever settles it again (a repeated report, a reconcile
 after a crash) writes nothing new.
@@ -18,6 +18,7 @@ from suanwang.model.usage import UsageInterval
 from suanwang.units import charge_fen, yuan_text
 from voucher import commands, ledger
 from voucher.outcomes import Refusal
+from voucher.turn import Turn
 
 _LOG = logging.getLogger(__name__)
 
@@ -39,7 +40,7 @@ class Settled:
     message: str
 
 
-def open_hold(connection: Connection, tenant_id: TenantId, hold: OpenHold, now: datetime) -> None:
+def open_hold(turn: Turn, tenant_id: TenantId, hold: OpenHold, now: datetime) -> None:
     """Set money aside; raise HoldRefused where the ledger says no."""
     command = commands.OpenHold(
         key=f"hold:{hold.attempt_id}",
@@ -48,22 +49,22 @@ def open_hold(connection: Connection, tenant_id: TenantId, hold: OpenHold, now: 
         attempt_id=hold.attempt_id,
         slices=hold.slices,
     )
-    (outcome,) = ledger.apply(connection, [command], now)
+    (outcome,) = ledger.apply(turn, [command], now)
     if isinstance(outcome, Refusal):
         raise HoldRefused(outcome)
 
 
-def settle(connection: Connection, attempt: Attempt, bill: Bill, now: datetime) -> Settled:
+def settle(turn: Turn, attempt: Attempt, bill: Bill, now: datetime) -> Settled:
     """Write the usage and pay for it; what is left of the hold goes back."""
     interval = UsageInterval(
         attempt_id=attempt.id,
-        resource=_resource(connection, attempt.pool_id),
+        resource=_resource(turn.connection, attempt.pool_id),
         quantity=attempt.units,
         started_at=bill.started_at,
         ended_at=bill.ended_at,
         source=bill.source,
     )
-    store_usage.add_interval(connection, interval, seq=1)
+    store_usage.add_interval(turn.connection, interval, seq=1)
     amount_fen = charge_fen(interval.unit_ms, attempt.price_uyuan_per_unit_hour)
     seconds = interval.unit_ms / 1000
     words = f"{seconds:,.1f} unit-seconds of {interval.resource}: {yuan_text(amount_fen)} yuan"
@@ -78,25 +79,21 @@ def settle(connection: Connection, attempt: Attempt, bill: Bill, now: datetime) 
             payee=attempt.site_id,
             used_until=bill.ended_at,
         )
-    return _close(
-        connection, command, Settled(kind="billed", amount_fen=amount_fen, message=words), now
-    )
+    return _close(turn, command, Settled(kind="billed", amount_fen=amount_fen, message=words), now)
 
 
-def release(connection: Connection, release_hold: ReleaseHold, now: datetime) -> Settled:
+def release(turn: Turn, release_hold: ReleaseHold, now: datetime) -> Settled:
     """Give all the money of an attempt back."""
     command = commands.Release(
         key=f"settle:{release_hold.attempt_id}", hold_id=release_hold.hold_id
     )
     settled = Settled(kind="released", amount_fen=0, message=release_hold.message)
-    return _close(connection, command, settled, now)
+    return _close(turn, command, settled, now)
 
 
-def _close(
-    connection: Connection, command: commands.Command, settled: Settled, now: datetime
-) -> Settled:
+def _close(turn: Turn, command: commands.Command, settled: Settled, now: datetime) -> Settled:
     """A refused end is an alarm, not a lost report: the hold stays open for the next reconcile."""
-    (outcome,) = ledger.apply(connection, [command], now)
+    (outcome,) = ledger.apply(turn, [command], now)
     if isinstance(outcome, Refusal):
         _LOG.error("settling refused: %s", outcome.message, extra={"key": command.key})
         return Settled(kind="billing-refused", amount_fen=0, message=outcome.message)

@@ -16,15 +16,13 @@ from suanwang.settings import Settings
 class Limits:
     """Limits and times of the scheduler.
 
-    ``holder`` names this process in the leader's lease. ``start_margin_s`` is what a lease allows
+    ``start_margin_s`` is what a lease allows
     on top of the run for reaching the site and starting. An attempt without news for
     ``unknown_after_s`` is unknown; one without for ``fence_after_s`` whose agent answers is fenced.
     A site that has failed a job is avoided by that job for ``avoid_s``.
     """
 
-    holder: str = "scheduler"
     cycle_s: float = 5.0
-    leader_lease_s: float = 15.0
     queue_limit: int = 2_000
     avoid_s: float = 600.0
     start_margin_s: int = 900
@@ -51,22 +49,20 @@ class Context:
 
 
 def make_context(clock: Clock, ids: IdSource, settings: Settings | None = None) -> Context:
-    """Return a context with the packaged energy catalogue, the real planner and a holder's name."""
+    """Return a context with the packaged energy catalogue and the real planner."""
     return Context(
         clock=clock,
         ids=ids,
         catalogue=load_catalogue(),
-        limits=_limits(settings or Settings(), ids.new("scheduler")),
+        limits=_limits(settings or Settings()),
     )
 
 
-def _limits(settings: Settings, holder: str) -> Limits:
+def _limits(settings: Settings) -> Limits:
     branch = settings.scheduler
     weights = branch.policy
     return Limits(
-        holder=holder,
         cycle_s=branch.cycle_s,
-        leader_lease_s=branch.lease_s,
         policy=Policy(
             carbon_yuan_per_kg=weights.carbon_yuan_per_kg,
             latency_yuan_per_ms=weights.latency_yuan_per_ms,

@@ -1,11 +1,11 @@
 """One cycle of the scheduler, in numbered steps.
 
-    0 lead       renew the leader's lease, or leave it to the leader
+    0 lead       go on where this process writes the ledger, else leave it to the one that does
     1 queue      take the queue, oldest first
     2 snapshot   see the compute network and the money, as one moment
     3 plan       decide; pure, outside of any transaction, however long it takes
     4 check      each start against the newest state: job, pool, site, money, epoch
-    5 commit     state, hold, attempt and start order: ONE transaction for each start
+    5 commit     state, hold, attempt and start order: ONE unit of work for each start
     6 hand out   orders lie ready; agents that wait for one find it
     7 explain    a decision for each job, with a reason for each pool
 
@@ -16,26 +16,27 @@ done: a start is committed whole or not at all.
 
 import logging
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Final
+from functools import partial
+from typing import Final, TypeVar
 
 from sqlalchemy import Connection, Engine
 
 from optimizer.problem import Problem
-from scheduler import leader, registry, store, store_plans, store_registry
+from scheduler import registry, store, store_plans, store_registry
 from scheduler.billing import HoldRefused
 from scheduler.context import Context
 from scheduler.events import GivenUp, Placed, Waited
-from scheduler.leader import NotLeading
 from scheduler.problem import Money, build_problem
 from scheduler.quotes import constrain
 from scheduler.snapshot import is_reachable, pool_state, take_snapshot
 from scheduler.store_plans import Decision
 from scheduler.transition import take
-from suanwang.db.engine import reading, writing
-from suanwang.errors import Conflict, SuanwangError
+from suanwang.db.engine import reading
+from suanwang.errors import SuanwangError, Unavailable
 from suanwang.ids import JobId
 from suanwang.model.job import Job, JobState
 from suanwang.model.network import ComputeNetwork
@@ -44,13 +45,21 @@ from suanwang.model.site import Pool
 from suanwang.model.voucher import HoldSlice
 from suanwang.units import hold_fen
 from voucher import store as money_store
+from voucher import tenure
 from voucher.outcomes import RefusalCode
 from voucher.tender import slices_for
+from voucher.turn import Turn
+from voucher.writer import Writer, wait_for
 
+T = TypeVar("T")
 _LOG = logging.getLogger(__name__)
 
 EXPLAIN_AGAIN_AFTER: Final = timedelta(seconds=30)
 """An unchanged decision is written again after this long, so that its figures are not stale."""
+STARTS_AT_ONCE: Final = 16
+"""Starts that are with the writer at the same time; others come to it in between."""
+DECISIONS_AT_ONCE: Final = 50
+"""Decisions that are written in one unit of work."""
 _ANY_CASH: Final = 10**15
 
 
@@ -87,11 +96,9 @@ class _Refused(Exception):
         self.message = message
 
 
-def run_cycle(engine: Engine, context: Context) -> CycleReport:
-    """Run one cycle; return what was done. Raises NotLeading where the lead is lost on the way."""
-    limits = context.limits
-    with writing(engine) as connection:  # 0 lead
-        epoch = leader.lead(connection, limits.holder, context.clock.now(), limits.leader_lease_s)
+def run_cycle(engine: Engine, writer: Writer, context: Context) -> CycleReport:
+    """Run one cycle; return what was done. Raises NotWriting where the lead is lost on the way."""
+    epoch = writer.epoch  # 0 lead
     context.on_step("lead")
     if epoch is None:
         return CycleReport(is_leader=False)
@@ -103,16 +110,20 @@ def run_cycle(engine: Engine, context: Context) -> CycleReport:
     jobs = {job.id: job for job in view.jobs}
     started: list[JobId] = []
     refused: dict[JobId, _Refused] = {}
-    for placement in plan.starts:  # 4 check, 5 commit
-        try:
-            _start(engine, context, epoch, jobs[placement.job_id], placement)
-        except _Refused as refusal:
-            refused[placement.job_id] = refusal
-        else:
-            started.append(placement.job_id)
-        context.on_step("commit")
+    for some in _pieces(plan.starts, STARTS_AT_ONCE):  # 4 check, 5 commit
+        answers = [
+            writer.ask(partial(_start, context, epoch, jobs[one.job_id], one)) for one in some
+        ]
+        for placement, answer in zip(some, answers, strict=True):
+            try:
+                _wait_for_start(answer)
+            except _Refused as refusal:
+                refused[placement.job_id] = refusal
+            else:
+                started.append(placement.job_id)
+            context.on_step("commit")
     context.on_step("hand out")  # 6 the orders lie ready
-    _explain(engine, context, epoch, view, plan, refused)  # 7 explain
+    _explain(engine, writer, context, epoch, _decisions(plan, view.at, refused), plan)  # 7 explain
     context.on_step("explain")
     report = CycleReport(
         is_leader=True,
@@ -125,6 +136,11 @@ def run_cycle(engine: Engine, context: Context) -> CycleReport:
     )
     _log(report, plan)
     return report
+
+
+def _pieces(items: Sequence[T], most: int) -> Iterator[Sequence[T]]:
+    for first in range(0, len(items), most):
+        yield items[first : first + most]
 
 
 def _log(report: CycleReport, plan: Plan) -> None:
@@ -199,26 +215,28 @@ def _problem(view: _View, context: Context) -> Problem:
 # --- 4 check, 5 commit --------------------------------------------------------------------------
 
 
-def _start(
-    engine: Engine, context: Context, epoch: int, planned: Job, placement: Placement
-) -> None:
-    """Start one job, whole or not at all; raise _Refused where the newest state says no."""
-    now = context.clock.now()
+def _start(context: Context, epoch: int, planned: Job, placement: Placement, turn: Turn) -> None:
+    """Start one job, whole or not at all; raise where the newest state says no."""
+    tenure.require(turn, epoch)
+    connection = turn.connection
+    event = _check(connection, context, planned, placement, context.clock.now())
+    job = store.job_by_id(connection, planned.id, lock=True)
+    attempt = store.latest_attempt(connection, job.id)
+    if job.version != planned.version or job.state is not JobState.QUEUED:
+        raise _Refused(ReasonCode.STALE, "the job changed while it was planned")
+    take(turn, job, attempt, replace(event, epoch=epoch))
+    context.on_step("committing")
+
+
+def _wait_for_start(answer: "Future[None]") -> None:
+    """Return once a start is durable; raise _Refused for one that was not to be."""
     try:
-        with writing(engine) as connection:
-            leader.check_epoch(connection, epoch)
-            event = _check(connection, context, planned, placement, now)
-            job = store.job_by_id(connection, planned.id, lock=True)
-            attempt = store.latest_attempt(connection, job.id)
-            if job.version != planned.version or job.state is not JobState.QUEUED:
-                raise _Refused(ReasonCode.STALE, "the job changed while it was planned")
-            take(connection, job, attempt, replace(event, epoch=epoch))
-            context.on_step("committing")
+        wait_for(answer)
     except HoldRefused as refusal:
         raise _Refused(_reason_of(refusal), f"no money set aside: {refusal}") from refusal
-    except NotLeading:
+    except Unavailable:
         raise
-    except (Conflict, SuanwangError) as error:
+    except SuanwangError as error:
         raise _Refused(ReasonCode.STALE, error.message) from error
 
 
@@ -292,33 +310,43 @@ def _reason_of(refusal: HoldRefused) -> ReasonCode:
 
 def _explain(
     engine: Engine,
+    writer: Writer,
     context: Context,
     epoch: int,
-    view: _View,
+    decisions: Mapping[JobId, Decision],
     plan: Plan,
-    refused: Mapping[JobId, _Refused],
 ) -> None:
     """Write a decision for each job where it is news, and why it waits into the job itself."""
-    decisions = _decisions(plan, view.at, refused)
-    with writing(engine) as connection:
-        leader.check_epoch(connection, epoch)
+    with reading(engine) as connection:
         known = store_plans.decided(connection, list(decisions))
-        news = [
-            decision
-            for decision in decisions.values()
-            if decision.job_id not in known
-            or known[decision.job_id][1] is not decision.reason
-            or view.at - known[decision.job_id][0] >= EXPLAIN_AGAIN_AFTER
-        ]
-        if not news:
-            return
-        run_id = context.ids.new("plan")
-        store_plans.add_run(connection, run_id, plan, epoch, len(view.jobs))
-        there = store.lock_jobs(connection, [decision.job_id for decision in news])
-        for decision in news:
-            if decision.job_id in there:
-                store_plans.save_decision(connection, replace(decision, plan_id=run_id))
-                _wait(connection, there[decision.job_id], decision)
+    news = [
+        decision
+        for decision in decisions.values()
+        if decision.job_id not in known
+        or known[decision.job_id][1] is not decision.reason
+        or decision.decided_at - known[decision.job_id][0] >= EXPLAIN_AGAIN_AFTER
+    ]
+    if not news:
+        return
+    run_id = context.ids.new("plan")
+
+    def note_run(turn: Turn) -> None:
+        tenure.require(turn, epoch)
+        store_plans.add_run(turn.connection, run_id, plan, epoch, len(decisions))
+
+    writer.write(note_run)
+    named = [replace(decision, plan_id=run_id) for decision in news]
+    for some in _pieces(named, DECISIONS_AT_ONCE):
+        writer.write(partial(_save_decisions, epoch, some))
+
+
+def _save_decisions(epoch: int, decisions: Sequence[Decision], turn: Turn) -> None:
+    tenure.require(turn, epoch)
+    there = store.lock_jobs(turn.connection, [decision.job_id for decision in decisions])
+    for decision in decisions:
+        if decision.job_id in there:
+            store_plans.save_decision(turn.connection, decision)
+            _wait(turn, there[decision.job_id], decision)
 
 
 def _decisions(
@@ -360,16 +388,16 @@ def _rejected(rejection: Rejection, at: datetime) -> Decision:
     )
 
 
-def _wait(connection: Connection, job: Job, decision: Decision) -> None:
+def _wait(turn: Turn, job: Job, decision: Decision) -> None:
     """Write into a job that still waits why it does; one whose deadline has passed has failed."""
     if job.state is not JobState.QUEUED:
         return
-    attempt = store.latest_attempt(connection, job.id)
+    attempt = store.latest_attempt(turn.connection, job.id)
     deadline = job.wishes.deadline
     if deadline is not None and decision.decided_at >= deadline:
         message = f"its deadline {deadline.isoformat(timespec='minutes')} has passed"
         given_up = GivenUp(at=decision.decided_at, reason=ReasonCode.DEADLINE, message=message)
-        take(connection, job, attempt, given_up)
+        take(turn, job, attempt, given_up)
         return
     waited = Waited(at=decision.decided_at, reason=decision.reason, message=decision.message)
-    take(connection, job, attempt, waited)
+    take(turn, job, attempt, waited)

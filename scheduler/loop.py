@@ -8,14 +8,13 @@ from typing import Final
 
 from sqlalchemy import Engine
 
-from scheduler import leader
 from scheduler.context import Context, make_context
 from scheduler.cycle import run_cycle
 from scheduler.reconcile import reconcile
 from suanwang.clock import Clock
-from suanwang.db.engine import writing
 from suanwang.ids import IdSource
 from suanwang.settings import Settings
+from voucher.writer import Writer
 
 _LOG = logging.getLogger(__name__)
 
@@ -42,12 +41,14 @@ class SchedulerLoop:
     def __init__(
         self,
         engine: Engine,
+        writer: Writer,
         clock: Clock,
         ids: IdSource,
         settings: Settings | None = None,
         context: Context | None = None,
     ) -> None:
         self._engine = engine
+        self._writer = writer
         self._context = context or make_context(clock, ids, settings)
         self._woken = threading.Event()
         self._stopping = threading.Event()
@@ -72,13 +73,12 @@ class SchedulerLoop:
         self._woken.set()
 
     def stop(self) -> None:
-        """End after the cycle that runs, and let another process lead."""
+        """End after the cycle that runs."""
         self._stopping.set()
         self._woken.set()
         if self._thread is not None:
             self._thread.join(JOIN_S)
             self._thread = None
-            self._guard("resign", self._resign)
 
     def tick(self) -> None:
         """Reconcile where it is time, then run a cycle; failures are counted, not raised."""
@@ -96,19 +96,15 @@ class SchedulerLoop:
             self._woken.wait(self._context.limits.cycle_s)
 
     def _cycle(self) -> None:
-        report = run_cycle(self._engine, self._context)
+        report = run_cycle(self._engine, self._writer, self._context)
         counts = self._counts
         self._counts = replace(
             counts, cycles=counts.cycles + 1, started=counts.started + len(report.started)
         )
 
     def _reconcile(self) -> None:
-        reconcile(self._engine, self._context)
+        reconcile(self._engine, self._writer, self._context)
         self._counts = replace(self._counts, reconciles=self._counts.reconciles + 1)
-
-    def _resign(self) -> None:
-        with writing(self._engine) as connection:
-            leader.resign(connection, self._context.limits.holder, self._context.clock.now())
 
     def _guard(self, what: str, act: Callable[[], None]) -> None:
         try:

@@ -1,6 +1,6 @@
 """Brings the record back to the truth, on start and ever after: what no message tells, time tells.
 
-Each attempt is looked at in a transaction of its own, so one that cannot be helped stops no other.
+Each attempt is looked at in a unit of work of its own, so one that cannot be helped stops no other.
 An attempt that nobody has seen is unknown, not dead. Only a proof allows the next attempt: the
 agent's fence, an operator's word (``declare_dead``), or a start order that never left the centre.
 """
@@ -8,11 +8,12 @@ agent's fence, an operator's word (``declare_dead``), or a start order that neve
 import logging
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final
 
 from sqlalchemy import Connection, Engine
 
-from scheduler import leader, registry, store, store_orders, store_plans, store_usage
+from scheduler import registry, store, store_orders, store_plans, store_usage
 from scheduler.context import Context, Limits
 from scheduler.events import (
     AttemptEvent,
@@ -28,14 +29,16 @@ from scheduler.events import (
 from scheduler.lifecycle import TIME_SHORT, billable_window
 from scheduler.snapshot import is_reachable
 from scheduler.transition import settle_again, take
-from suanwang.db.engine import reading, writing
+from suanwang.db.engine import reading
 from suanwang.errors import Conflict, InvalidTransition, NotFound
 from suanwang.ids import AttemptId, SiteId
 from suanwang.model.attempt import Attempt, AttemptState, FailureKind
 from suanwang.model.job import Job
-from voucher import ledger
+from voucher import ledger, tenure
 from voucher import store as money_store
 from voucher.expiry import expire_due
+from voucher.turn import Turn
+from voucher.writer import Writer
 
 _LOG = logging.getLogger(__name__)
 
@@ -99,11 +102,9 @@ def _runs_short(attempt: Attempt, now: datetime) -> bool:
     return used * 10 >= timedelta(seconds=attempt.run_s_max) * 9
 
 
-def reconcile(engine: Engine, context: Context) -> ReconcileReport:
+def reconcile(engine: Engine, writer: Writer, context: Context) -> ReconcileReport:
     """Look at every live attempt, every unsettled hold and every lot that is due."""
-    limits = context.limits
-    with writing(engine) as connection:
-        epoch = leader.lead(connection, limits.holder, context.clock.now(), limits.leader_lease_s)
+    epoch = writer.epoch
     if epoch is None:
         return ReconcileReport(is_leader=False)
     with reading(engine) as connection:
@@ -111,37 +112,46 @@ def reconcile(engine: Engine, context: Context) -> ReconcileReport:
         live = store.live_attempts(connection)
         unsettled = store_usage.dead_attempts_with_open_holds(connection)
         due = money_store.due_lots(connection, now)
-    moved = sum(_judge(engine, context, epoch, attempt) for attempt in live)
-    settled = sum(_settle(engine, context, epoch, attempt_id) for attempt_id in unsettled)
-    expired = 0
-    if due:
-        with writing(engine) as connection:
-            leader.check_epoch(connection, epoch)
-            outcomes = expire_due(connection, context.clock.now())
-            expired = sum(isinstance(outcome, ledger.Accepted) for outcome in outcomes)
-    with writing(engine) as connection:
-        leader.check_epoch(connection, epoch)
-        store_plans.prune_runs(connection, context.clock.now() - KEEP_RUNS_FOR)
+    moved = sum(_judge(writer, context, epoch, attempt) for attempt in live)
+    settled = sum(
+        writer.write(partial(_settle, context, epoch, attempt_id)) for attempt_id in unsettled
+    )
+    expired = writer.write(partial(_expire, context, epoch)) if due else 0
+    writer.write(partial(_prune, context, epoch))
     return ReconcileReport(is_leader=True, moved=moved, settled=settled, expired=expired)
 
 
-def _judge(engine: Engine, context: Context, epoch: int, seen: Attempt) -> bool:
+def _expire(context: Context, epoch: int, turn: Turn) -> int:
+    tenure.require(turn, epoch)
+    outcomes = expire_due(turn, context.clock.now())
+    return sum(isinstance(outcome, ledger.Accepted) for outcome in outcomes)
+
+
+def _prune(context: Context, epoch: int, turn: Turn) -> None:
+    tenure.require(turn, epoch)
+    store_plans.prune_runs(turn.connection, context.clock.now() - KEEP_RUNS_FOR)
+
+
+def _judge(writer: Writer, context: Context, epoch: int, seen: Attempt) -> bool:
     """Judge one attempt on its newest state; return whether something was due."""
-    now = context.clock.now()
+
+    def judge(turn: Turn) -> bool:
+        tenure.require(turn, epoch)
+        now = context.clock.now()
+        job, attempt = _lock(turn.connection, seen)
+        if attempt is None or attempt.state.is_dead:
+            return False
+        event = due_event(attempt, _sight(turn.connection, attempt, now), now, context.limits)
+        if event is None:
+            return False
+        take(turn, job, attempt, event)
+        return True
+
     try:
-        with writing(engine) as connection:
-            leader.check_epoch(connection, epoch)
-            job, attempt = _lock(connection, seen)
-            if attempt is None or attempt.state.is_dead:
-                return False
-            event = due_event(attempt, _sight(connection, attempt, now), now, context.limits)
-            if event is None:
-                return False
-            take(connection, job, attempt, event)
+        return writer.write(judge)
     except (InvalidTransition, NotFound) as error:
         _LOG.warning("not reconciled: %s", error.message, extra={"attempt": seen.id})
         return False
-    return True
 
 
 def _lock(connection: Connection, seen: Attempt) -> tuple[Job, Attempt | None]:
@@ -166,38 +176,34 @@ def _is_warned(connection: Connection, attempt: Attempt) -> bool:
     )
 
 
-def _settle(engine: Engine, context: Context, epoch: int, attempt_id: AttemptId) -> bool:
+def _settle(context: Context, epoch: int, attempt_id: AttemptId, turn: Turn) -> bool:
     """Settle the hold of an attempt that is dead: pay what it used, or give all back."""
+    tenure.require(turn, epoch)
     now = context.clock.now()
-    with writing(engine) as connection:
-        leader.check_epoch(connection, epoch)
-        attempt = store.attempts_by_id(connection, [attempt_id]).get(attempt_id)
-        if attempt is None:
-            return False
-        job = store.job_by_id(connection, attempt.job_id, lock=True)
-        window = (
-            None if attempt.failure is FailureKind.INFRASTRUCTURE else billable_window(attempt, now)
-        )
-        release = ReleaseHold(
-            attempt_id=attempt.id, hold_id=attempt.hold_id, message="settled later: no charge"
-        )
-        bill: Bill | ReleaseHold = release
-        if window is not None:
-            bill = Bill(
-                attempt_id=attempt.id, started_at=window[0], ended_at=window[1], source="poll"
-            )
-        settle_again(connection, job, attempt, bill, now)
+    attempt = store.attempts_by_id(turn.connection, [attempt_id]).get(attempt_id)
+    if attempt is None:
+        return False
+    job = store.job_by_id(turn.connection, attempt.job_id, lock=True)
+    window = (
+        None if attempt.failure is FailureKind.INFRASTRUCTURE else billable_window(attempt, now)
+    )
+    release = ReleaseHold(
+        attempt_id=attempt.id, hold_id=attempt.hold_id, message="settled later: no charge"
+    )
+    bill: Bill | ReleaseHold = release
+    if window is not None:
+        bill = Bill(attempt_id=attempt.id, started_at=window[0], ended_at=window[1], source="poll")
+    settle_again(turn, job, attempt, bill, now)
     return True
 
 
-def declare_dead(
-    connection: Connection, site_id: SiteId, actor: str, now: datetime
-) -> tuple[AttemptId, ...]:
+def declare_dead(turn: Turn, site_id: SiteId, actor: str, now: datetime) -> tuple[AttemptId, ...]:
     """Count every attempt at a site as dead on a person's word; return which. An audited act.
 
     The person answers for it that nothing runs there any more: its jobs start elsewhere. Raises
     NotFound for an unknown site, Conflict while its agent answers.
     """
+    connection = turn.connection
     registered = registry.find_site(connection, site_id)
     if is_reachable(registered, now):
         raise Conflict(
@@ -210,7 +216,7 @@ def declare_dead(
     for seen in store.live_attempts(connection, site_id=site_id):
         if seen.job_id in jobs:
             message = f"{actor} declared {site_id} dead"
-            take(connection, jobs[seen.job_id], seen, Fenced(at=now, message=message))
+            take(turn, jobs[seen.job_id], seen, Fenced(at=now, message=message))
             dead.append(seen.id)
     _LOG.warning("site declared dead", extra={"site": site_id, "actor": actor, "attempts": dead})
     return tuple(dead)

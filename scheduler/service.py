@@ -17,6 +17,7 @@ from suanwang.errors import BadInput, Conflict, NotFound
 from suanwang.ids import SUBMISSION_ID, JobId, TenantId
 from suanwang.model.attempt import Attempt
 from suanwang.model.job import Job, JobState, Wishes
+from voucher.turn import Turn
 
 _LOG = logging.getLogger(__name__)
 
@@ -105,16 +106,15 @@ def _taken(submission_id: str) -> Conflict:
     )
 
 
-def request_stop(
-    connection: Connection, tenant_id: TenantId | None, submission_id: str, now: datetime
-) -> bool:
+def request_stop(turn: Turn, tenant_id: TenantId | None, submission_id: str, now: datetime) -> bool:
     """Ask a job to end, with its grace; return False where it has ended already."""
+    connection = turn.connection
     job = store.job_by_submission(connection, tenant_id, submission_id, lock=True)
     if job.state.is_final:
         return False
     attempt = store.latest_attempt(connection, job.id)
     is_out = attempt is None or store_orders.was_handed_out(connection, attempt.id)
-    take(connection, job, attempt, StopAsked(at=now, was_handed_out=is_out))
+    take(turn, job, attempt, StopAsked(at=now, was_handed_out=is_out))
     return True
 
 

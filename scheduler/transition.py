@@ -1,4 +1,4 @@
-"""The shell around ``lifecycle.advance``: writes what it decides, all in the caller's transaction.
+"""The shell around ``lifecycle.advance``: writes what it decides, all in one turn at the ledger.
 
 The caller has locked the job's row and read job and attempt after that. Every line of the job's
 story is also a log line, so a job can be followed through the centre's log by its id.
@@ -25,68 +25,73 @@ from scheduler.lifecycle import Step, advance
 from suanwang.errors import InvalidTransition
 from suanwang.model.attempt import Attempt
 from suanwang.model.job import Job
+from voucher.turn import Turn
 
 _LOG = logging.getLogger(__name__)
 
 
-def take(connection: Connection, job: Job, attempt: Attempt | None, event: Event) -> Step:
+def take(turn: Turn, job: Job, attempt: Attempt | None, event: Event) -> Step:
     """Advance and write: job, attempt, money, orders and story. Returns the step as written.
 
     Raises InvalidTransition, Conflict (the job was written in between) or billing.HoldRefused; the
-    caller's transaction must then end without a commit.
+    caller's unit of work must then end with it.
     """
     step = advance(job, attempt, event)
     written = step.job
     if step.job != job:
-        written = store.update_job(connection, step.job)
+        written = store.update_job(turn.connection, step.job)
     if step.attempt is not None and step.attempt != attempt:
-        store.save_attempt(connection, step.attempt)
+        store.save_attempt(turn.connection, step.attempt)
     done = step._replace(job=written)
     for instruction in step.instructions:
-        _carry_out(connection, done, instruction, event.at)
+        _carry_out(turn, done, instruction, event.at)
     return done
 
 
-def _carry_out(connection: Connection, step: Step, instruction: Instruction, now: datetime) -> None:
+def _carry_out(turn: Turn, step: Step, instruction: Instruction, now: datetime) -> None:
     match instruction:
         case OpenHold():
-            billing.open_hold(connection, step.job.tenant_id, instruction, now)
+            billing.open_hold(turn, step.job.tenant_id, instruction, now)
             held_fen = sum(part.amount_fen for part in instruction.slices)
-            _tell(connection, step, Note(kind="held", message="money is set aside"), now, held_fen)
+            _tell(
+                turn.connection,
+                step,
+                Note(kind="held", message="money is set aside"),
+                now,
+                held_fen,
+            )
         case IssueOrder(kind=kind, attempt_id=attempt_id, site_id=site_id):
-            store_orders.issue_order(connection, kind, attempt_id, site_id, now)
+            store_orders.issue_order(turn.connection, kind, attempt_id, site_id, now)
         case WithdrawOrders(attempt_id=attempt_id):
-            store_orders.withdraw_orders(connection, attempt_id)
+            store_orders.withdraw_orders(turn.connection, attempt_id)
         case Bill() | ReleaseHold():
-            _settle(connection, step, instruction, now)
+            _settle(turn, step, instruction, now)
         case Note():
-            _tell(connection, step, instruction, now)
+            _tell(turn.connection, step, instruction, now)
         case Requeue(message=message):
-            _tell(connection, step, Note(kind="requeued", message=message), now)
+            _tell(turn.connection, step, Note(kind="requeued", message=message), now)
 
 
 def settle_again(
-    connection: Connection,
+    turn: Turn,
     job: Job,
     attempt: Attempt,
     settle: Bill | ReleaseHold,
     now: datetime,
 ) -> None:
     """Settle the hold of an attempt that died before; the same key makes a repeat harmless."""
-    _settle(connection, Step(job, attempt), settle, now)
+    _settle(turn, Step(job, attempt), settle, now)
 
 
-def _settle(
-    connection: Connection, step: Step, instruction: Bill | ReleaseHold, now: datetime
-) -> None:
+def _settle(turn: Turn, step: Step, instruction: Bill | ReleaseHold, now: datetime) -> None:
     if isinstance(instruction, Bill) and step.attempt is not None:
-        settled = billing.settle(connection, step.attempt, instruction, now)
+        settled = billing.settle(turn, step.attempt, instruction, now)
     elif isinstance(instruction, ReleaseHold):
-        settled = billing.release(connection, instruction, now)
+        settled = billing.release(turn, instruction, now)
     else:
         raise InvalidTransition("a bill without an attempt", job_id=step.job.id)
     note = Note(kind=settled.kind, message=settled.message)
-    _tell(connection, step, note, now, settled.amount_fen)
+    _tell(turn.connection, step, note, now, settled.amount_fen)
 
 
 def _tell(

@@ -3,24 +3,21 @@
 from datetime import UTC, datetime
 from typing import Final
 
-from sqlalchemy import Connection
-
 from voucher.ledger import Expire, Outcome, apply
 from voucher.store import due_lots
-from voucher.store_book import lock_head
+from voucher.turn import Turn
 
 SWEEP_MAX: Final = 1_000
 """Lots in one transaction."""
 
 
-def expire_due(connection: Connection, now: datetime) -> tuple[Outcome, ...]:
+def expire_due(turn: Turn, now: datetime) -> tuple[Outcome, ...]:
     """Book what is left of up to 1,000 ended lots as expired; nothing when none is due.
 
     The key has the moment in it, since money can come back to a lot that was swept already when the
     clocks of two processes differ.
     """
-    lock_head(connection)
     moment = now.astimezone(UTC).isoformat(timespec="microseconds")
-    due = due_lots(connection, now, SWEEP_MAX)
+    due = due_lots(turn.connection, now, SWEEP_MAX)
     sweep = [Expire(key=f"expire:{lot_id}:{moment}", lot_id=lot_id) for lot_id in due]
-    return apply(connection, sweep, now)
+    return apply(turn, sweep, now)

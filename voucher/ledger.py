@@ -1,11 +1,9 @@
 """The door of the ledger: ``apply`` is the only function of the product that books money.
 
 A batch is decided in order on a copy of the state that it can meet, chained, and written in a few
-statements. A refused command leaves nothing behind and does not touch its neighbours. The caller
-owns the transaction: what ``apply`` accepted is true once that commits, and is gone if it does not.
-
-Whoever calls it holds the end of the chain until its transaction ends, so keep that short, and
-take your own row locks before, never after.
+statements. A refused command leaves nothing behind and does not touch its neighbours. It is booked
+in the transaction of a ``Turn``, which only the writer gives: what ``apply`` accepted is true once
+that commits, and is gone if it does not.
 """
 
 from collections.abc import Sequence
@@ -40,6 +38,7 @@ from voucher.outcomes import Accepted, Outcome, Refusal, RefusalCode
 from voucher.rules import decide, fault_of
 from voucher.store_book import Head, Known, known_keys, load_book, lock_head
 from voucher.store_journal import Before, Sealed, Writes, write
+from voucher.turn import Turn
 
 __all__ = [
     "Accepted",
@@ -81,7 +80,7 @@ def begin(connection: Connection, algorithm: Algorithm = Algorithm.SHA256) -> No
         )
 
 
-def apply(connection: Connection, batch: Sequence[Command], now: datetime) -> tuple[Outcome, ...]:
+def apply(turn: Turn, batch: Sequence[Command], now: datetime) -> tuple[Outcome, ...]:
     """Book a batch in order and return an outcome for each command, in the same order.
 
     ``now`` decides over expiry. Raises BadInput for more than 10,000 commands or a moment without
@@ -93,6 +92,7 @@ def apply(connection: Connection, batch: Sequence[Command], now: datetime) -> tu
             f"a batch has at most {BATCH_LENGTH_MAX} commands and an aware moment; "
             f"this one has {len(batch)} and {now}"
         )
+    connection = turn.connection
     faults = [fault_of(command) for command in batch]
     sound = [command for command, fault in zip(batch, faults, strict=True) if fault is None]
     if not sound:

@@ -121,7 +121,8 @@ def lock_head(connection: Connection, start: str = GENESIS) -> Head:
     row = connection.execute(wanted).one_or_none()
     if row is None:
         insert = sqlite.insert if dialect(connection) == "sqlite" else postgresql.insert
-        first = insert(ledger_head).values(id=HEAD_ID, seq=0, chain=start, writer="", epoch=0)
+        nobody = {"writer": "", "epoch": 0, "writer_url": ""}
+        first = insert(ledger_head).values(id=HEAD_ID, seq=0, chain=start, **nobody)
         connection.execute(first.on_conflict_do_nothing())
         row = connection.execute(wanted).one()
     return Head(row.seq, row.chain)

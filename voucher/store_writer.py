@@ -1,31 +1,49 @@
-"""The lease of the group writer, in the row that every entry locks: so the check costs nothing."""
+"""The writer's lease, in the row that every entry locks: so the check costs nothing."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, func, select, update
 
 from suanwang.db.tables import ledger_head
 from voucher.store_book import HEAD_ID, lock_head
+from voucher.store_rows import dialect
+
+_TENURE: Final = select(
+    ledger_head.c.writer, ledger_head.c.epoch, ledger_head.c.writer_until, ledger_head.c.writer_url
+).where(ledger_head.c.id == HEAD_ID)
 
 
 class Tenure(NamedTuple):
-    """Who groups commands (empty: nobody), in which epoch, and until when."""
+    """Who writes the ledger (empty: nobody), in which epoch, until when, and where it is reached.
+
+    ``url`` is the address under which other processes of the centre reach the writer, or empty.
+    """
 
     writer: str
     epoch: int
     until: datetime | None
+    url: str = ""
+
+
+NOBODY: Final = Tenure("", 0, None)
+
+
+def read_tenure(connection: Connection) -> Tenure:
+    """Return who writes, as of now; it may change at once."""
+    row = connection.execute(_TENURE).one_or_none()
+    return NOBODY if row is None else Tenure(*row)
 
 
 def lock_tenure(connection: Connection) -> Tenure:
     """Return who writes; it stays so until the transaction ends."""
-    lock_head(connection)
-    row = connection.execute(
-        select(ledger_head.c.writer, ledger_head.c.epoch, ledger_head.c.writer_until).where(
-            ledger_head.c.id == HEAD_ID
-        )
-    ).one()
-    return Tenure(row.writer, row.epoch, row.writer_until)
+    row = connection.execute(_TENURE.with_for_update()).one_or_none()
+    if row is None:
+        lock_head(connection)
+        row = connection.execute(_TENURE).one()
+    return Tenure(*row)
 
 
 def write_tenure(connection: Connection, tenure: Tenure) -> None:
@@ -33,5 +51,50 @@ def write_tenure(connection: Connection, tenure: Tenure) -> None:
     connection.execute(
         update(ledger_head)
         .where(ledger_head.c.id == HEAD_ID)
-        .values(writer=tenure.writer, epoch=tenure.epoch, writer_until=tenure.until)
+        .values(
+            writer=tenure.writer,
+            epoch=tenure.epoch,
+            writer_until=tenure.until,
+            writer_url=tenure.url,
+        )
     )
+
+
+def limit_waits(connection: Connection, lock_wait_ms: int, idle_ms: int) -> None:
+    """Let PostgreSQL end this transaction where it waits for a lock, or is left idle, too long.
+
+    A process that is stopped in mid-group would otherwise keep the chain's end for ever. SQLite
+    has one writer at a time and needs neither.
+    """
+    if dialect(connection) == "postgresql":
+        limits = {
+            "lock_timeout": lock_wait_ms,
+            "idle_in_transaction_session_timeout": idle_ms,
+        }
+        settings = (func.set_config(name, f"{most}ms", True) for name, most in limits.items())
+        connection.execute(select(*settings))
+
+
+@contextmanager
+def savepoint(connection: Connection) -> Iterator[None]:
+    """Undo what happens inside where it fails, also where a failed statement was hidden.
+
+    Unlike ``begin_nested`` it goes back as well when the release itself is refused.
+    """
+    connection.exec_driver_sql("SAVEPOINT unit_of_work")
+    try:
+        yield
+        connection.exec_driver_sql("RELEASE SAVEPOINT unit_of_work")
+    except BaseException:
+        if not connection.invalidated:
+            connection.exec_driver_sql("ROLLBACK TO SAVEPOINT unit_of_work")
+            connection.exec_driver_sql("RELEASE SAVEPOINT unit_of_work")
+        raise
+
+
+def probe(connection: Connection) -> None:
+    """Raise what the database raises where the transaction has failed.
+
+    PostgreSQL answers a commit of a failed transaction without an error, and keeps nothing.
+    """
+    connection.execute(select(1))

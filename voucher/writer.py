@@ -1,146 +1,461 @@
-"""Single writer with group commit: many callers, one transaction at a time, one fsync for all.
+"""The ledger's single writer: units of work of many callers, one transaction at a time.
 
-For callers that have no transaction of their own to join. Everything still goes through
-``ledger.apply``; a command's future is resolved only after its transaction has committed.
+A unit of work changes its own rows and books money in the same turn, so a hold is true in the same
+moment as its attempt. What waits goes into one transaction with one fsync: a group. A unit that
+fails is rolled back alone, to its savepoint; its neighbours do not notice. Nobody gets an answer,
+not even a refusal, before the group has committed, since it may rest on what a neighbour did.
 
-Of all processes one is the writer, by a lease; its epoch is checked inside each commit. See
-docs/adr/0004-one-door-and-a-group-writer.md.
+Of all processes one is the writer, by a lease; its epoch is checked inside each transaction. See
+docs/adr/0004-one-door-and-one-writer.md.
 """
 
 import logging
-import queue
 import threading
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
-from typing import Final
+from contextlib import contextmanager
+from typing import Final, Protocol, TypeVar
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import SQLAlchemyError
 
 from suanwang.clock import Clock
 from suanwang.db.engine import writing
 from suanwang.errors import Unavailable
 from voucher import tenure
+from voucher.group import Asked, Bare, Group, GroupDone, Unit, Work
 from voucher.guard import check_durability
 from voucher.ledger import Command, Outcome, apply
+from voucher.store_writer import NOBODY, Tenure, limit_waits, probe
+from voucher.tenure import Candidate, NotWriting
+from voucher.turn import Turn
+
+T = TypeVar("T")
 
 GROUP_MAX: Final = 1_000
-"""Commands in one transaction."""
+"""Units and commands in one transaction."""
 WAITING_MAX: Final = 20_000
-"""Commands that may wait; more are turned away at once."""
+"""Units and commands that may wait; more are turned away at once."""
+WAIT_S: Final = 30.0
+"""How long ``write`` waits for its unit to begin, and then again for it to end."""
+STOP_S: Final = 30.0
+"""How long ``stop`` waits for what is still to be booked."""
+LOCK_WAIT_MS: Final = 2_000
+"""How long a unit waits for a row that somebody else has locked; then it is tried again alone."""
+IDLE_MS: Final = 10_000
+"""PostgreSQL ends a transaction whose writer does not say anything for this long."""
+TRIES_MAX: Final = 3
+"""How often a unit that meets locks is tried."""
+BEATS: Final = 3
+"""Looks at the lease in the time of one."""
+BEAT_S_MIN: Final = 0.1
 
-_LATER: Final = "send the same command to it, or again in a while"
+_AGAIN: Final = "send the same request again"
 _log: Final = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    command: Command
-    answer: "Future[Outcome]"
+class Writer(Protocol):
+    """Whoever takes units of work: the process's ``GroupWriter``, or a tool's ``DirectWriter``."""
+
+    @property
+    def epoch(self) -> int | None:
+        """The epoch in which this process writes, or None while it does not."""
+
+    @property
+    def elsewhere(self) -> Tenure | None:
+        """Who writes instead, as it was seen last; None where this process may try."""
+
+    def nudge(self) -> None:
+        """Look soon who writes: somebody could not reach the one that was known."""
+
+    def write(self, work: Work[T], *, alone: bool = False) -> T:
+        """Run a unit of work and return its result once that is durable.
+
+        An exception of the work undoes the unit and is raised here. The work may be run again
+        after it met a lock, so it changes nothing but rows of its turn's connection. ``alone``
+        gives it a transaction of its own, for work that locks rows that others lock too.
+        """
+
+    def ask(self, work: Work[T], *, alone: bool = False) -> "Future[T]":
+        """Return a future of what ``write`` would return."""
+
+    def submit(self, command: Command) -> "Future[Outcome]":
+        """Return a future of a bare command's outcome, resolved once it is durable."""
+
+
+class Observer(Protocol):
+    """Whoever counts what a writer does."""
+
+    def group_done(self, done: GroupDone) -> None:
+        """Hear of a group that has ended."""
+
+    def turned_away(self) -> None:
+        """Hear of a caller that was refused because too many wait."""
+
+
+class _Nobody:
+    def group_done(self, done: GroupDone) -> None:
+        """Count nothing."""
+
+    def turned_away(self) -> None:
+        """Count nothing."""
 
 
 class GroupWriter:
-    """Books commands of many threads in groups; ``stop`` books what still waits."""
+    """Takes units of many threads and writes them in groups, in the order in which they came.
 
-    def __init__(self, engine: Engine, clock: Clock, holder: str = "writer") -> None:
+    ``stop`` writes what still waits.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        clock: Clock,
+        who: Candidate | None = None,
+        observer: Observer | None = None,
+        waiting_max: int = WAITING_MAX,
+    ) -> None:
         self._engine = engine
         self._clock = clock
-        self._holder = holder
-        self._epoch: int | None = None
-        self._waiting: queue.Queue[_Asked | None] = queue.Queue(WAITING_MAX)
-        self._thread = threading.Thread(target=self._run, name="ledger-writer", daemon=True)
-        self._closing = threading.Lock()
+        self._who = who or Candidate(name="writer")
+        self._observer = observer or _Nobody()
+        self._waiting_max = waiting_max
+        self._waiting: deque[Asked] = deque()
+        self._changed = threading.Condition()
         self._is_closed = True
+        self._is_nudged = False
+        self._tenure = NOBODY
+        self._epoch: int | None = None
+        self._thread = threading.Thread(target=self._run, name="ledger-writer", daemon=True)
+
+    @property
+    def epoch(self) -> int | None:
+        """The epoch in which this process believes to write, or None; each commit checks it."""
+        return self._epoch
+
+    @property
+    def tenure(self) -> Tenure:
+        """Who writes, as this process saw it last."""
+        return self._tenure
+
+    @property
+    def elsewhere(self) -> Tenure | None:
+        """Who writes instead, as it was seen last; None where this process is the writer."""
+        return self._tenure if self._epoch is None else None
+
+    @property
+    def waiting(self) -> int:
+        """How many units and commands wait."""
+        return len(self._waiting)
 
     def start(self) -> None:
-        """Start the writer.
+        """Become the writer where there is none, and begin to serve.
 
-        Raises Unavailable when the database may forget commits, or another process is the writer.
+        Raises Unavailable when the database may forget commits.
         """
         with writing(self._engine) as connection:
             check_durability(connection)
-            self._epoch = tenure.take(connection, self._holder, self._clock.now())
-        if self._epoch is None:
-            raise Unavailable("another process groups the ledger's commands", next_step=_LATER)
+            found = tenure.take(connection, self._who, self._clock.now())
+        self._learn(found)
         self._is_closed = False
         self._thread.start()
 
-    def submit(self, command: Command) -> "Future[Outcome]":
-        """Return a future of the command's outcome; it is resolved once the outcome is durable.
+    def nudge(self) -> None:
+        """Look at once who writes: somebody could not reach the one that was known."""
+        with self._changed:
+            self._is_nudged = True
+            self._changed.notify()
 
-        The future carries an exception when the transaction failed: then nothing was booked, or,
-        after a lost connection, nobody knows, and the same command may be sent again.
-        Raises Unavailable when the writer is closed or too many commands wait.
+    def write(self, work: Work[T], *, alone: bool = False) -> T:
+        """Run a unit of work and return its result once that is durable; see ``Writer``."""
+        answer = self.ask(work, alone=alone)
+        return wait_for(answer)
+
+    def ask(self, work: Work[T], *, alone: bool = False) -> "Future[T]":
+        """Return a future of what ``write`` would return.
+
+        Raises Unavailable when the writer is closed or too many wait, NotWriting where another
+        process writes.
         """
-        asked = _Asked(command, Future())
-        with self._closing:
-            if self._is_closed:
-                raise Unavailable("the ledger's writer is closed")
-            try:
-                self._waiting.put_nowait(asked)
-            except queue.Full:
-                raise Unavailable(
-                    f"{WAITING_MAX} commands wait for the ledger already",
-                    next_step="send the same command again later",
-                ) from None
-        return asked.answer
+        unit = Unit(work, self._clock.monotonic(), alone=alone)
+        self._put(unit)
+        return unit.answer
+
+    def submit(self, command: Command) -> "Future[Outcome]":
+        """Return a future of a bare command's outcome; raises what ``ask`` raises."""
+        bare = Bare(command, self._clock.monotonic())
+        self._put(bare)
+        return bare.answer
 
     def stop(self) -> None:
-        """Book what waits, then end the thread."""
-        with self._closing:
+        """Write what waits, then end the thread and let another process write."""
+        with self._changed:
             if self._is_closed:
                 return
             self._is_closed = True
-        self._waiting.put(None)
-        self._thread.join()
-        if self._epoch is not None:
-            with writing(self._engine) as connection:
-                tenure.give_up(connection, self._epoch)
+            self._changed.notify()
+        self._thread.join(STOP_S)
+        if self._thread.is_alive():
+            _log.error("the ledger's writer did not end", extra={"waiting": self.waiting})
+
+    def _put(self, asked: Asked) -> None:
+        assert threading.current_thread() is not self._thread, "a unit must not ask for another"
+        with self._changed:
+            if self._is_closed:
+                raise Unavailable("the ledger's writer is closed", next_step=_AGAIN)
+            if self._epoch is None:
+                raise self._elsewhere()
+            if len(self._waiting) >= self._waiting_max:
+                self._observer.turned_away()
+                raise Unavailable(
+                    f"{self._waiting_max} wait for the ledger already",
+                    next_step="send the same request again later",
+                    retry_after_s=1,
+                )
+            self._waiting.append(asked)
+            self._changed.notify()
+
+    def _elsewhere(self) -> NotWriting:
+        name = self._tenure.writer
+        return NotWriting(
+            f"this process does not write the ledger, {name or 'nobody'} does",
+            next_step=_AGAIN,
+            retry_after_s=1,
+        )
 
     def _run(self) -> None:
-        is_open = True
-        while is_open:
-            group, is_open = self._next_group()
-            if group:
-                self._book(group)
+        while True:
+            items, is_open = self._next()
+            if items:
+                self._serve(items)
+            elif is_open:
+                self._beat()
+            else:
+                break
+        self._resign()
 
-    def _next_group(self) -> tuple[list[_Asked], bool]:
-        """Return what waits, and whether more may come: a group grows while the last commits."""
-        group: list[_Asked] = []
-        first = self._waiting.get()
-        while first is not None:
-            group.append(first)
-            if len(group) == GROUP_MAX:
-                return group, True
-            try:
-                first = self._waiting.get_nowait()
-            except queue.Empty:
-                return group, True
-        return group, False
+    def _next(self) -> tuple[Sequence[Asked], bool]:
+        """Return what waits, nothing when it is time for the lease, and whether more may come.
 
-    def _book(self, group: Sequence[_Asked]) -> None:
-        taken = [asked for asked in group if asked.answer.set_running_or_notify_cancel()]
-        try:
-            outcomes = self._book_as_writer([asked.command for asked in taken])
-        except Exception as failure:  # noqa: BLE001 - outermost loop: told to every caller
-            _log.error("ledger group failed", extra={"commands": len(taken)}, exc_info=failure)
-            for asked in taken:
-                asked.answer.set_exception(failure)
+        A group grows while the last one commits.
+        """
+        with self._changed:
+            self._changed.wait_for(
+                lambda: self._waiting or self._is_closed or self._is_nudged, self._until_beat_s()
+            )
+            items = self._take()
+            self._is_nudged = self._is_nudged and bool(items)
+            return items, not self._is_closed
+
+    def _take(self) -> Sequence[Asked]:
+        items: list[Asked] = []
+        while self._waiting and len(items) < GROUP_MAX:
+            if items and (items[0].alone or self._waiting[0].alone):
+                break
+            items.append(self._waiting.popleft())
+        return items
+
+    def _until_beat_s(self) -> float:
+        beat_s = self._who.lease.total_seconds() / BEATS
+        if self._epoch is None and self._tenure.until is not None:
+            left_s = (self._tenure.until - self._clock.now()).total_seconds()
+            return max(BEAT_S_MIN, min(beat_s, left_s))
+        return beat_s
+
+    def _serve(self, items: Sequence[Asked]) -> None:
+        """Write a group; every caller hears once what became of it."""
+        taken = [item for item in items if item.begin()]
+        if not taken:
             return
-        for asked, outcome in zip(taken, outcomes, strict=True):
-            asked.answer.set_result(outcome)
+        group = Group(self._clock, taken)
+        try:
+            with writing(self._engine) as connection:
+                found = self._open(connection)
+                group.run(connection, found.epoch)
+                probe(connection)
+                group.is_committing = True
+        except Exception as failure:  # noqa: BLE001 - outermost loop: told to every caller
+            self._tell(group, failure)
+        else:
+            self._tenure = found
+            group.answer()
+            self._put_back(group)
+        self._observer.group_done(group.done())
 
-    def _book_as_writer(self, commands: Sequence[Command]) -> tuple[Outcome, ...]:
-        """Book a group; raise NotWriting or Unavailable when another process is the writer."""
-        now = self._clock.now()
+    def _open(self, connection: Connection) -> Tenure:
+        """Begin a transaction of the writer; raise NotWriting when another process is it."""
+        limit_waits(connection, LOCK_WAIT_MS, IDLE_MS)
+        if self._epoch is None:
+            raise self._elsewhere()
+        return tenure.check(connection, self._who, self._epoch, self._clock.now())
+
+    def _tell(self, group: Group, failure: Exception) -> None:
+        if isinstance(failure, NotWriting):
+            self._epoch = None
+            self._is_nudged = True
+            _log.warning("another process writes the ledger: %s", failure.message)
+        else:
+            _log.error("ledger group failed", extra={"items": group.size}, exc_info=failure)
+        group.fail(_in_words(failure, is_committing=group.is_committing))
+
+    def _put_back(self, group: Group) -> None:
+        """Let what a lock kept from running come first, each in a transaction of its own."""
+        for unit in reversed(group.blocked):
+            if unit.tries < TRIES_MAX:
+                unit.alone = True
+                self._waiting.appendleft(unit)
+            else:
+                unit.fail(
+                    Unavailable(
+                        f"the rows were locked by others in {unit.tries} tries; nothing was booked",
+                        next_step=_AGAIN,
+                        retry_after_s=1,
+                    )
+                )
+        self._waiting.extendleft(reversed(group.left))
+
+    def _beat(self) -> None:
+        """Renew the lease, or take it where it has ended."""
+        try:
+            with writing(self._engine) as connection:
+                limit_waits(connection, LOCK_WAIT_MS, IDLE_MS)
+                found = tenure.take(connection, self._who, self._clock.now())
+        except SQLAlchemyError as failure:
+            _log.warning("the lease of the ledger could not be read: %s", failure)
+            return
+        self._learn(found)
+
+    def _learn(self, found: Tenure) -> None:
+        is_ours = found.writer == self._who.name
+        if is_ours and self._epoch != found.epoch:
+            _log.info("this process writes the ledger", extra={"epoch": found.epoch})
+        if not is_ours and self._epoch is not None:
+            _log.warning("another process writes the ledger", extra={"writer": found.writer})
+        self._tenure = found
+        self._epoch = found.epoch if is_ours else None
+
+    def _resign(self) -> None:
+        epoch, self._epoch = self._epoch, None
+        if epoch is None:
+            return
+        try:
+            with writing(self._engine) as connection:
+                tenure.give_up(connection, epoch)
+        except SQLAlchemyError as failure:
+            _log.warning("the lease of the ledger ends by itself: %s", failure)
+
+
+def _in_words(failure: Exception, *, is_committing: bool) -> Exception:
+    """Return what the callers of a failed group are told."""
+    if not isinstance(failure, SQLAlchemyError):
+        return failure
+    fate = "nobody knows whether it was booked" if is_committing else "nothing was booked"
+    told = Unavailable(
+        f"the database failed in a group of the ledger: {fate}",
+        next_step=_AGAIN,
+        retry_after_s=1,
+    )
+    told.__cause__ = failure
+    return told
+
+
+def wait_for(answer: "Future[T]") -> T:
+    """Return what a writer's future brings, raise what it raises; Unavailable after a minute."""
+    try:
+        return answer.result(WAIT_S)
+    except TimeoutError:
+        if answer.done() and not answer.cancelled():
+            raise
+        if answer.cancel():
+            raise Unavailable(
+                f"the ledger was busy for {WAIT_S:.0f} s; nothing was booked",
+                next_step="send the same request again later",
+                retry_after_s=5,
+            ) from None
+    try:
+        return answer.result(WAIT_S)
+    except TimeoutError:
+        if answer.done():
+            raise
+        raise Unavailable(
+            f"the ledger has not finished within {2 * WAIT_S:.0f} s; it may still be booked",
+            next_step=_AGAIN,
+            retry_after_s=5,
+        ) from None
+
+
+class DirectWriter:
+    """Writes at once, in the caller's thread and a transaction for each unit: for tools and tests.
+
+    It is a writer like any other: it takes the lease, and is refused while another one has it.
+    """
+
+    def __init__(self, engine: Engine, clock: Clock, who: Candidate | None = None) -> None:
+        self._engine = engine
+        self._clock = clock
+        self._who = who or Candidate(name="tool")
+        self._epoch: int | None = None
+
+    @property
+    def epoch(self) -> int | None:
+        """The epoch in which it may write now, or None while another process writes."""
+        try:
+            with self.turn() as turn:
+                return turn.epoch
+        except NotWriting:
+            return None
+
+    @property
+    def elsewhere(self) -> Tenure | None:
+        """None: it always tries."""
+        return None
+
+    def nudge(self) -> None:
+        """Do nothing: it asks each time."""
+
+    @contextmanager
+    def turn(self) -> Iterator[Turn]:
+        """Open a transaction that may book; it commits at the end, or rolls back on an error."""
         with writing(self._engine) as connection:
-            if self._epoch is None:
-                self._epoch = tenure.take(connection, self._holder, now)
-            if self._epoch is None:
-                raise Unavailable("another process groups the ledger's commands", next_step=_LATER)
+            turn = Turn(connection, self._open(connection))
             try:
-                tenure.check(connection, self._epoch, now)
-            except tenure.NotWriting:
+                yield turn
+            finally:
+                turn.end()
+        self._epoch = turn.epoch
+
+    def write(self, work: Work[T], *, alone: bool = True) -> T:
+        """Run a unit of work in a transaction of its own."""
+        with self.turn() as turn:
+            return work(turn)
+
+    def ask(self, work: Work[T], *, alone: bool = True) -> "Future[T]":
+        """Run a unit of work and return a future that is resolved already."""
+        unit = Unit(work, self._clock.monotonic(), alone=alone)
+        try:
+            unit.answer.set_result(self.write(work))
+        except Exception as failure:  # noqa: BLE001 - it is the future's to raise
+            unit.fail(failure)
+        return unit.answer
+
+    def submit(self, command: Command) -> "Future[Outcome]":
+        """Book a bare command and return a future that is resolved already."""
+        return self.ask(lambda turn: apply(turn, [command], self._clock.now())[0])
+
+    def _open(self, connection: Connection) -> int:
+        now = self._clock.now()
+        if self._epoch is not None:
+            try:
+                return tenure.check(connection, self._who, self._epoch, now).epoch
+            except NotWriting:
                 self._epoch = None
                 raise
-            return apply(connection, commands, now)
+        found = tenure.take(connection, self._who, now)
+        if found.writer != self._who.name:
+            raise NotWriting(
+                f"{found.writer} writes the ledger until {found.until}",
+                next_step="stop it, or send this to it",
+                retry_after_s=1,
+            )
+        return found.epoch

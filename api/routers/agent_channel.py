@@ -10,6 +10,7 @@ from anyio import to_thread
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
+from api.booking import Books, LedgerDesk
 from api.context import ApiContext, Context
 from api.identity import Agent
 from collectors import store as telemetry
@@ -39,10 +40,9 @@ LOOK_EVERY_S: Final = 0.3
 
 
 @router.post("/hello", summary="An agent reports in")
-def hello(body: Hello, identity: Agent, context: Context) -> Welcome:
+def hello(body: Hello, identity: Agent, context: Context, books: Books) -> Welcome:
     """Note the agent's state; return what the centre believes to run at the site."""
-    with context.writing() as connection:
-        return agents.hello(connection, identity.site, body, context.clock.now())
+    return books.write(lambda turn: agents.hello(turn, identity.site, body, context.clock.now()))
 
 
 @router.post("/telemetry", summary="Take in telemetry")
@@ -92,6 +92,7 @@ async def fetch_orders(
     request: Request,
     identity: Agent,
     context: Context,
+    books: Books,
     wait_s: Annotated[float, Query(ge=0, le=WAIT_S_MAX, allow_inf_nan=False)] = 0.0,
 ) -> OrderList:
     """Return the orders not acknowledged yet; with none, wait up to ``wait_s`` for one."""
@@ -101,7 +102,7 @@ async def fetch_orders(
         if left_s <= 0 or await request.is_disconnected():
             return OrderList(orders=())
         await context.clock.wait(min(LOOK_EVERY_S, left_s))
-    return OrderList(orders=await to_thread.run_sync(_orders, identity.site, context))
+    return OrderList(orders=await to_thread.run_sync(_orders, identity.site, books))
 
 
 def _is_waiting(site_id: SiteId, context: ApiContext) -> bool:
@@ -109,23 +110,26 @@ def _is_waiting(site_id: SiteId, context: ApiContext) -> bool:
         return bool(store_orders.open_orders(connection, site_id))
 
 
-def _orders(site_id: SiteId, context: ApiContext) -> tuple[Order, ...]:
-    with context.writing() as connection:
-        return agents.orders(connection, site_id)
+def _orders(site_id: SiteId, books: LedgerDesk) -> tuple[Order, ...]:
+    return books.write(lambda turn: agents.orders(turn.connection, site_id))
 
 
 @router.post("/orders/ack", summary="Acknowledge orders")
-def acknowledge(body: OrderAcks, identity: Agent, context: Context) -> Receipt:
+def acknowledge(body: OrderAcks, identity: Agent, context: Context, books: Books) -> Receipt:
     """Hand these orders out no more: the agent has them on disk."""
-    with context.writing() as connection:
-        return agents.acknowledge(connection, identity.site, body.ids, context.clock.now())
+    return books.write(
+        lambda turn: agents.acknowledge(
+            turn.connection, identity.site, body.ids, context.clock.now()
+        )
+    )
 
 
 @router.post("/reports", summary="Take in reports")
-def take_reports(body: ReportUpload, identity: Agent, context: Context) -> Receipt:
+def take_reports(body: ReportUpload, identity: Agent, context: Context, books: Books) -> Receipt:
     """Take in where attempts stand; older reports than the last one are repeats."""
-    with context.changing() as connection:
-        return agents.take_reports(connection, identity.site, body.reports, context.clock.now())
+    return books.change(
+        lambda turn: agents.take_reports(turn, identity.site, body.reports, context.clock.now())
+    )
 
 
 @router.post("/logs", summary="Take in output")

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from sqlalchemy import Connection
 from starlette.responses import PlainTextResponse, Response
 
+from api.booking import Books
 from api.context import RAY_VERSION, ApiContext, Context
 from api.identity import Identity, JobReader, JobRunner
 from api.routers.jobs import submit
@@ -31,6 +32,7 @@ from scheduler import agents, packages, service
 from suanwang.errors import BadInput, NotFound
 from suanwang.ids import SUBMISSION_ID
 from suanwang.model.job import Job
+from voucher.turn import Turn
 
 router = APIRouter(prefix="/api", tags=["ray"])
 
@@ -137,8 +139,9 @@ def _job_in(body: RaySubmit) -> JobIn:
 @router.post("/jobs/", summary="Submit a job (Ray)")
 def submit_job(body: RaySubmit, identity: JobRunner, context: Context) -> RaySubmitted:
     """Take a job into the queue; the wishes are read from its metadata."""
-    with context.changing() as connection:
+    with context.writing() as connection:
         job = submit(connection, _job_in(body), identity, context)
+    context.wake()
     return RaySubmitted(job_id=job.submission_id, submission_id=job.submission_id)
 
 
@@ -162,22 +165,25 @@ def look_at_job(
 
 
 @router.post("/jobs/{submission_id}/stop", summary="Stop a job (Ray)")
-def stop_job(submission_id: str, identity: JobRunner, context: Context) -> RayStopped:
+def stop_job(submission_id: str, identity: JobRunner, context: Context, books: Books) -> RayStopped:
     """Ask a job to end, also one that waits."""
-    with context.changing() as connection:
-        job = find(connection, identity, submission_id)
-        stopped = service.request_stop(
-            connection, job.tenant_id, submission_id, context.clock.now()
-        )
-    return RayStopped(stopped=stopped)
+
+    def stop(turn: Turn) -> bool:
+        job = find(turn.connection, identity, submission_id)
+        return service.request_stop(turn, job.tenant_id, submission_id, context.clock.now())
+
+    return RayStopped(stopped=books.change(stop))
 
 
 @router.delete("/jobs/{submission_id}", summary="Delete a job (Ray)")
-def delete_job(submission_id: str, identity: JobRunner, context: Context) -> RayDeleted:
+def delete_job(submission_id: str, identity: JobRunner, books: Books) -> RayDeleted:
     """Forget a job that has ended; what it cost stays in the ledger."""
-    with context.writing() as connection:
-        job = find(connection, identity, submission_id)
-        service.delete_job(connection, job.tenant_id, submission_id)
+
+    def delete(turn: Turn) -> None:
+        job = find(turn.connection, identity, submission_id)
+        service.delete_job(turn.connection, job.tenant_id, submission_id)
+
+    books.write(delete)
     return RayDeleted(deleted=True)
 
 

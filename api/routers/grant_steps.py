@@ -11,7 +11,7 @@ from api.asking import Asking
 from api.context import Context
 from api.identity import GrantFiler, GrantPayer, GrantReader, GrantReviewer
 from api.routers import grants_answers as answers
-from api.routers.grants_front import RAW, NamedUpload, actor_of, front, seen
+from api.routers.grants_front import RAW, Counter, NamedUpload, actor_of, front, seen
 from api.schemas import grants as bodies
 from suanwang.errors import NotFound
 from voucher.grants import payout, service, store_audit
@@ -146,7 +146,10 @@ def review_application(
 
 @router.post("/applications/{application_id}/issue", summary="Issue")
 def issue_application(
-    application_id: str, body: bodies.IssueIn, identity: GrantPayer, context: Context, asked: Asking
+    application_id: str,
+    body: bodies.IssueIn,
+    identity: GrantPayer,
+    counter: Counter,
 ) -> bodies.ApplicationOut:
     """Issue the award into voucher lots (mode deduct); a repeat changes nothing."""
     terms = payout.LotTerms(
@@ -155,10 +158,9 @@ def issue_application(
         sites=frozenset(body.sites),
         accelerators=frozenset(body.accelerators),
     )
-    with context.changing() as connection:
-        return front(connection, asked, identity, context).step(
-            application_id, lambda desk: payout.issue(desk, application_id, terms)
-        )
+    return counter.step(
+        identity, application_id, lambda till: payout.issue(till, application_id, terms)
+    )
 
 
 @router.post("/applications/{application_id}/redeem", status_code=201, summary="Redeem")
@@ -233,14 +235,13 @@ def decide_clawback(
     application_id: str,
     body: bodies.ClawbackVerdict,
     identity: GrantPayer,
-    context: Context,
-    asked: Asking,
+    counter: Counter,
 ) -> bodies.ApplicationOut:
     """Approve a demand, which takes the money and starts the ban, or refuse it."""
-    with context.changing() as connection:
-        return front(connection, asked, identity, context).step(
-            application_id,
-            lambda desk: payout.decide_clawback(
-                desk, application_id, is_approved=body.verdict == "approve", reason=body.reason
-            ),
-        )
+    return counter.step(
+        identity,
+        application_id,
+        lambda till: payout.decide_clawback(
+            till, application_id, is_approved=body.verdict == "approve", reason=body.reason
+        ),
+    )

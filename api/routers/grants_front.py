@@ -7,15 +7,17 @@ from typing import Annotated, Final
 from fastapi import Depends, Query, Request
 from sqlalchemy import Connection
 
-from api.asking import Asked, Once
-from api.context import ApiContext
+from api.asking import Asked, Asking, Once
+from api.booking import Books, LedgerDesk
+from api.context import ApiContext, Context
 from api.identity import Identity
 from api.routers import grants_answers as answers
 from api.schemas import grants as bodies
 from voucher.grants import store, store_requests
 from voucher.grants.case import Actor
 from voucher.grants.records import Record
-from voucher.grants.steps import Desk, require_sight
+from voucher.grants.steps import Desk, Till, require_sight, till_of
+from voucher.turn import Turn
 
 RAW: Final = {
     "requestBody": {"required": True, "content": {"application/octet-stream": {"schema": {}}}}
@@ -99,3 +101,33 @@ def front(connection: Connection, asked: Asked, identity: Identity, context: Api
     desk = Desk(connection=connection, actor=actor_of(identity), now=now, request=asked.digest)
     once = Once(connection=connection, asked=asked, person=identity.key_id, now=now)
     return Front(desk, once)
+
+
+@dataclass(frozen=True, slots=True)
+class _Counter:
+    """Where steps are done that move money: each in a turn at the ledger."""
+
+    asked: Asked
+    context: ApiContext
+    books: LedgerDesk
+
+    def step(
+        self, identity: Identity, application_id: str, act: Callable[[Till], Record]
+    ) -> bodies.ApplicationOut:
+        """Do a step of an application once, in a transaction of its own.
+
+        Others lock the same applications and programmes outside of the ledger's groups.
+        """
+
+        def work(turn: Turn) -> bodies.ApplicationOut:
+            served = front(turn.connection, self.asked, identity, self.context)
+            return served.step(application_id, lambda desk: act(till_of(turn, desk)))
+
+        return self.books.change(work, alone=True)
+
+
+def _counter(context: Context, books: Books, asked: Asking) -> _Counter:
+    return _Counter(asked, context, books)
+
+
+Counter = Annotated[_Counter, Depends(_counter)]

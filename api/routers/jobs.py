@@ -5,6 +5,7 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Query
 from sqlalchemy import Connection
 
+from api.booking import Books
 from api.context import ApiContext, Context
 from api.identity import Identity, JobReader, JobRunner
 from api.schemas.common import PAGE_MAX
@@ -28,6 +29,7 @@ from suanwang.ids import SUBMISSION_ID
 from suanwang.model.attempt import Attempt
 from suanwang.model.job import Job, JobState
 from suanwang.model.wishes import parse_wishes
+from voucher.turn import Turn
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
@@ -104,8 +106,9 @@ def submit_job(body: JobIn, identity: JobRunner, context: Context) -> JobOut:
 
     Refused at once (402) when no site could ever run it within the law, its limits and the budget.
     """
-    with context.changing() as connection:
+    with context.writing() as connection:
         job = submit(connection, body, identity, context)
+    context.wake()
     return job_out(job)
 
 
@@ -197,19 +200,22 @@ def read_logs(
 
 
 @router.post("/{submission_id}/stop", summary="Stop a job")
-def stop_job(submission_id: str, identity: JobRunner, context: Context) -> StopOut:
+def stop_job(submission_id: str, identity: JobRunner, context: Context, books: Books) -> StopOut:
     """Ask a job to end, with its grace; False when it had ended already."""
-    with context.changing() as connection:
-        job = service.find_job(connection, identity.tenant_scope, submission_id)
-        stopped = service.request_stop(
-            connection, job.tenant_id, submission_id, context.clock.now()
-        )
-    return StopOut(stopped=stopped)
+
+    def stop(turn: Turn) -> bool:
+        job = service.find_job(turn.connection, identity.tenant_scope, submission_id)
+        return service.request_stop(turn, job.tenant_id, submission_id, context.clock.now())
+
+    return StopOut(stopped=books.change(stop))
 
 
 @router.delete("/{submission_id}", status_code=204, summary="Delete a job")
-def delete_job(submission_id: str, identity: JobRunner, context: Context) -> None:
+def delete_job(submission_id: str, identity: JobRunner, books: Books) -> None:
     """Forget a job that has ended; what it cost stays in the ledger."""
-    with context.writing() as connection:
-        job = service.find_job(connection, identity.tenant_scope, submission_id)
-        service.delete_job(connection, job.tenant_id, submission_id)
+
+    def delete(turn: Turn) -> None:
+        job = service.find_job(turn.connection, identity.tenant_scope, submission_id)
+        service.delete_job(turn.connection, job.tenant_id, submission_id)
+
+    books.write(delete)

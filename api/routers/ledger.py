@@ -9,7 +9,7 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Query
 from starlette.responses import StreamingResponse
 
-from api.booking import KeyHeader, book, ledger_key
+from api.booking import Books, KeyHeader, ledger_key
 from api.context import ApiContext, Context
 from api.identity import Auditor, MoneyMover, MoneyReader
 from api.schemas.common import PAGE_MAX
@@ -111,11 +111,14 @@ def list_entries(
 
 @router.post("/refunds", status_code=201, summary="Give money back")
 def refund(
-    body: RefundIn, identity: MoneyMover, context: Context, idempotency_key: KeyHeader = None
+    body: RefundIn,
+    identity: MoneyMover,
+    context: Context,
+    books: Books,
+    idempotency_key: KeyHeader = None,
 ) -> Booked:
     """Give back a part of what an attempt has paid, to the lots and the cash that paid it."""
-    return book(
-        context,
+    return books.book(
         Refund(
             key=ledger_key(idempotency_key, body.key),
             hold_id=_hold_id(context, body),
@@ -127,11 +130,10 @@ def refund(
 
 @router.post("/repayments", status_code=201, summary="Book a repaid debt")
 def repay(
-    body: RepaymentIn, identity: MoneyMover, context: Context, idempotency_key: KeyHeader = None
+    body: RepaymentIn, identity: MoneyMover, books: Books, idempotency_key: KeyHeader = None
 ) -> Booked:
     """Book what a tenant paid of its debt from clawbacks, never more than it owes."""
-    return book(
-        context,
+    return books.book(
         Repay(
             key=ledger_key(idempotency_key, body.key),
             tenant_id=body.tenant_id,
@@ -142,11 +144,10 @@ def repay(
 
 @router.post("/periods", status_code=201, summary="Close a period")
 def close_period(
-    body: PeriodIn, identity: MoneyMover, context: Context, idempotency_key: KeyHeader = None
+    body: PeriodIn, identity: MoneyMover, books: Books, idempotency_key: KeyHeader = None
 ) -> Booked:
     """Freeze the totals of a period that has ended, with the end of the chain."""
-    return book(
-        context,
+    return books.book(
         ClosePeriod(
             key=ledger_key(idempotency_key, body.key),
             period_id=body.period_id,

@@ -76,6 +76,8 @@ def metrics(request: Request, context: Context) -> Response:
     registry = CollectorRegistry()
     registry.register(_Samples(samples if is_by_tenant else summed_over_tenants(samples)))
     return Response(
-        generate_latest(registry) + generate_latest(context.http.registry),
+        generate_latest(registry)
+        + generate_latest(context.http.registry)
+        + generate_latest(context.ledger_metrics.registry),
         media_type=CONTENT_TYPE_LATEST,
     )

@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from fastapi import APIRouter, Query, Response
 from sqlalchemy import Connection
 
+from api.booking import Books, LedgerDesk
 from api.context import ApiContext, Context
 from api.identity import Identity, SiteManager, SiteReader, make_key
 from api.schemas.common import fact_out
@@ -31,6 +32,7 @@ from suanwang.ids import SiteId
 from suanwang.model.meter import PueFigure
 from suanwang.model.network import ComputeNetwork, PoolState, SiteState
 from suanwang.model.tenant import Role
+from voucher.turn import Turn
 
 router = APIRouter(prefix="/v1/sites", tags=["sites"])
 
@@ -126,7 +128,7 @@ def list_sites(identity: SiteReader, context: Context) -> SiteList:
 
 @router.post("", status_code=201, summary="Register a site")
 def register_site(
-    body: SiteIn, identity: SiteManager, context: Context, response: Response
+    body: SiteIn, identity: SiteManager, context: Context, books: Books, response: Response
 ) -> SiteOut:
     """Write a site whole: 201 when it is new, 200 when it was there.
 
@@ -141,14 +143,18 @@ def register_site(
             next_step=f"write {identity.tenant_id!r}",
         )
     links = {link.origin: link.rtt_ms for link in body.links}
-    with context.changing() as connection:
+
+    def register(turn: Turn) -> tuple[SiteOut, bool]:
+        connection = turn.connection
         former = _find(connection, site.id)
-        if former is not None:
-            response.status_code = 200
-            if not _may_manage(identity, former.site.operator):
-                raise Conflict(f"the site id {site.id!r} is taken", next_step="choose another id")
+        if former is not None and not _may_manage(identity, former.site.operator):
+            raise Conflict(f"the site id {site.id!r} is taken", next_step="choose another id")
         registry.register_site(connection, site, body.to_meters(), links, context.clock.now())
-        return _site(connection, context, site.id)
+        return _site(connection, context, site.id), former is None
+
+    registered, is_new = books.change(register)
+    response.status_code = 201 if is_new else 200
+    return registered
 
 
 def _find(connection: Connection, site_id: SiteId) -> RegisteredSite | None:
@@ -191,37 +197,46 @@ def make_site_token(site_id: str, identity: SiteManager, context: Context) -> To
     return TokenOut(id=made.key.id, secret=made.secret)
 
 
-def _set_open(site_id: str, identity: Identity, context: ApiContext, *, is_open: bool) -> SiteOut:
-    with context.changing() as connection:
-        _own_site(connection, identity, site_id)
-        registry.set_open(connection, SiteId(site_id), is_open)
-        return _site(connection, context, site_id)
+def _set_open(
+    site_id: str, identity: Identity, context: ApiContext, books: LedgerDesk, *, is_open: bool
+) -> SiteOut:
+    def change(turn: Turn) -> SiteOut:
+        _own_site(turn.connection, identity, site_id)
+        registry.set_open(turn.connection, SiteId(site_id), is_open)
+        return _site(turn.connection, context, site_id)
+
+    return books.change(change)
 
 
 @router.post("/{site_id}/open", summary="Take new jobs")
-def open_site(site_id: str, identity: SiteManager, context: Context) -> SiteOut:
+def open_site(site_id: str, identity: SiteManager, context: Context, books: Books) -> SiteOut:
     """Let the site take new jobs."""
-    return _set_open(site_id, identity, context, is_open=True)
+    return _set_open(site_id, identity, context, books, is_open=True)
 
 
 @router.post("/{site_id}/declare-dead", summary="Count everything at a silent site as dead")
-def declare_site_dead(site_id: str, identity: SiteManager, context: Context) -> DeclaredDead:
+def declare_site_dead(
+    site_id: str, identity: SiteManager, context: Context, books: Books
+) -> DeclaredDead:
     """Let the jobs of a site that does not answer start elsewhere.
 
     The caller answers for it that nothing runs there any more; their name goes into each job's
     story. Refused with 409 while the site's agent answers.
     """
-    with context.writing() as connection:
-        site = _own_site(connection, identity, site_id).site
+
+    def declare(turn: Turn) -> DeclaredDead:
+        site = _own_site(turn.connection, identity, site_id).site
         actor = f"{identity.role.value} {identity.tenant_id} (key {identity.key_id})"
-        dead = declare_dead(connection, site.id, actor, context.clock.now())
-    return DeclaredDead(site_id=site.id, attempts=list(dead))
+        dead = declare_dead(turn, site.id, actor, context.clock.now())
+        return DeclaredDead(site_id=site.id, attempts=list(dead))
+
+    return books.change(declare)
 
 
 @router.post("/{site_id}/close", summary="Take no new jobs")
-def close_site(site_id: str, identity: SiteManager, context: Context) -> SiteOut:
+def close_site(site_id: str, identity: SiteManager, context: Context, books: Books) -> SiteOut:
     """Send no new jobs to the site; those that run go on."""
-    return _set_open(site_id, identity, context, is_open=False)
+    return _set_open(site_id, identity, context, books, is_open=False)
 
 
 @router.get("/{site_id}/pue", summary="PUE of a site")

@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter
 
-from api.booking import KeyHeader, book, ledger_key
+from api.booking import Books, KeyHeader, ledger_key
 from api.context import Context
 from api.identity import MoneyMover, MoneyReader
 from api.schemas.money import Booked, CashIn, LotOut, Purse, VoucherIn
@@ -48,11 +48,10 @@ def read_purse(identity: MoneyReader, context: Context) -> Purse:
 
 @router.post("/vouchers", status_code=201, summary="Grant a voucher")
 def issue_voucher(
-    body: VoucherIn, identity: MoneyMover, context: Context, idempotency_key: KeyHeader = None
+    body: VoucherIn, identity: MoneyMover, books: Books, idempotency_key: KeyHeader = None
 ) -> Booked:
     """Grant a lot to a tenant. The same key with the same body changes nothing."""
-    return book(
-        context,
+    return books.book(
         Issue(
             key=ledger_key(idempotency_key, body.key),
             lot_id=body.lot_id,
@@ -71,11 +70,10 @@ def issue_voucher(
 
 @router.post("/cash", status_code=201, summary="Book cash")
 def deposit_cash(
-    body: CashIn, identity: MoneyMover, context: Context, idempotency_key: KeyHeader = None
+    body: CashIn, identity: MoneyMover, books: Books, idempotency_key: KeyHeader = None
 ) -> Booked:
     """Book cash that a tenant paid in. The same key with the same body changes nothing."""
-    return book(
-        context,
+    return books.book(
         Deposit(
             key=ledger_key(idempotency_key, body.key),
             tenant_id=body.tenant_id,

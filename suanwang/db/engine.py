@@ -2,22 +2,27 @@
 
 SQLite's driver opens a transaction only at the first write, which lets two readers both spend the
 same money. Here every transaction begins with ``BEGIN IMMEDIATE``, so writers queue instead.
-Readers that must not queue use ``reading`` below.
+Readers that must not queue use ``reading`` below. SQLite's own queue has no order: who waits asks
+again at growing intervals. So the writers of one process take turns before they ask.
 """
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Final
+from weakref import WeakKeyDictionary
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from suanwang.db.fair_lock import FairLock
 from suanwang.errors import BadInput
 
 BUSY_TIMEOUT_MS: Final = 30_000
 _READ_ONLY: Final = "suanwang_read_only"
+_turns: Final[WeakKeyDictionary[Engine, FairLock]] = WeakKeyDictionary()
+"""Orders the writers of this process, for each SQLite engine."""
 
 
 def open_engine(url: str | URL) -> Engine:
@@ -51,6 +56,7 @@ def _open_sqlite(url: URL) -> Engine:
         is_read = connection.get_execution_options().get(_READ_ONLY, False)
         connection.exec_driver_sql("BEGIN" if is_read else "BEGIN IMMEDIATE")
 
+    _turns[engine] = FairLock()
     event.listen(engine, "connect", prepare)
     event.listen(engine, "begin", begin)
     return engine
@@ -78,6 +84,10 @@ def reading(engine: Engine) -> Iterator[Connection]:
 
 @contextmanager
 def writing(engine: Engine) -> Iterator[Connection]:
-    """Open a transaction that may write; it commits at the end, or rolls back on an error."""
-    with engine.begin() as connection:
+    """Open a transaction that may write; it commits at the end, or rolls back on an error.
+
+    On SQLite a thread must not open a second one inside it.
+    """
+    turn: AbstractContextManager[None] = _turns.get(engine) or nullcontext()
+    with turn, engine.begin() as connection:
         yield connection

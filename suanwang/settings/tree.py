@@ -55,6 +55,16 @@ class ServerSettings(Group):
         description="digest that chains the ledger, `sha256` or `sm3`; it keeps its first",
     )
 
+    advertise_url: str = Field(
+        default="",
+        description="address under which other replicas reach this process; empty is host and port",
+    )
+    lease_s: Seconds = Field(
+        default=15.0,
+        description="how long the ledger's writer stays it without renewing, s; it also places "
+        "the jobs",
+    )
+
     @property
     def database(self) -> str:
         """URL of the database, with the default filled in."""
@@ -93,9 +103,6 @@ class SchedulerSettings(Group):
     """The loop that places jobs."""
 
     cycle_s: Seconds = Field(default=5.0, description="longest pause between two cycles, s")
-    lease_s: Seconds = Field(
-        default=15.0, description="how long a leader stays leader without renewing, s"
-    )
     time_limit_s: Seconds = Field(
         default=10.0, description="after this long the planner answers with the best it has, s"
     )

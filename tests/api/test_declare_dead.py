@@ -14,7 +14,7 @@ def _running_at_east(world: World) -> None:
     world.hello(token)
     world.fund()
     assert world.submit(submission_id="j1").status_code == 201
-    run_cycle(world.engine, world.client.context.scheduling)
+    run_cycle(world.engine, world.writer, world.client.context.scheduling)
     assert world.client.get("/v1/jobs/j1", world.enterprise).json()["state"] == "placed"
     orders = world.client.get("/agent/v1/orders", token).json()["orders"]
     assert [order["kind"] for order in orders] == ["start"]

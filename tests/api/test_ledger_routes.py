@@ -11,7 +11,6 @@ from cli import ledger as ledger_commands
 from cli import vouchers as voucher_commands
 from scheduler.cycle import run_cycle
 from suanwang.clock import VirtualClock
-from suanwang.db.engine import writing
 from suanwang.errors import BadInput
 from voucher import ledger
 from voucher.commands import Clawback
@@ -59,7 +58,7 @@ def start(world: World, token: str, name: str) -> str:
     """Submit a job and let its attempt run; return the attempt."""
     job = world.submit(submission_id=name, metadata=FOUR_HOURS)
     assert job.status_code == 201, job.text
-    run_cycle(world.engine, world.client.context.scheduling)
+    run_cycle(world.engine, world.writer, world.client.context.scheduling)
     orders = world.client.get("/agent/v1/orders", token).json()["orders"]
     world.client.post("/agent/v1/orders/ack", token, {"ids": [order["id"] for order in orders]})
     attempt_id: str = orders[-1]["attempt_id"]
@@ -153,8 +152,8 @@ def test_a_debt_is_repaid_once_and_never_above_it(
 ) -> None:
     run(world, token, clock, "train-1")
     taken = Clawback(key="c1", lot_id="lot-1", amount_fen=9_998, reason="not eligible")
-    with writing(world.engine) as connection:
-        ledger.apply(connection, [taken], clock.now())
+    with world.writer.turn() as turn:
+        ledger.apply(turn, [taken], clock.now())
     above = post(world, "repayments", tenant_id="haiyun", amount_fen=11, key="b1")
     assert above.status_code == 402
     assert (above.json()["facts"]["owed_fen"], above.json()["facts"]["wanted_fen"]) == (10, 11)

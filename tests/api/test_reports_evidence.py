@@ -30,7 +30,7 @@ def run_a_job(world: World, clock: VirtualClock, name: str = "train-1") -> None:
     token = world.token()
     world.hello(token)
     assert world.submit(submission_id=name, metadata=FOUR_HOURS).status_code == 201
-    run_cycle(world.engine, world.client.context.scheduling)
+    run_cycle(world.engine, world.writer, world.client.context.scheduling)
     (order,) = world.client.get("/agent/v1/orders", token).json()["orders"]
     start = clock.now().isoformat()
     _report(world, token, order, 1, state="running", started_at=start)

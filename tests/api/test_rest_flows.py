@@ -64,7 +64,7 @@ def _submit_with_package(world: World, token: str) -> Json:
     )
     assert (job.status_code, job.json()["state"]) == (201, "queued")
     assert world.wakes == wakes + 1
-    run_cycle(world.engine, client.context.scheduling)
+    run_cycle(world.engine, world.writer, client.context.scheduling)
     (order,) = client.get("/agent/v1/orders", token).json()["orders"]
     digest = order["packages"][f"gcs://{name}"]
     assert digest == hashlib.sha256(package).hexdigest()

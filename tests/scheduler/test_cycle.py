@@ -17,12 +17,11 @@ from scheduler_builders import (
     a_pool,
     a_site,
 )
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Engine
 
 from optimizer.planner import plan
 from optimizer.problem import Problem
-from scheduler import explain, leader, registry
-from scheduler.leader import NotLeading
+from scheduler import explain, registry
 from suanwang.clock import VirtualClock
 from suanwang.db.engine import reading, writing
 from suanwang.errors import Refused
@@ -36,6 +35,9 @@ from suanwang.wire.agent import StartOrder
 from voucher import commands, ledger
 from voucher import store as money_store
 from voucher.check import check
+from voucher.tenure import Candidate, NotWriting
+from voucher.turn import Turn
+from voucher.writer import DirectWriter
 
 
 @pytest.fixture
@@ -128,9 +130,9 @@ def test_a_refused_hold_keeps_the_job_waiting_with_that_reason(centre: Centre) -
     centre.submit()
 
     def spend() -> None:
-        with writing(centre.engine) as connection:
-            from_cash = money_store.cash_fen(connection, TENANT)
-            take_all(centre, connection, from_cash)
+        with centre.writer.turn() as turn:
+            from_cash = money_store.cash_fen(turn.connection, TENANT)
+            take_all(centre, turn, from_cash)
 
     report = centre.cycle(replace(centre.context, planner=planned_then(spend)))
     assert report.started == ()
@@ -140,7 +142,7 @@ def test_a_refused_hold_keeps_the_job_waiting_with_that_reason(centre: Centre) -
     assert centre.orders(CHEAP) == ()
 
 
-def take_all(centre: Centre, connection: Connection, amount_fen: int) -> None:
+def take_all(centre: Centre, turn: Turn, amount_fen: int) -> None:
     """Set all cash of the tenant aside for something else."""
     hold = commands.OpenHold(
         key="other",
@@ -149,7 +151,7 @@ def take_all(centre: Centre, connection: Connection, amount_fen: int) -> None:
         attempt_id="other-a1",
         slices=(HoldSlice(lot_id=None, amount_fen=amount_fen),),
     )
-    (outcome,) = ledger.apply(connection, [hold], centre.clock.now())
+    (outcome,) = ledger.apply(turn, [hold], centre.clock.now())
     assert isinstance(outcome, ledger.Accepted)
 
 
@@ -175,10 +177,7 @@ def test_the_newest_state_may_refuse_a_planned_start(
     centre: Centre, change: Callable[[Centre], None], reason: ReasonCode
 ) -> None:
     centre.submit()
-    lasting = replace(centre.context.limits, leader_lease_s=600.0)
-    meanwhile = replace(
-        centre.context, limits=lasting, planner=planned_then(lambda: change(centre))
-    )
+    meanwhile = replace(centre.context, planner=planned_then(lambda: change(centre)))
     assert centre.cycle(meanwhile).started == ()
     assert (centre.job().state, centre.job().reason) == (JobState.QUEUED, reason)
     with reading(centre.engine) as connection:
@@ -189,13 +188,13 @@ def test_a_leader_that_slept_through_its_lease_commits_nothing(centre: Centre) -
     centre.submit()
 
     def take_over() -> None:
-        centre.clock.advance(20)
         for site_id in (NEAR, CHEAP):
             centre.greet(site_id)
-        with writing(centre.engine) as connection:
-            assert leader.lead(connection, "other", centre.clock.now(), 15.0) == 2
+        centre.clock.advance(16)
+        other = DirectWriter(centre.engine, centre.clock, Candidate(name="other"))
+        assert other.epoch == 2
 
-    with pytest.raises(NotLeading):
+    with pytest.raises(NotWriting):
         centre.cycle(replace(centre.context, planner=planned_then(take_over)))
     assert centre.attempts() == ()
     assert centre.orders(CHEAP) == ()

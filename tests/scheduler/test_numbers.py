@@ -16,6 +16,7 @@ from suanwang.db.engine import reading
 from suanwang.ids import RandomIds, SeededIds
 from suanwang.model.plan import Plan
 from suanwang.model.reading import Quality
+from voucher.writer import DirectWriter
 
 
 @pytest.fixture
@@ -85,7 +86,9 @@ def test_a_name_of_a_metric_carries_one_help_and_one_set_of_labels(centre: Centr
 
 
 def test_a_turn_reconciles_and_places(centre: Centre) -> None:
-    loop = SchedulerLoop(centre.engine, centre.clock, centre.ids, context=centre.context)
+    loop = SchedulerLoop(
+        centre.engine, centre.writer, centre.clock, centre.ids, context=centre.context
+    )
     loop.tick()
     assert (loop.counts.cycles, loop.counts.reconciles, loop.counts.failures) == (1, 1, 0)
     loop.tick()
@@ -98,7 +101,7 @@ def test_a_planner_that_breaks_is_counted_and_tried_again(centre: Centre) -> Non
 
     centre.submit(a_new_job("second"))
     context = replace(centre.context, planner=broken)
-    loop = SchedulerLoop(centre.engine, centre.clock, centre.ids, context=context)
+    loop = SchedulerLoop(centre.engine, centre.writer, centre.clock, centre.ids, context=context)
     loop.tick()
     loop.tick()
     assert (loop.counts.cycles, loop.counts.failures) == (0, 2)
@@ -107,7 +110,7 @@ def test_a_planner_that_breaks_is_counted_and_tried_again(centre: Centre) -> Non
 
 def test_the_thread_starts_is_woken_and_stops(sqlite_engine: Engine) -> None:
     clock = SystemClock()
-    loop = SchedulerLoop(sqlite_engine, clock, RandomIds(clock))
+    loop = SchedulerLoop(sqlite_engine, DirectWriter(sqlite_engine, clock), clock, RandomIds(clock))
     loop.start()
     loop.start()
     loop.wake()

@@ -188,11 +188,11 @@ def test_an_order_that_may_have_arrived_does_not(centre: Centre) -> None:
 
 def test_a_person_may_declare_a_silent_site_dead(centre: Centre) -> None:
     begin(centre)
-    with writing(centre.engine) as connection, pytest.raises(Conflict, match="answers"):
-        declare_dead(connection, CHEAP, "li", centre.clock.now())
+    with centre.writer.turn() as turn, pytest.raises(Conflict, match="answers"):
+        declare_dead(turn, CHEAP, "li", centre.clock.now())
     centre.clock.advance(300)
-    with writing(centre.engine) as connection:
-        dead = declare_dead(connection, CHEAP, "li", centre.clock.now())
+    with centre.writer.turn() as turn:
+        dead = declare_dead(turn, CHEAP, "li", centre.clock.now())
     assert dead == (centre.attempts()[0].id,)
     assert centre.job().state is JobState.QUEUED
     assert "li declared cheap dead" in centre.attempts()[0].message

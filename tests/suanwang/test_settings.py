@@ -70,7 +70,9 @@ def test_every_value_knows_its_origin(folder: Path, monkeypatch: pytest.MonkeyPa
     [
         pytest.param("server: {prot: 1}", "server.prot", "server.port", id="in a group"),
         pytest.param("sevrer: {port: 1}", "sevrer", "server", id="a group"),
-        pytest.param("server: {lease_s: 1}", "server.lease_s", "scheduler.lease_s", id="elsewhere"),
+        pytest.param(
+            "scheduler: {lease_s: 1}", "scheduler.lease_s", "server.lease_s", id="elsewhere"
+        ),
         pytest.param(
             "agent: {executor: {adress: x}}",
             "agent.executor.adress",

@@ -13,12 +13,15 @@ from sqlalchemy import Engine
 from api.app import create_app
 from api.context import ApiContext
 from api.identity import PLATFORM, make_key
+from api.status_page import StatusPages
 from api.store import register_tenant
+from scheduler.context import make_context
 from suanwang.clock import Clock
 from suanwang.db.engine import writing
 from suanwang.ids import IdSource, TenantId
 from suanwang.model.tenant import Role, Tenant
 from suanwang.settings import Settings
+from voucher.writer import DirectWriter
 
 Json = Any
 
@@ -100,8 +103,18 @@ class World:
         self.engine = engine
         self.clock = clock
         self.ids = ids
-        app = create_app(engine, clock, ids, settings, self._wake)
-        self.client = ApiClient(app)
+        self.writer = DirectWriter(engine, clock)
+        context = ApiContext(
+            engine=engine,
+            clock=clock,
+            ids=ids,
+            settings=settings,
+            writer=self.writer,
+            scheduling=make_context(clock, ids, settings),
+            pages=StatusPages(clock),
+            wake=self._wake,
+        )
+        self.client = ApiClient(create_app(context))
         with writing(engine) as connection:
             for tenant in (
                 PLATFORM,

@@ -9,8 +9,10 @@ from fastapi import FastAPI
 from sqlalchemy import Engine
 
 from api.app import create_app
+from api.context import ApiContext
 from api.identity import PLATFORM, make_key
 from api.server import http_server, listen
+from api.status_page import StatusPages
 from api.store import register_tenant
 from scheduler.context import make_context
 from scheduler.loop import SchedulerLoop
@@ -19,6 +21,7 @@ from suanwang.db.engine import writing
 from suanwang.ids import IdSource, RandomIds, TenantId
 from suanwang.model.tenant import Role, Tenant
 from suanwang.settings import SchedulerSettings, ServerSettings, Settings
+from voucher.writer import GroupWriter
 
 STARTED_S = 10.0
 
@@ -56,8 +59,20 @@ def running_centre(engine: Engine, *, cycle_s: float = 1.0) -> Iterator[RunningC
     )
     made = make_context(clock, ids, settings)
     context = replace(made, limits=replace(made.limits, avoid_s=0.0))
-    loop = SchedulerLoop(engine, clock, ids, context=context)
-    app = create_app(engine, clock, ids, settings, loop.wake, context)
+    writer = GroupWriter(engine, clock)
+    loop = SchedulerLoop(engine, writer, clock, ids, context=context)
+    app = create_app(
+        ApiContext(
+            engine=engine,
+            clock=clock,
+            ids=ids,
+            settings=settings,
+            writer=writer,
+            scheduling=context,
+            pages=StatusPages(clock),
+            wake=loop.wake,
+        )
+    )
     with writing(engine) as connection:
         register_tenant(connection, PLATFORM, clock.now())
         admin = make_key(connection, clock, ids, tenant_id=PLATFORM.id, role=Role.ADMIN).secret
@@ -65,6 +80,7 @@ def running_centre(engine: Engine, *, cycle_s: float = 1.0) -> Iterator[RunningC
         server = http_server(app)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
         thread.start()
+        writer.start()
         loop.start()
         port = listening.getsockname()[1]
         try:
@@ -73,3 +89,4 @@ def running_centre(engine: Engine, *, cycle_s: float = 1.0) -> Iterator[RunningC
             loop.stop()
             server.should_exit = True
             thread.join(STARTED_S)
+            writer.stop()

@@ -17,12 +17,13 @@ from voucher.grants.case import Action, Actor
 from voucher.grants.identity import Identity, read_identity
 from voucher.grants.records import Draft, Record
 from voucher.grants.service import Verdict
-from voucher.grants.steps import Desk
+from voucher.grants.steps import Desk, Till, till_of
 from voucher.grants.store_audit import Evidence
 from voucher.grants.store_programmes import adopt
 from voucher.programmes.application import Line
 from voucher.programmes.facts import FactValue
 from voucher.programmes.programme import Programme
+from voucher.turn import Turn
 
 WAN: Final = 1_000_000
 """Fen of 10,000 yuan."""
@@ -100,33 +101,39 @@ def a_spend(line_id: str = "1", amount_fen: int = 100 * WAN, **facts: FactValue)
 class Office:
     """A centre in which a programme is in force; each method is one act of one person."""
 
-    def __init__(self, connection: Connection, clock: Clock, ids: IdSource) -> None:
-        self.connection = connection
+    def __init__(self, turn: Turn, clock: Clock, ids: IdSource) -> None:
+        self.turn = turn
         self.clock = clock
         self.ids = ids
         for name, code in TENANTS.items():
-            connection.execute(
+            self.connection.execute(
                 insert(tenant).values(id=name, name=name, uscc=code, created_at=clock.now())
             )
+
+    @property
+    def connection(self) -> Connection:
+        """The transaction in which everything happens."""
+        return self.turn.connection
 
     def adopt(self, **changes: object) -> Programme:
         """Put a policy in force."""
         return adopt(self.connection, a_file(**changes), "plain.yaml", "boss", self.clock.now())
 
-    def desk(self, person: str, role: Role, tenant_id: str) -> Desk:
-        """Return somebody's desk, now."""
+    def desk(self, person: str, role: Role, tenant_id: str) -> Till:
+        """Return somebody's desk, now; it is a till too, so that the city's may book."""
         actor = Actor(person=person, tenant_id=tenant_id, role=role)
-        return Desk(connection=self.connection, actor=actor, now=self.clock.now())
+        desk = Desk(connection=self.connection, actor=actor, now=self.clock.now())
+        return till_of(self.turn, desk)
 
-    def firm(self, tenant_id: str = "haiyun") -> Desk:
+    def firm(self, tenant_id: str = "haiyun") -> Till:
         """Return the applicant's desk."""
         return self.desk(f"{tenant_id}-key", Role.ENTERPRISE, tenant_id)
 
-    def district(self, person: str = "zhang") -> Desk:
+    def district(self, person: str = "zhang") -> Till:
         """Return a district reviewer's desk."""
         return self.desk(person, Role.REVIEWER_DISTRICT, "shinan")
 
-    def city(self, person: str = "li") -> Desk:
+    def city(self, person: str = "li") -> Till:
         """Return a city reviewer's desk."""
         return self.desk(person, Role.REVIEWER_CITY, "bureau")
 

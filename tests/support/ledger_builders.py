@@ -6,6 +6,7 @@ from typing import Final
 
 from sqlalchemy import Connection, Engine, insert
 
+from suanwang.clock import VirtualClock
 from suanwang.db.tables import tenant
 from suanwang.ids import LotId
 from suanwang.model.voucher import HoldSlice
@@ -28,9 +29,12 @@ from voucher.ledger import (
     Repay,
     apply,
 )
+from voucher.tenure import Candidate
+from voucher.writer import DirectWriter
 
 START: Final = datetime(2026, 10, 14, tzinfo=UTC)
 LATER: Final = START + timedelta(days=30)
+TOOL: Final = Candidate(name="tool")
 
 
 def add_tenants(connection: Connection, *tenant_ids: str) -> None:
@@ -134,8 +138,13 @@ def an_expiry(lot_id: str = "l1", key: str = "") -> Expire:
 
 def book(engine: Engine, *batch: Command, now: datetime = START) -> tuple[Outcome, ...]:
     """Apply a batch in a transaction of its own."""
-    with engine.begin() as connection:
-        return apply(connection, batch, now)
+    with writer_of(engine).turn() as turn:
+        return apply(turn, batch, now)
+
+
+def writer_of(engine: Engine) -> DirectWriter:
+    """Return a writer; all that are made so are one and the same to the lease."""
+    return DirectWriter(engine, VirtualClock(START), TOOL)
 
 
 def accept(engine: Engine, *batch: Command, now: datetime = START) -> tuple[Accepted, ...]:

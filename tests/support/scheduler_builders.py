@@ -21,6 +21,8 @@ from suanwang.model.meter import Meter
 from suanwang.model.site import CoolingKind, DataClass, Pool, Site
 from suanwang.wire.agent import AttemptReport, Hello, Order, Receipt
 from voucher import commands, ledger
+from voucher.tenure import Candidate
+from voucher.writer import DirectWriter
 
 START: Final = datetime(2026, 10, 14, tzinfo=UTC)
 TENANT: Final = TenantId("t1")
@@ -128,6 +130,7 @@ class Centre:
     clock: VirtualClock
     ids: SeededIds
     context: Context
+    writer: DirectWriter
 
     def register(self, *sites: Site, meters: tuple[Meter, ...] = ()) -> None:
         """Register sites that are 5 ms from Qingdao when near and 40 ms when not."""
@@ -147,11 +150,10 @@ class Centre:
             if known is None:
                 row = {"id": tenant_id, "name": tenant_id, "uscc": "", "created_at": START}
                 connection.execute(insert(tenant_table).values(**row))
-            if cash_fen:
-                deposit = commands.Deposit(
-                    key=self.ids.new("cash"), tenant_id=tenant_id, amount_fen=cash_fen
-                )
-                ledger.apply(connection, [deposit], self.clock.now())
+        if cash_fen:
+            key = self.ids.new("cash")
+            deposit = commands.Deposit(key=key, tenant_id=tenant_id, amount_fen=cash_fen)
+            self.writer.submit(deposit).result()
 
     def issue(self, lot_id: str, amount_fen: int, num: int = 1, den: int = 1) -> None:
         """Give tenant t1 a lot for thirty days."""
@@ -165,8 +167,8 @@ class Centre:
             ratio_num=num,
             ratio_den=den,
         )
-        with writing(self.engine) as connection:
-            (outcome,) = ledger.apply(connection, [lot], self.clock.now())
+        with self.writer.turn() as turn:
+            (outcome,) = ledger.apply(turn, [lot], self.clock.now())
         assert isinstance(outcome, ledger.Accepted), outcome
 
     def submit(self, new: service.NewJob | None = None) -> Job:
@@ -176,8 +178,8 @@ class Centre:
 
     def stop(self, submission_id: str = "train") -> bool:
         """Ask for a stop."""
-        with writing(self.engine) as connection:
-            return service.request_stop(connection, TENANT, submission_id, self.clock.now())
+        with self.writer.turn() as turn:
+            return service.request_stop(turn, TENANT, submission_id, self.clock.now())
 
     def job(self, submission_id: str = "train") -> Job:
         """Return a job."""
@@ -198,11 +200,11 @@ class Centre:
 
     def cycle(self, context: Context | None = None) -> CycleReport:
         """Run a cycle."""
-        return run_cycle(self.engine, context or self.context)
+        return run_cycle(self.engine, self.writer, context or self.context)
 
     def reconcile(self) -> ReconcileReport:
         """Run a reconcile."""
-        return reconcile(self.engine, self.context)
+        return reconcile(self.engine, self.writer, self.context)
 
     def greet(self, site_id: str, *running: str, state: str = "up") -> tuple[str, ...]:
         """Let a site's agent say hello; return what the centre believes to run there."""
@@ -214,8 +216,8 @@ class Centre:
                 "running": running,
             }
         )
-        with writing(self.engine) as connection:
-            return agents.hello(connection, SiteId(site_id), greeting, self.clock.now()).running
+        with self.writer.turn() as turn:
+            return agents.hello(turn, SiteId(site_id), greeting, self.clock.now()).running
 
     def orders(self, site_id: str) -> tuple[Order, ...]:
         """Hand out a site's orders."""
@@ -229,8 +231,8 @@ class Centre:
 
     def report(self, site_id: str, *reports: AttemptReport) -> Receipt:
         """Send reports of a site's agent."""
-        with writing(self.engine) as connection:
-            return agents.take_reports(connection, SiteId(site_id), reports, self.clock.now())
+        with self.writer.turn() as turn:
+            return agents.take_reports(turn, SiteId(site_id), reports, self.clock.now())
 
     def tell(self, name: str, seq: int, state: str, **changes: object) -> Receipt:
         """Report on one attempt, from the site where it is."""
@@ -241,14 +243,17 @@ class Centre:
         return self.report(sites[attempt_id(job_id, int(name.rpartition("-a")[2]))], report)
 
 
-def a_centre(engine: Engine, clock: VirtualClock, ids: SeededIds, **limits: object) -> Centre:
-    """A centre with tenant t1 and the real planner."""
+def a_centre(
+    engine: Engine, clock: VirtualClock, ids: SeededIds, holder: str = "centre", **limits: object
+) -> Centre:
+    """A centre with tenant t1 and the real planner; ``holder`` is its name in the lease."""
     context = Context(
         clock=clock,
         ids=ids,
         catalogue=load_catalogue(),
         limits=Limits(**limits),  # type: ignore[arg-type]  # a builder takes any field
     )
-    centre = Centre(engine=engine, clock=clock, ids=ids, context=context)
+    writer = DirectWriter(engine, clock, Candidate(name=holder))
+    centre = Centre(engine=engine, clock=clock, ids=ids, context=context, writer=writer)
     centre.add_tenant()
     return centre

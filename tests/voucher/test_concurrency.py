@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 import pytest
 from ledger_builders import (
     START,
+    TOOL,
     a_capture,
     a_deposit,
     a_hold,
@@ -100,7 +101,7 @@ def test_the_check_is_sound_while_others_write(ledger: Engine) -> None:
 
 
 def test_the_group_writer_answers_every_thread_once(ledger: Engine) -> None:
-    writer = GroupWriter(ledger, VirtualClock(START))
+    writer = GroupWriter(ledger, VirtualClock(START), TOOL)
     writer.start()
 
     def spend(number: int) -> bool:
@@ -120,7 +121,7 @@ def test_the_group_writer_answers_every_thread_once(ledger: Engine) -> None:
 
 
 def test_what_waits_when_the_writer_stops_is_still_booked(ledger: Engine) -> None:
-    writer = GroupWriter(ledger, VirtualClock(START))
+    writer = GroupWriter(ledger, VirtualClock(START), TOOL)
     writer.start()
     answers = [writer.submit(a_deposit(1, key=f"d{number}")) for number in range(50)]
     writer.stop()

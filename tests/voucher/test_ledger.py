@@ -22,6 +22,7 @@ from ledger_builders import (
     book,
     more_for,
     refusal,
+    writer_of,
 )
 from sqlalchemy import Engine
 
@@ -32,6 +33,7 @@ from suanwang.model.voucher import Hold, HoldState, Lot
 from voucher import store
 from voucher.expiry import expire_due
 from voucher.ledger import Accepted, Command, Refusal, RefusalCode, apply
+from voucher.turn import Turn
 
 
 @pytest.fixture
@@ -279,10 +281,10 @@ def test_expiry_is_booked_once(ledger: Engine) -> None:
 def test_the_sweep_books_every_ended_lot_once(ledger: Engine) -> None:
     accept(ledger, an_issue("a"), an_issue("b", tenant_id="t2"))
     accept(ledger, an_issue("later", expires_at=LATER + timedelta(days=1)))
-    with ledger.begin() as connection:
-        assert expire_due(connection, START) == ()
-        assert [accepted(one).seq for one in expire_due(connection, LATER)] == [4, 5]
-        assert expire_due(connection, LATER) == ()
+    with writer_of(ledger).turn() as turn:
+        assert expire_due(turn, START) == ()
+        assert [accepted(one).seq for one in expire_due(turn, LATER)] == [4, 5]
+        assert expire_due(turn, LATER) == ()
     assert assert_sound(ledger).expired_fen == 2_000
 
 
@@ -344,11 +346,21 @@ def test_two_partial_lots_hold_a_fen_of_cash_for_rounding(ledger: Engine) -> Non
     assert_sound(ledger)
 
 
-def test_the_ledger_belongs_to_the_callers_transaction(ledger: Engine) -> None:
-    with ledger.connect() as connection:
-        transaction = connection.begin()
-        accepted(apply(connection, [a_deposit(100)], START)[0])
-        transaction.rollback()
+def test_what_is_booked_is_undone_with_its_transaction(ledger: Engine) -> None:
+    def fails(turn: Turn) -> None:
+        accepted(apply(turn, [a_deposit(100)], START)[0])
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        writer_of(ledger).write(fails)
+    assert cash(ledger) == 0
+
+
+def test_a_turn_that_has_ended_books_nothing(ledger: Engine) -> None:
+    with writer_of(ledger).turn() as turn:
+        pass
+    with pytest.raises(AssertionError, match="has ended"):
+        apply(turn, [a_deposit(100)], START)
     assert cash(ledger) == 0
     accept(ledger, a_deposit(100))
     assert assert_sound(ledger).head_seq == 1

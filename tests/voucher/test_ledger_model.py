@@ -30,6 +30,7 @@ from ledger_builders import (
     add_tenants,
     an_expiry,
     an_issue,
+    book,
     more_for,
 )
 from postgres_server import PostgresServer
@@ -40,7 +41,7 @@ from suanwang.db.tables import metadata
 from suanwang.units import share_fen
 from voucher import store
 from voucher.export import export_lines
-from voucher.ledger import Accepted, Command, Outcome, apply
+from voucher.ledger import Accepted, Command, Outcome
 from voucher.tender import Share, cash_needed_fen
 from voucher.verifier import Verifier
 
@@ -145,8 +146,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
     def run(self, command: Command, expected: bool) -> Outcome:
         """Apply one command, which must be accepted or refused as expected."""
-        with self.engine.begin() as connection:
-            (outcome,) = apply(connection, [command], self.now)
+        (outcome,) = book(self.engine, command, now=self.now)
         assert isinstance(outcome, Accepted) == expected, outcome
         if isinstance(outcome, Accepted):
             self.past.append((command, outcome))
@@ -393,8 +393,7 @@ class LedgerMachine(RuleBasedStateMachine):
         if not self.past:
             return
         command, first = self.past[choice % len(self.past)]
-        with self.engine.begin() as connection:
-            (again,) = apply(connection, [command], self.now)
+        (again,) = book(self.engine, command, now=self.now)
         assert isinstance(again, Accepted)
         assert again.is_repeat
         assert (again.seq, again.balances) == (first.seq, first.balances)

@@ -4,7 +4,7 @@ import threading
 from random import Random
 
 import pytest
-from ledger_builders import START, a_capture, a_deposit, a_hold, accepted, add_tenants
+from ledger_builders import START, a_capture, a_deposit, a_hold, accepted, add_tenants, writer_of
 from postgres_server import PostgresServer, ServerUnavailable, running_server
 from sqlalchemy.exc import DBAPIError
 
@@ -38,8 +38,8 @@ class Writer(threading.Thread):
                     a_hold(hold, (None, 3)),
                     a_capture(hold, 2),
                 ]
-                with engine.begin() as connection:
-                    outcomes = apply(connection, batch, START)
+                with writer_of(engine).turn() as turn:
+                    outcomes = apply(turn, batch, START)
                 self.told.append((accepted(outcomes[-1]).seq, batch[-1].key))
         except DBAPIError:
             engine.dispose()

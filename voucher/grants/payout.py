@@ -19,7 +19,7 @@ from voucher.grants import store_audit, store_programmes
 from voucher.grants.case import Action, Event, State
 from voucher.grants.duplicates import GROUP
 from voucher.grants.records import Record, known_facts, read_facts
-from voucher.grants.steps import Desk, open_case, programme_of, require_funding, take, texts
+from voucher.grants.steps import Desk, Till, open_case, programme_of, require_funding, take, texts
 from voucher.outcomes import Refusal
 from voucher.programmes.application import CHINA, Line, china_day, text_fact
 from voucher.programmes.facts import Facts
@@ -70,19 +70,19 @@ class Demand:
     term: int = field(default=1)
 
 
-def issue(desk: Desk, application_id: str, terms: LotTerms) -> Record:
+def issue(till: Till, application_id: str, terms: LotTerms) -> Record:
     """Issue an award of the mode deduct into lots, one for each tier.
 
     Raises what ``advance`` raises, and Refused where the policy or the ledger says no.
     """
-    record = open_case(desk, application_id)
-    programme = programme_of(desk.connection, record)
-    event = Event(action=Action.ISSUE, actor=desk.actor, amount_fen=record.case.award_fen)
+    record = open_case(till, application_id)
+    programme = programme_of(till.connection, record)
+    event = Event(action=Action.ISSUE, actor=till.actor, amount_fen=record.case.award_fen)
     is_right_time = record.state is State.GRANTED
     if not is_right_time or programme.policy.benefit.mode is not Mode.DEDUCT:
-        take(desk, record, event, {})  # Raises, and says why.
+        take(till, record, event, {})  # Raises, and says why.
     require_funding(programme, record)
-    expires_at, grace_s = _end(programme.policy, desk.now, terms.last_day)
+    expires_at, grace_s = _end(programme.policy, till.now, terms.last_day)
     commands = _lots(record, programme, terms, expires_at, grace_s)
     lots = tuple(command.lot_id for command in commands)
     facts = {
@@ -92,8 +92,8 @@ def issue(desk: Desk, application_id: str, terms: LotTerms) -> Record:
         "digest": record.programme_digest,
         "funding": {share.funder_id: share.amount_fen for share in record.funding},
     }
-    issued = take(desk, replace(record, lots=lots), event, facts)
-    _book(desk, commands)
+    issued = take(till, replace(record, lots=lots), event, facts)
+    _book(till, commands)
     return issued
 
 
@@ -234,27 +234,27 @@ def request_clawback(desk: Desk, application_id: str, demand: Demand) -> Record:
     return after
 
 
-def decide_clawback(desk: Desk, application_id: str, *, is_approved: bool, reason: str) -> Record:
+def decide_clawback(till: Till, application_id: str, *, is_approved: bool, reason: str) -> Record:
     """Approve a demand, which makes the money due and starts the ban, or refuse it."""
-    record = open_case(desk, application_id)
-    demands = store_audit.clawbacks(desk.connection, record.id)
+    record = open_case(till, application_id)
+    demands = store_audit.clawbacks(till.connection, record.id)
     latest = demands[-1] if demands else None
     action = Action.APPROVE_CLAWBACK if is_approved else Action.REFUSE_CLAWBACK
     amount = latest.amount_fen if latest else 0
-    event = Event(action=action, actor=desk.actor, reason=reason, amount_fen=amount)
-    after = take(desk, record, event, {"amount_fen": amount})
+    event = Event(action=action, actor=till.actor, reason=reason, amount_fen=amount)
+    after = take(till, record, event, {"amount_fen": amount})
     assert latest is not None, f"{record.id} is in clawback without a demand"
     is_banned = is_approved and latest.ban_years > 0
     decided = replace(
         latest,
         state="approved" if is_approved else "refused",
-        decided_by=desk.actor.person,
-        decided_at=desk.now,
-        banned_until=_years_on(desk.now, latest.ban_years) if is_banned else None,
+        decided_by=till.actor.person,
+        decided_at=till.now,
+        banned_until=_years_on(till.now, latest.ban_years) if is_banned else None,
     )
-    store_audit.decide_clawback(desk.connection, record.id, decided)
+    store_audit.decide_clawback(till.connection, record.id, decided)
     if is_approved:
-        _take_from_lots(desk, record, latest)
+        _take_from_lots(till, record, latest)
     return after
 
 
@@ -357,9 +357,9 @@ def _no_payment(record: Record) -> store_audit.Redemption:
     )
 
 
-def _book(desk: Desk, commands: Sequence[Command]) -> None:
+def _book(till: Till, commands: Sequence[Command]) -> None:
     """Book in the ledger; a refusal undoes the whole step."""
-    for outcome in ledger.apply(desk.connection, commands, desk.now):
+    for outcome in ledger.apply(till.turn, commands, till.now):
         if isinstance(outcome, Refusal):
             code, facts = outcome.code.value, dict(outcome.facts)
             raise Refused(outcome.message, ledger_code=code, ledger_facts=facts)
@@ -371,9 +371,9 @@ def _in_lots(desk: Desk, record: Record) -> dict[str, int]:
     return {lot.id: lot.available_fen + lot.spent_fen for lot in lots}
 
 
-def _take_from_lots(desk: Desk, record: Record, demand: store_audit.Clawback) -> None:
+def _take_from_lots(till: Till, record: Record, demand: store_audit.Clawback) -> None:
     commands, left = [], demand.amount_fen
-    for lot_id, most in _in_lots(desk, record).items():
+    for lot_id, most in _in_lots(till, record).items():
         amount = min(left, most)
         left -= amount
         if amount:
@@ -386,7 +386,7 @@ def _take_from_lots(desk: Desk, record: Record, demand: store_audit.Clawback) ->
             f"{demand.amount_fen} fen are demanded back, {left} fen of them are held or expired",
             next_step="wait until running jobs end, or refuse and demand less",
         )
-    _book(desk, commands)
+    _book(till, commands)
 
 
 def _years_on(moment: datetime, years: int) -> datetime:

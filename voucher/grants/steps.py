@@ -1,7 +1,8 @@
 """One step of an application, whole: the new state, its effects on caps, the audit, the message.
 
 Everything happens in the caller's transaction. Locks are taken in one order: the application, the
-programmes, and the end of the ledger's chain last.
+programmes. A step that books has a turn at the ledger, alone in its transaction, since others may
+wait for these rows too.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -25,6 +26,7 @@ from voucher.programmes.rounds import decide
 from voucher.programmes.schema import CapScope
 from voucher.programmes.share import split
 from voucher.programmes.usage import CLAIMED, SpendKey, Usage, cap_key, caps_of
+from voucher.turn import Turn
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +37,25 @@ class Desk:
     actor: Actor
     now: datetime
     request: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Till(Desk):
+    """A desk at the ledger: who acts there may book, on the turn's connection."""
+
+    turn: Turn
+
+
+def till_of(turn: Turn, desk: Desk) -> Till:
+    """Return a desk of this turn's transaction as a till."""
+    assert desk.connection is turn.connection, "a till books where its desk writes"
+    return Till(
+        connection=turn.connection,
+        actor=desk.actor,
+        now=desk.now,
+        request=desk.request,
+        turn=turn,
+    )
 
 
 def open_case(desk: Desk, application_id: str) -> Record:

@@ -1,4 +1,4 @@
-"""Jobs, attempts, plans and the leader's lease."""
+"""Jobs, attempts and plans."""
 
 from typing import Final
 
@@ -75,7 +75,7 @@ attempt: Final = Table(
     Column("hold_id", Text, nullable=False, comment="money set aside for it"),
     Column("price_uyuan_per_unit_hour", Int64, nullable=False, comment="price agreed, micro-yuan"),
     Column("run_s_max", Integer, nullable=False, comment="longest run that is paid for, s"),
-    Column("epoch", Int64, nullable=False, comment="leader's epoch that wrote the intent"),
+    Column("epoch", Int64, nullable=False, comment="writer's epoch that wrote the intent"),
     Column("intent_at", UtcDateTime, nullable=False, comment="when it was decided, UTC"),
     Column(
         "lease_expires_at", UtcDateTime, nullable=False, comment="not allowed to run beyond, UTC"
@@ -151,7 +151,7 @@ plan_run: Final = Table(
     metadata,
     Column("id", Text, primary_key=True, comment="id of the planning run"),
     Column("made_at", UtcDateTime, nullable=False, comment="moment of the snapshot, UTC"),
-    Column("epoch", Int64, nullable=False, comment="leader's epoch"),
+    Column("epoch", Int64, nullable=False, comment="writer's epoch"),
     Column("planner", Text, nullable=False, comment="optimal, feasible or greedy"),
     Column("solver", Text, nullable=False, comment="solver and its status"),
     Column("objective", Float, nullable=False, comment="yuan"),
@@ -175,14 +175,4 @@ decision: Final = Table(
     Column("placement", Json, comment="the placement, if there is one"),
     Column("verdicts", Json, nullable=False, comment="every pool with its figures or its reason"),
     comment="The newest decision about each job, for explain.",
-)
-
-leader_lease: Final = Table(
-    "leader_lease",
-    metadata,
-    Column("name", Text, primary_key=True, comment="what is led"),
-    Column("holder", Text, nullable=False, comment="process that leads"),
-    Column("epoch", Int64, nullable=False, comment="one more for each new leader"),
-    Column("expires_at", UtcDateTime, nullable=False, comment="end unless renewed, UTC"),
-    comment="Who may write decisions.",
 )

@@ -108,9 +108,10 @@ ledger_head: Final = Table(
     Column("id", Integer, primary_key=True, autoincrement=False, comment="always 1"),
     Column("seq", Int64, nullable=False, comment="newest entry, 0 for none"),
     Column("chain", Text, nullable=False, comment="its link"),
-    Column("writer", Text, nullable=False, comment="process that groups commands, or empty"),
+    Column("writer", Text, nullable=False, comment="process that writes the ledger, or empty"),
     Column("epoch", Int64, nullable=False, comment="counts the writers, from 1"),
     Column("writer_until", UtcDateTime, comment="when its lease ends, UTC"),
+    Column("writer_url", Text, nullable=False, comment="where other replicas reach it, or empty"),
     CheckConstraint("id = 1", name="only_one"),
     comment="End of the chain; whoever writes the ledger holds this row.",
 )

@@ -10,7 +10,6 @@ from openpyxl import Workbook, load_workbook
 from sqlalchemy import Engine
 
 from suanwang.clock import VirtualClock
-from suanwang.db.engine import writing
 from suanwang.errors import BadInput, NotFound
 from suanwang.ids import SeededIds
 from voucher.grants import store
@@ -20,6 +19,7 @@ from voucher.grants.records import Draft, known_facts
 from voucher.grants.sheets import read_table, write_csv, write_xlsx
 from voucher.grants.store_programmes import read_programme
 from voucher.programmes.programme import Programme
+from voucher.writer import DirectWriter
 
 PROGRAMME = read_programme(a_file(), "plain.yaml")
 HEADER = ("ref", "programme", "name", "code", "line", "line.contract_no", "line.contract_yuan")
@@ -166,8 +166,9 @@ def test_a_programme_says_which_columns_it_needs() -> None:
 def test_an_export_comes_back_as_it_went_out(
     engine: Engine, clock: VirtualClock, ids: SeededIds
 ) -> None:
-    with writing(engine) as connection:
-        office = Office(connection, clock, ids)
+    with DirectWriter(engine, clock).turn() as turn:
+        connection = turn.connection
+        office = Office(turn, clock, ids)
         office.adopt()
         rows = [GOOD, with_cell("line", "2"), with_cell("ref", "r2"), with_cell("ref", "r3")]
         rows[3] = (*rows[3][:5], "=cmd|' /C calc'!A0", "7.00")
@@ -186,8 +187,9 @@ def test_an_export_comes_back_as_it_went_out(
 def test_an_import_corrects_drafts_and_one_refusal_touches_no_other(
     engine: Engine, clock: VirtualClock, ids: SeededIds
 ) -> None:
-    with writing(engine) as connection:
-        office = Office(connection, clock, ids)
+    with DirectWriter(engine, clock).turn() as turn:
+        connection = turn.connection
+        office = Office(turn, clock, ids)
         office.adopt()
         import_batch(office.firm(), read(GOOD), ids)
         foreign = with_cell("code", "91330106673959654P", "r5")

@@ -1,9 +1,7 @@
 """Many at once: a pool is never granted twice, and one invoice is handed in once."""
 
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
 from dataclasses import replace
-from threading import Lock
 
 import pytest
 from grant_builders import WAN, Office, a_draft, a_spend
@@ -18,6 +16,7 @@ from voucher.grants.case import Action, State
 from voucher.grants.service import Verdict
 from voucher.grants.steps import Desk
 from voucher.grants.store_programmes import load_usage
+from voucher.writer import DirectWriter
 
 WRITERS = 8
 
@@ -27,9 +26,9 @@ class Racing:
 
     def __init__(self, engine: Engine, clock: VirtualClock, ids: SeededIds) -> None:
         self.engine = engine
-        self.turn = Lock() if engine.dialect.name == "sqlite" else nullcontext()
-        with writing(engine) as connection:
-            self.office = Office(connection, clock, ids)
+        self.writer = DirectWriter(engine, clock)
+        with self.writer.turn() as turn:
+            self.office = Office(turn, clock, ids)
 
     def desk(self, connection: Connection, desk: Desk) -> Desk:
         """Return somebody's desk on another connection."""
@@ -43,8 +42,8 @@ def racing(engine: Engine, clock: VirtualClock, ids: SeededIds) -> Racing:
 
 def test_awards_made_at_the_same_moment_stay_within_the_pool(racing: Racing) -> None:
     office = racing.office
-    with writing(racing.engine) as connection:
-        office.connection = connection
+    with racing.writer.turn() as turn:
+        office.turn = turn
         office.adopt(
             caps=[{"id": "pool", "scope": "pool", "period": "year", "amount_fen": 90 * WAN}]
         )
@@ -52,10 +51,11 @@ def test_awards_made_at_the_same_moment_stay_within_the_pool(racing: Racing) -> 
             office.to_city(a_draft(f"r{n}", a_spend(contract_no=f"H{n}", invoice_no=f"I{n}"))).id
             for n in range(WRITERS)
         ]
+        city = office.city()
 
     def approve(name: str) -> None:
-        with racing.turn, writing(racing.engine) as connection:
-            desk = racing.desk(connection, office.city())
+        with writing(racing.engine) as connection:
+            desk = racing.desk(connection, city)
             service.review(desk, name, Verdict(action=Action.APPROVE, reason="属实"))
 
     with ThreadPoolExecutor(WRITERS) as pool:
@@ -70,15 +70,16 @@ def test_awards_made_at_the_same_moment_stay_within_the_pool(racing: Racing) -> 
 
 def test_one_invoice_is_handed_in_once_however_many_try(racing: Racing) -> None:
     office = racing.office
-    with writing(racing.engine) as connection:
-        office.connection = connection
+    with racing.writer.turn() as turn:
+        office.turn = turn
         office.adopt()
         names = [office.file(a_draft(f"r{n}")).id for n in range(WRITERS)]
+        firm = office.firm()
 
     def submit(name: str) -> bool:
         try:
-            with racing.turn, writing(racing.engine) as connection:
-                service.submit(racing.desk(connection, office.firm()), name)
+            with writing(racing.engine) as connection:
+                service.submit(racing.desk(connection, firm), name)
         except Refused:
             return False
         return True

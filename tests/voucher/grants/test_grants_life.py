@@ -30,12 +30,13 @@ from voucher.grants import payout, service, store, store_audit
 from voucher.grants.case import Action, State
 from voucher.grants.service import Verdict
 from voucher.grants.store_programmes import load_usage
+from voucher.writer import DirectWriter
 
 
 @pytest.fixture
 def office(engine: Engine, clock: VirtualClock, ids: SeededIds) -> Iterator[Office]:
-    with writing(engine) as connection:
-        yield Office(connection, clock, ids)
+    with DirectWriter(engine, clock).turn() as turn:
+        yield Office(turn, clock, ids)
 
 
 def test_a_voucher_goes_from_a_draft_to_a_lot(office: Office) -> None:
@@ -283,7 +284,7 @@ def spend(office: Office, lot_id: str) -> None:
         HoldSlice(lot_id=None, amount_fen=20 * WAN),
     )
     outcomes = ledger.apply(
-        office.connection,
+        office.turn,
         [
             Deposit(key="d", tenant_id="haiyun", amount_fen=20 * WAN),
             OpenHold(key="h", hold_id="h", tenant_id="haiyun", attempt_id="a", slices=slices),
@@ -296,8 +297,8 @@ def spend(office: Office, lot_id: str) -> None:
 
 def test_the_audit_can_neither_be_changed_nor_deleted(engine: Engine, clock: VirtualClock,
                                                       ids: SeededIds) -> None:  # fmt: skip
-    with writing(engine) as connection:
-        office = Office(connection, clock, ids)
+    with DirectWriter(engine, clock).turn() as turn:
+        office = Office(turn, clock, ids)
         office.adopt()
         office.file()
     for statement in (update(grant_event).values(reason="x"), delete(grant_event)):

@@ -1,6 +1,7 @@
 """Whatever people do in whatever order: caps hold, money adds up, and every step left its row."""
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from itertools import pairwise
 from tempfile import TemporaryDirectory
@@ -24,6 +25,7 @@ from voucher.grants.service import Verdict
 from voucher.grants.steps import Desk
 from voucher.grants.store_programmes import load_usage
 from voucher.programmes.usage import SpendKey
+from voucher.writer import DirectWriter
 
 POOL_FEN = 30 * WAN
 FIRM_FEN = 20 * WAN
@@ -44,9 +46,10 @@ class Programme(RuleBasedStateMachine):
         self.clock = VirtualClock(datetime(2026, 10, 14, tzinfo=UTC))
         self.engine = open_engine(f"sqlite:///{self.folder.name}/model.db")
         metadata.create_all(self.engine)
-        self.connection = self.engine.connect()
-        self.transaction = self.connection.begin()
-        self.office = Office(self.connection, self.clock, SeededIds(self.clock, 7))
+        self.opened = ExitStack()
+        turn = self.opened.enter_context(DirectWriter(self.engine, self.clock).turn())
+        self.connection = turn.connection
+        self.office = Office(turn, self.clock, SeededIds(self.clock, 7))
 
     @initialize(mode=modes, is_round=st.booleans())
     def adopt(self, mode: str, is_round: bool) -> None:
@@ -230,8 +233,7 @@ class Programme(RuleBasedStateMachine):
             assert all(row.actor.role is Role.ENTERPRISE for row in rows if row.action == "submit")
 
     def teardown(self) -> None:
-        self.transaction.rollback()
-        self.connection.close()
+        self.opened.close()
         self.engine.dispose()
         self.folder.cleanup()
 

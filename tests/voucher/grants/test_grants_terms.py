@@ -7,17 +7,17 @@ from grant_builders import Office
 from sqlalchemy import Engine
 
 from suanwang.clock import VirtualClock
-from suanwang.db.engine import writing
 from suanwang.errors import Refused
 from suanwang.ids import SeededIds
 from voucher import store as voucher_store
 from voucher.grants import payout, service
+from voucher.writer import DirectWriter
 
 
 @pytest.fixture
 def office(engine: Engine, clock: VirtualClock, ids: SeededIds) -> Iterator[Office]:
-    with writing(engine) as connection:
-        yield Office(connection, clock, ids)
+    with DirectWriter(engine, clock).turn() as turn:
+        yield Office(turn, clock, ids)
 
 
 def test_the_grace_of_the_policy_is_that_of_the_lot(office: Office) -> None:

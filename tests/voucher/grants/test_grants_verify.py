@@ -7,19 +7,19 @@ from grant_builders import Office, a_file
 from sqlalchemy import Engine, delete, update
 
 from suanwang.clock import VirtualClock
-from suanwang.db.engine import writing
 from suanwang.db.tables import grant_application, grant_programme
 from suanwang.errors import Conflict
 from suanwang.ids import SeededIds
 from voucher.grants import store_programmes
 from voucher.grants.store_verify import FaultKind, faults
 from voucher.programmes.files import shipped_text
+from voucher.writer import DirectWriter
 
 
 @pytest.fixture
 def office(engine: Engine, clock: VirtualClock, ids: SeededIds) -> Iterator[Office]:
-    with writing(engine) as connection:
-        yield Office(connection, clock, ids)
+    with DirectWriter(engine, clock).turn() as turn:
+        yield Office(turn, clock, ids)
 
 
 def test_policies_that_are_as_they_were_used_are_sound(office: Office) -> None:

@@ -194,24 +194,21 @@ def upgrade() -> None:
         batch_op.create_index("ix_journal_tenant_id_seq", ["tenant_id", "seq"], unique=False)
 
     op.create_table(
-        "leader_lease",
-        sa.Column("name", sa.Text(), nullable=False, comment="what is led"),
-        sa.Column("holder", sa.Text(), nullable=False, comment="process that leads"),
-        sa.Column("epoch", Int64, nullable=False, comment="one more for each new leader"),
-        sa.Column("expires_at", UtcDateTime(), nullable=False, comment="end unless renewed, UTC"),
-        sa.PrimaryKeyConstraint("name", name=op.f("pk_leader_lease")),
-        comment="Who may write decisions.",
-    )
-    op.create_table(
         "ledger_head",
         sa.Column("id", sa.Integer(), autoincrement=False, nullable=False, comment="always 1"),
         sa.Column("seq", Int64, nullable=False, comment="newest entry, 0 for none"),
         sa.Column("chain", sa.Text(), nullable=False, comment="its link"),
         sa.Column(
-            "writer", sa.Text(), nullable=False, comment="process that groups commands, or empty"
+            "writer", sa.Text(), nullable=False, comment="process that writes the ledger, or empty"
         ),
         sa.Column("epoch", Int64, nullable=False, comment="counts the writers, from 1"),
         sa.Column("writer_until", UtcDateTime(), nullable=True, comment="when its lease ends, UTC"),
+        sa.Column(
+            "writer_url",
+            sa.Text(),
+            nullable=False,
+            comment="where other replicas reach it, or empty",
+        ),
         sa.CheckConstraint("id = 1", name=op.f("ck_ledger_head_only_one")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_ledger_head")),
         comment="End of the chain; whoever writes the ledger holds this row.",
@@ -220,7 +217,7 @@ def upgrade() -> None:
         "plan_run",
         sa.Column("id", sa.Text(), nullable=False, comment="id of the planning run"),
         sa.Column("made_at", UtcDateTime(), nullable=False, comment="moment of the snapshot, UTC"),
-        sa.Column("epoch", Int64, nullable=False, comment="leader's epoch"),
+        sa.Column("epoch", Int64, nullable=False, comment="writer's epoch"),
         sa.Column("planner", sa.Text(), nullable=False, comment="optimal, feasible or greedy"),
         sa.Column("solver", sa.Text(), nullable=False, comment="solver and its status"),
         sa.Column("objective", sa.Float(), nullable=False, comment="yuan"),
@@ -872,7 +869,7 @@ def upgrade() -> None:
         sa.Column(
             "run_s_max", sa.Integer(), nullable=False, comment="longest run that is paid for, s"
         ),
-        sa.Column("epoch", Int64, nullable=False, comment="leader's epoch that wrote the intent"),
+        sa.Column("epoch", Int64, nullable=False, comment="writer's epoch that wrote the intent"),
         sa.Column("intent_at", UtcDateTime(), nullable=False, comment="when it was decided, UTC"),
         sa.Column(
             "lease_expires_at",
@@ -1066,7 +1063,6 @@ def downgrade() -> None:
     op.drop_table("site")
     op.drop_table("plan_run")
     op.drop_table("ledger_head")
-    op.drop_table("leader_lease")
     with op.batch_alter_table("journal", schema=None) as batch_op:
         batch_op.drop_index("ix_journal_tenant_id_seq")
 

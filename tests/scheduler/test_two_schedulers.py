@@ -1,67 +1,16 @@
-"""One leader: epochs, a lease that ends, and two schedulers that race on PostgreSQL."""
+"""Two schedulers that race on PostgreSQL place every job once."""
 
 import threading
-from datetime import timedelta
 
 import pytest
-from scheduler_builders import CHEAP, START, Centre, a_centre, a_new_job, a_pool, a_site
+from scheduler_builders import CHEAP, Centre, a_centre, a_new_job, a_pool, a_site
 from sqlalchemy import Engine
 
-from scheduler import leader
 from scheduler.cycle import CycleReport
-from scheduler.leader import NotLeading
 from suanwang.clock import VirtualClock
-from suanwang.db.engine import reading, writing
+from suanwang.db.engine import reading
 from suanwang.ids import SeededIds
 from voucher.check import check
-
-
-def lead(engine: Engine, holder: str, second: float) -> int | None:
-    """Try to lead for fifteen seconds."""
-    with writing(engine) as connection:
-        return leader.lead(connection, holder, START + timedelta(seconds=second), 15.0)
-
-
-def test_one_leads_until_its_lease_ends(engine: Engine) -> None:
-    assert lead(engine, "a", 0) == 1
-    assert lead(engine, "b", 1) is None
-    assert lead(engine, "a", 10) == 1
-    assert lead(engine, "b", 24) is None
-    assert lead(engine, "b", 25) == 2
-    assert lead(engine, "a", 26) is None
-
-
-def test_a_leader_that_missed_its_own_end_begins_a_new_epoch(engine: Engine) -> None:
-    assert [lead(engine, "a", 0), lead(engine, "a", 30)] == [1, 2]
-
-
-def test_a_clock_that_jumps_back_does_not_shorten_a_lease(engine: Engine) -> None:
-    lead(engine, "a", 100)
-    lead(engine, "a", 0)
-    assert lead(engine, "b", 60) is None
-
-
-def test_who_resigns_leaves_the_lead_at_once(engine: Engine) -> None:
-    lead(engine, "a", 0)
-    with writing(engine) as connection:
-        leader.resign(connection, "b", START)
-        leader.resign(connection, "a", START)
-    assert lead(engine, "b", 0) == 2
-
-
-def test_a_commit_of_an_old_epoch_is_refused(engine: Engine) -> None:
-    lead(engine, "a", 0)
-    with reading(engine) as connection:
-        leader.check_epoch(connection, 1)
-    lead(engine, "b", 20)
-    with reading(engine) as connection, pytest.raises(NotLeading) as error:
-        leader.check_epoch(connection, 1)
-    assert error.value.facts == {"epoch": 1, "newest": 2}
-
-
-def test_without_any_lease_nobody_commits(engine: Engine) -> None:
-    with reading(engine) as connection, pytest.raises(NotLeading):
-        leader.check_epoch(connection, 1)
 
 
 @pytest.mark.postgresql
