@@ -34,7 +34,7 @@ RETRY_AFTER_S_MAX: Final = 15
 _KEPT_BACK: Final = frozenset(
     {
         "accept-encoding", "connection", "content-length", "expect", "keep-alive",
-        "proxy-authenticate", "proxy-authorization", "te", "trailer", "transfer-encoding",
+        "proxy-authenticate", "proxy-authorization", "trailer", "transfer-encoding",
         "upgrade",
     }
 )  # fmt: skip

@@ -11,11 +11,10 @@ from functools import partial
 from typing import Final, Generic, TypeVar
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError
 
 from suanwang.clock import Clock
 from voucher.ledger import Command, Outcome, apply
-from voucher.store_writer import savepoint
+from voucher.store_writer import is_locked, savepoint
 from voucher.turn import Turn
 
 T = TypeVar("T")
@@ -25,8 +24,6 @@ Work = Callable[[Turn], T]
 
 GROUP_S: Final = 0.1
 """After this long a group commits; what has not run yet begins the next one."""
-_LOCKED: Final = frozenset({"40001", "40P01", "55P03"})
-"""SQLSTATE of a serialization failure, a deadlock and a lock that was not had in time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,7 +153,7 @@ class Group:
             self._answers.append(_guarded(connection, epoch, unit.run))
         except Exception as failure:  # noqa: BLE001 - it is the caller's, who is told
             _raise_if_lost(connection, failure)
-            if _is_locked(failure):
+            if is_locked(failure):
                 self.blocked.append(unit)
             else:
                 self._note_failure(unit, failure)
@@ -196,7 +193,3 @@ def _guarded(connection: Connection, epoch: int, work: Work[T]) -> T:
 def _raise_if_lost(connection: Connection, failure: Exception) -> None:
     if connection.invalidated:
         raise failure
-
-
-def _is_locked(failure: Exception) -> bool:
-    return isinstance(failure, DBAPIError) and getattr(failure.orig, "sqlstate", None) in _LOCKED

@@ -6,11 +6,16 @@ from datetime import datetime
 from typing import Final, NamedTuple
 
 from sqlalchemy import Connection, func, select, update
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from suanwang.db.tables import ledger_head
 from voucher.store_book import HEAD_ID, lock_head
 from voucher.store_rows import dialect
 
+DATABASE_FAILED: Final = (SQLAlchemyError,)
+"""What is raised where the database refuses, or is gone."""
+_LOCKED: Final = frozenset({"40001", "40P01", "55P03"})
+"""SQLSTATE of a serialization failure, a deadlock and a lock that was not had in time."""
 _TENURE: Final = select(
     ledger_head.c.writer, ledger_head.c.epoch, ledger_head.c.writer_until, ledger_head.c.writer_url
 ).where(ledger_head.c.id == HEAD_ID)
@@ -98,3 +103,8 @@ def probe(connection: Connection) -> None:
     PostgreSQL answers a commit of a failed transaction without an error, and keeps nothing.
     """
     connection.execute(select(1))
+
+
+def is_locked(failure: Exception) -> bool:
+    """Return whether a statement failed because others hold the same rows."""
+    return isinstance(failure, DBAPIError) and getattr(failure.orig, "sqlstate", None) in _LOCKED

@@ -18,7 +18,6 @@ from contextlib import contextmanager
 from typing import Final, Protocol, TypeVar
 
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import SQLAlchemyError
 
 from suanwang.clock import Clock
 from suanwang.db.engine import writing
@@ -27,7 +26,7 @@ from voucher import tenure
 from voucher.group import Asked, Bare, Group, GroupDone, Unit, Work
 from voucher.guard import check_durability
 from voucher.ledger import Command, Outcome, apply
-from voucher.store_writer import NOBODY, Tenure, limit_waits, probe
+from voucher.store_writer import DATABASE_FAILED, NOBODY, Tenure, limit_waits, probe
 from voucher.tenure import Candidate, NotWriting
 from voucher.turn import Turn
 
@@ -321,7 +320,7 @@ class GroupWriter:
             with writing(self._engine) as connection:
                 limit_waits(connection, LOCK_WAIT_MS, IDLE_MS)
                 found = tenure.take(connection, self._who, self._clock.now())
-        except SQLAlchemyError as failure:
+        except DATABASE_FAILED as failure:
             _log.warning("the lease of the ledger could not be read: %s", failure)
             return
         self._learn(found)
@@ -342,13 +341,13 @@ class GroupWriter:
         try:
             with writing(self._engine) as connection:
                 tenure.give_up(connection, epoch)
-        except SQLAlchemyError as failure:
+        except DATABASE_FAILED as failure:
             _log.warning("the lease of the ledger ends by itself: %s", failure)
 
 
 def _in_words(failure: Exception, *, is_committing: bool) -> Exception:
     """Return what the callers of a failed group are told."""
-    if not isinstance(failure, SQLAlchemyError):
+    if not isinstance(failure, DATABASE_FAILED):
         return failure
     fate = "nobody knows whether it was booked" if is_committing else "nothing was booked"
     told = Unavailable(

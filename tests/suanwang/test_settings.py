@@ -70,9 +70,7 @@ def test_every_value_knows_its_origin(folder: Path, monkeypatch: pytest.MonkeyPa
     [
         pytest.param("server: {prot: 1}", "server.prot", "server.port", id="in a group"),
         pytest.param("sevrer: {port: 1}", "sevrer", "server", id="a group"),
-        pytest.param(
-            "scheduler: {lease_s: 1}", "scheduler.lease_s", "server.lease_s", id="elsewhere"
-        ),
+        pytest.param("log: {lease_s: 1}", "log.lease_s", "server.lease_s", id="elsewhere"),
         pytest.param(
             "agent: {executor: {adress: x}}",
             "agent.executor.adress",
