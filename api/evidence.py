@@ -22,7 +22,8 @@ from suanwang.model.meter import MeterRole
 from suanwang.model.reading import Quality
 from suanwang.model.site import Site
 from suanwang.model.usage import UsageInterval
-from voucher import store_reports
+from voucher import store_anchors, store_evidence, store_load, store_reports
+from voucher.flagging import Flag
 from voucher.metering import covered_unit_ms
 from voucher.reports import flags
 from voucher.reports.evidence import (
@@ -35,7 +36,7 @@ from voucher.reports.evidence import (
     SiteUse,
     Usage,
 )
-from voucher.reports.flags import BilledRun, Flag, InvoiceUse, Organisation
+from voucher.reports.flags import BilledRun, InvoiceUse, Metered
 from voucher.reports.lines import movement, paid_by_lot
 from voucher.reports.report import Party
 
@@ -45,7 +46,8 @@ _PUE_E4 = 10_000
 _MS_PER_HOUR = 3_600_000
 _PUE_OVER = timedelta(days=1)
 _PATTERN_OVER = timedelta(days=30)
-_CPU = "cpu"
+_LOADS_MAX = 100
+"""Newest runs at night whose load is read."""
 
 
 def certificate(
@@ -59,7 +61,7 @@ def certificate(
         )
     attempts = service.attempts_of(connection, job.id)
     uses = tuple(_attempt(connection, attempt) for attempt in attempts)
-    entries = store_reports.entries_of_holds(
+    entries = store_evidence.entries_of_holds(
         connection, job.tenant_id, [attempt.hold_id for attempt in attempts]
     )
     lots = paid_by_lot(posting for proved in entries for posting in proved.entry.postings)
@@ -77,10 +79,10 @@ def certificate(
             attempts=uses,
         ),
         references=references,
-        policies=tuple(store_reports.policies_of(connection, job.tenant_id, lots)),
+        policies=tuple(store_evidence.policies_of(connection, job.tenant_id, lots)),
         entries=entries,
         flags=(),
-        links=store_reports.head_links(connection),
+        proof=store_anchors.prove(connection, [proved.entry.seq for proved in entries]),
     )
     return replace(found, flags=_flags(connection, found, attempts))
 
@@ -97,7 +99,6 @@ def _attempt(connection: Connection, attempt: Attempt) -> AttemptUse:
     unit_ms = covered_unit_ms(intervals)
     power_w = pool.power_w_busy if pool else 0.0
     accelerator = pool.accelerator if pool else ""
-    metric = "cpu_ratio" if accelerator == _CPU else "utilisation_ratio"
     return AttemptUse(
         id=attempt.id,
         number=attempt.number,
@@ -117,7 +118,7 @@ def _attempt(connection: Connection, attempt: Attempt) -> AttemptUse:
             quality=(Quality.DERIVED if unit_ms else Quality.MISSING).value,
             coverage_ppm=_PPM if unit_ms else 0,
         ),
-        use_ppm=store_reports.use_ppm(connection, site.id, metric, start, end),
+        load=store_load.load(connection, site.id, store_load.metric_of(accelerator), start, end),
         site=_site(connection, site, start, end),
     )
 
@@ -181,36 +182,33 @@ def _party(connection: Connection, tenant_id: str) -> Party:
 def _flags(
     connection: Connection, found: Certificate, attempts: Iterable[Attempt]
 ) -> tuple[Flag, ...]:
-    customer = _organisation(found.enterprise)
-    providers = {use.site.operator.id: use.site.operator for use in found.job.attempts}
     invoices = found.references.invoices
     inside = [InvoiceUse(number=one.number, line=one.line, used_for=found.id) for one in invoices]
-    handed_in = store_reports.invoice_uses(connection, {one.number for one in invoices})
+    handed_in = store_evidence.invoice_uses(connection, {one.number for one in invoices})
     holds = {str(attempt.id): str(attempt.hold_id) for attempt in attempts}
     runs = [_run(connection, found, use, holds[use.id]) for use in found.job.attempts]
     return (
         *flags.idle_runs(runs),
-        *(
-            flag
-            for provider in providers.values()
-            for flag in flags.related(customer, _organisation(provider))
-        ),
-        *flags.night_only(
-            store_reports.paid_runs(
-                connection, found.enterprise.id, found.issued_at - _PATTERN_OVER
-            )
-        ),
+        *_night_flags(connection, found),
         *flags.repeated_invoices(inside),
         *flags.repeated_invoices(handed_in),
     )
 
 
-def _organisation(party: Party) -> Organisation:
-    return Organisation(id=party.id, name=party.name, group=party.uscc)
+def _night_flags(connection: Connection, found: Certificate) -> tuple[Flag, ...]:
+    """Return what the enterprise's paid runs of the last days look like together."""
+    paid = store_load.paid_runs(connection, found.enterprise.id, found.issued_at - _PATTERN_OVER)
+    return tuple(
+        flag
+        for own in flags.at_night_only(paid)
+        for flag in flags.night_only(
+            [*store_load.with_loads(connection, own[:_LOADS_MAX]), *own[_LOADS_MAX:]]
+        )
+    )
 
 
 def _run(connection: Connection, found: Certificate, use: AttemptUse, hold_id: str) -> BilledRun:
-    """Return a run beside what was measured; power that was read for under half of it is none."""
+    """Return a run beside what was measured."""
     moved = movement(
         posting
         for proved in found.entries
@@ -227,6 +225,10 @@ def _run(connection: Connection, found: Certificate, use: AttemptUse, hold_id: s
         units=use.units,
         paid_fen=moved.voucher_paid_fen + moved.cash_paid_fen,
         busy_mwh=use.energy.energy_mwh,
-        site_it_mwh=metered.energy_mwh if metered.coverage_ppm > _PPM // 2 else None,
-        use_ppm=use.use_ppm,
+        site_it=Metered(
+            energy_mwh=metered.energy_mwh,
+            coverage_ppm=metered.coverage_ppm,
+            quality=metered.quality,
+        ),
+        load=use.load,
     )

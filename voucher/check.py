@@ -15,6 +15,7 @@ from typing import Final
 from sqlalchemy import Connection
 
 from suanwang.units import yuan_text
+from voucher import store_anchors
 from voucher.book import LOT_PARTS, UNGUARDED, Book, Period, kind_of
 from voucher.chain import (
     GENESIS,
@@ -119,7 +120,7 @@ def check(connection: Connection) -> LedgerCheck:
         owed_fen=-totals["receivable"],
         head_seq=head.seq,
         head_chain=head.chain,
-        findings=audit.told(),
+        findings=(*audit.told(), *store_anchors.faults(connection)),
     )
 
 

@@ -9,18 +9,13 @@ from typing import Final
 from sqlalchemy import Connection, Select, func, select
 from sqlalchemy.sql.elements import ColumnElement
 
-from suanwang.clock import to_epoch_ms
 from suanwang.db.tables import (
     attempt,
-    grant_application,
-    grant_spent,
     hold,
     job,
     journal,
     lot,
     pool,
-    sample,
-    series,
     site,
     tenant,
     usage_interval,
@@ -28,23 +23,16 @@ from suanwang.db.tables import (
 from suanwang.errors import NotFound
 from suanwang.ids import AttemptId
 from suanwang.model.usage import UsageInterval
-from suanwang.model.voucher import HoldState
-from voucher.chain import GENESIS, Entry, genesis_before, read_moves
+from voucher.chain import GENESIS, read_moves
 from voucher.metering import covered_unit_ms
-from voucher.reports.evidence import PolicyRef, ProvedEntry
-from voucher.reports.flags import BilledRun, InvoiceUse
 from voucher.reports.lines import Chain, LedgerLine, LotFacts
 from voucher.reports.programme import LotUse
 from voucher.reports.report import Party, Period
-from voucher.store_book import read_slices
 
 PAGE: Final = 2_000
 """Entries read at once."""
 _PAID: Final = ("capture", "refund")
 """Kinds of entries by which a payee earns, or gives back."""
-_PPM: Final = 1_000_000
-_RUNS_MAX: Final = 10_000
-"""Runs that are looked at for a pattern."""
 
 
 def party(connection: Connection, tenant_id: str) -> Party:
@@ -270,123 +258,3 @@ def _unit_ms(connection: Connection, runs: Iterable[_Run]) -> dict[str, int]:
             )
         )
     return {name: covered_unit_ms(intervals) for name, intervals in by_attempt.items()}
-
-
-def head_links(connection: Connection) -> list[str]:
-    """Return the links of the whole chain, entry 1 first."""
-    rows = connection.execute(select(journal.c.chain).order_by(journal.c.seq))
-    return [row.chain for row in rows]
-
-
-def entries_of_holds(
-    connection: Connection, tenant_id: str, hold_ids: Iterable[str]
-) -> tuple[ProvedEntry, ...]:
-    """Return the entries that paid from holds, or gave back to them, with the links before them."""
-    wanted = set(hold_ids)
-    rows = connection.execute(
-        select(journal)
-        .where(journal.c.tenant_id == tenant_id, journal.c.kind.in_(_PAID))
-        .order_by(journal.c.seq)
-        .execution_options(yield_per=PAGE)
-    )
-    chosen = [row for row in rows if json.loads(row.body).get("hold_id") in wanted]
-    before = connection.execute(
-        select(journal.c.seq, journal.c.chain).where(
-            journal.c.seq.in_([row.seq - 1 for row in chosen])
-        )
-    )
-    former = {row.seq: row.chain for row in before}
-    return tuple(
-        ProvedEntry(
-            entry=Entry(
-                seq=row.seq,
-                key=row.key,
-                kind=row.kind,
-                tenant_id=row.tenant_id,
-                at=row.at,
-                body=row.body,
-                balances=row.balances,
-                moves=row.moves,
-                late_for=row.late_for,
-            ),
-            former=former.get(row.seq - 1, genesis_before(row.chain)),
-            link=row.chain,
-        )
-        for row in chosen
-    )
-
-
-def policies_of(connection: Connection, tenant_id: str, lot_ids: Iterable[str]) -> list[PolicyRef]:
-    """Return the policies behind a tenant's lots, as far as they were granted by application."""
-    granted: dict[str, tuple[int, str]] = {}
-    for row in connection.execute(
-        select(grant_application).where(grant_application.c.tenant_id == tenant_id)
-    ):
-        for lot_id in row.lots:
-            granted[str(lot_id)] = (row.programme_version, row.programme_digest)
-    lots = lots_of(connection, tenant_id=tenant_id)
-    found = []
-    for lot_id in sorted(lot_ids):
-        version, digest = granted.get(lot_id, (0, ""))
-        programme = lots[lot_id].programme if lot_id in lots else ""
-        found.append(PolicyRef(lot_id=lot_id, programme=programme, version=version, digest=digest))
-    return found
-
-
-def invoice_uses(connection: Connection, numbers: Iterable[str]) -> list[InvoiceUse]:
-    """Return what invoices were handed in for, in all programmes."""
-    rows = connection.execute(
-        select(grant_spent).where(
-            grant_spent.c.fact == "line.invoice_no", grant_spent.c.number.in_(sorted(numbers))
-        )
-    )
-    return [
-        InvoiceUse(number=row.number, line=1, used_for=f"{row.application_id} ({row.programme_id})")
-        for row in rows
-    ]
-
-
-def use_ppm(
-    connection: Connection, site_id: str, metric: str, start: datetime, end: datetime
-) -> int | None:
-    """Return the mean of a site's ratios of a metric in millionths, None where none was read."""
-    mean = connection.execute(
-        select(func.avg(sample.c.value * _PPM))
-        .join_from(sample, series, series.c.id == sample.c.series_id)
-        .where(
-            series.c.site_id == site_id,
-            series.c.metric == metric,
-            sample.c.at_ms >= to_epoch_ms(start),
-            sample.c.at_ms < to_epoch_ms(end),
-        )
-    ).scalar_one()
-    return None if mean is None else int(mean)
-
-
-def paid_runs(connection: Connection, tenant_id: str, since: datetime) -> list[BilledRun]:
-    """Return a tenant's runs that ended since a moment and were paid, without measurements."""
-    rows = connection.execute(
-        select(attempt.c.id, attempt.c.units, attempt.c.started_at, attempt.c.ended_at)
-        .add_columns(hold.c.slices)
-        .join_from(attempt, hold, hold.c.id == attempt.c.hold_id)
-        .where(
-            hold.c.tenant_id == tenant_id,
-            hold.c.state == HoldState.CAPTURED.value,
-            attempt.c.started_at.is_not(None),
-            attempt.c.ended_at >= since,
-        )
-        .order_by(attempt.c.ended_at.desc())
-        .limit(_RUNS_MAX)
-    )
-    return [
-        BilledRun(
-            attempt_id=row.id,
-            tenant_id=tenant_id,
-            started_at=row.started_at,
-            ended_at=row.ended_at,
-            units=row.units,
-            paid_fen=sum(part.paid_fen for part in read_slices(row.slices)),
-            busy_mwh=0,
-        )
-        for row in rows
-    ]

@@ -6,8 +6,8 @@ from dataclasses import asdict
 from sqlalchemy import Connection
 
 from api.schemas import grants as out
+from voucher.flagging import Flag
 from voucher.grants import store_audit
-from voucher.grants.duplicates import Flag
 from voucher.grants.identity import read_identity
 from voucher.grants.importing import Report
 from voucher.grants.people import roles_of
@@ -62,7 +62,7 @@ def programme_out(programme: Programme) -> out.ProgrammeOut:
 
 def flag_out(flag: Flag) -> out.FlagOut:
     """Return what reviewers must look at."""
-    return out.FlagOut(code=flag.code, message=flag.message, line_id=flag.line_id)
+    return out.FlagOut.model_validate(flag.document())
 
 
 def _fields(record: Record) -> dict[str, object]:

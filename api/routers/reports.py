@@ -13,7 +13,7 @@ from api.schemas.common import NAME
 from api.schemas.reports import EvidenceIn, SigningKeyOut
 from scheduler import service
 from suanwang.errors import BadInput, NotFound
-from voucher import store_reports
+from voucher import store_anchors, store_reports
 from voucher.reports import lines
 from voucher.reports.beancount import beancount_text
 from voucher.reports.certificate import certificate_report
@@ -169,6 +169,7 @@ def make_evidence(body: EvidenceIn, identity: MoneyReader, context: Context) -> 
     The chain is read up to its newest entry, so two packs of one job differ in head and signature.
     """
     signer = load_signer(context.settings.server.state_dir)
+    _keep_anchors(context)
     with context.reading() as connection:
         job = service.find_job(connection, identity.tenant_scope, body.submission_id)
         certified = certificate(connection, context, job, body.references())
@@ -181,6 +182,15 @@ def make_evidence(body: EvidenceIn, identity: MoneyReader, context: Context) -> 
             name=f"evidence-{certified.id}.zip", media_type="application/zip", content=content
         )
     )
+
+
+def _keep_anchors(context: ApiContext) -> None:
+    """Write the anchors of blocks that were filled since the last pack, if there are any."""
+    with context.reading() as connection:
+        is_behind = store_anchors.missing_anchors(connection) > 0
+    if is_behind:
+        with context.writing() as connection:
+            store_anchors.extend(connection)
 
 
 @router.get("/signing-key", summary="Key of the evidence")

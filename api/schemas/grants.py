@@ -7,8 +7,8 @@ from pydantic import ConfigDict, Field
 
 from api.schemas.common import INT32_MAX, In, Name, Out, Title
 from api.schemas.money import IdempotencyKey
+from voucher.flagging import FlagCode
 from voucher.grants.case import State
-from voucher.grants.duplicates import FlagCode
 from voucher.grants.importing import Outcome
 from voucher.grants.store_verify import FaultKind
 
@@ -129,7 +129,9 @@ class FlagOut(Out):
 
     code: FlagCode
     message: str
+    message_zh: str
     line_id: str
+    facts: dict[str, int | str]
 
 
 class LineOut(Out):

@@ -9,7 +9,7 @@ from typing import Final
 
 from sqlalchemy import Connection, MetaData, Table, text
 
-APPEND_ONLY: Final = ("journal", "ledger_period", "grant_event")
+APPEND_ONLY: Final = ("journal", "ledger_period", "grant_event", "chain_anchor")
 
 _FUNCTION: Final = """
 CREATE OR REPLACE FUNCTION suanwang_append_only() RETURNS trigger LANGUAGE plpgsql AS $$

@@ -3,14 +3,16 @@
 Pure: the store hands in the living lines of others that share a contract or an invoice.
 """
 
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
 
+from voucher.flagging import Flag, FlagCode, Language, flag
 from voucher.grants.identity import Identity
 from voucher.programmes.application import Line, text_fact
 from voucher.programmes.facts import Facts
+from voucher.registry.graph import Hop, Network, Relations, Tie, TieKind, Trait
 
 RELATED = "line.is_related_party"
 SELLER_CODE = "line.seller_code"
@@ -18,32 +20,6 @@ SELLER_GROUP = "line.seller_group"
 SELLER_LEGAL_PERSON = "line.seller_legal_representative"
 GROUP = "applicant.group"
 LEGAL_PERSON = "applicant.legal_representative"
-
-
-class FlagCode(StrEnum):
-    """What was noticed; ``is_blocking`` ones keep an application from being handed in."""
-
-    INVOICE_TWICE = "invoice-twice"
-    INVOICE_ELSEWHERE = "invoice-elsewhere"
-    CONTRACT_ELSEWHERE = "contract-elsewhere"
-    CONTRACT_SPLIT = "contract-split"
-    SAME_APPLICANT = "same-applicant"
-    RELATED_PARTY = "related-party"
-    CODE_NOT_ON_FILE = "code-not-on-file"
-
-    @property
-    def is_blocking(self) -> bool:
-        """One invoice is paid once, whatever a policy says."""
-        return self in (FlagCode.INVOICE_TWICE, FlagCode.INVOICE_ELSEWHERE)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Flag:
-    """One thing noticed, in words; ``line_id`` is the line it is about, if it is about one."""
-
-    code: FlagCode
-    message: str
-    line_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,52 +41,105 @@ class Others:
     own_applications: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """What is known beside the application: ties, and from which share a holding counts.
+
+    ``pseudonym`` hides the name of a legal representative as the registry does.
+    """
+
+    network: Network = field(default_factory=Network)
+    share_ppm_min: int = 1
+    pseudonym: Callable[[str], str] = str
+
+
+NOTHING: Final = Known()
+
+
 def find_flags(
-    identity: Identity, facts: Facts, lines: Sequence[Line], others: Others
+    identity: Identity,
+    facts: Facts,
+    lines: Sequence[Line],
+    others: Others,
+    known: Known = NOTHING,
 ) -> tuple[Flag, ...]:
     """Return everything noticed, in the order of the lines; an application's own last."""
+    relations = relations_of(identity, facts, lines, known)
     return (
         *_twice(lines),
-        *(flag for line in lines for flag in _elsewhere(line, others)),
-        *(flag for line in lines for flag in _related(identity, facts, line)),
+        *(found for line in lines for found in _elsewhere(line, others)),
+        *(found for line in lines for found in _related(identity, line, relations)),
         *_of_applicant(others),
     )
 
 
-def with_relations(identity: Identity, facts: Facts, lines: Sequence[Line]) -> tuple[Line, ...]:
+def with_relations(
+    identity: Identity, facts: Facts, lines: Sequence[Line], known: Known = NOTHING
+) -> tuple[Line, ...]:
     """Return the lines; where parties are related by what is known, the line says so."""
+    relations = relations_of(identity, facts, lines, known)
     return tuple(
         Line(id=line.id, facts={**line.facts, RELATED: True})
-        if relation(identity, facts, line)
+        if relations.path(party_of(identity), seller_of(line)) is not None
         else line
         for line in lines
     )
 
 
-def relation(identity: Identity, facts: Facts, line: Line) -> str:
-    """Return by what the applicant and a line's seller are related, or nothing."""
-    seller = text_fact(line.facts, SELLER_CODE)
-    if seller is not None and seller in (identity.code, identity.sponsor_code):
-        return "the seller is the applicant itself or its sponsor"
-    for own, sold_by, words in (
-        (GROUP, SELLER_GROUP, "both are of the group"),
-        (LEGAL_PERSON, SELLER_LEGAL_PERSON, "both have the legal representative"),
-    ):
-        value = text_fact(facts, own)
-        if value is not None and value == text_fact(line.facts, sold_by):
-            return f"{words} {value}"
-    return ""
+def relations_of(
+    identity: Identity, facts: Facts, lines: Sequence[Line], known: Known
+) -> Relations:
+    """Return who is related to whom by the registry, and by what the application itself says."""
+    own = party_of(identity)
+    traits = [*_traits(own, facts, GROUP, LEGAL_PERSON, known)]
+    ties = []
+    names = {own: identity.name}
+    if identity.sponsor_code:
+        ties.append(Tie(kind=TieKind.SPONSOR, one=identity.sponsor_code, other=own))
+        names[identity.sponsor_code] = identity.sponsor_name
+    for line in lines:
+        seller = seller_of(line)
+        traits += _traits(seller, line.facts, SELLER_GROUP, SELLER_LEGAL_PERSON, known)
+    said = Network(ties=ties, traits=traits, names=names)
+    return Relations(known.network.joined(said), known.share_ppm_min)
+
+
+def party_of(identity: Identity) -> str:
+    """Return by what an applicant is known among organisations: its code, or a maker's key."""
+    return identity.code or identity.key
+
+
+def seller_of(line: Line) -> str:
+    """Return by what a line's seller is known: its code, or the line where it names none."""
+    return text_fact(line.facts, SELLER_CODE) or f"seller of line {line.id}"
+
+
+def _traits(
+    code: str, facts: Mapping[str, object], group: str, legal_person: str, known: Known
+) -> Iterator[Trait]:
+    stated = text_fact(facts, group)
+    if stated is not None:
+        yield Trait(kind=TieKind.SAME_GROUP, code=code, value=stated)
+    name = text_fact(facts, legal_person)
+    if name is not None:
+        value = known.pseudonym(name)
+        yield Trait(kind=TieKind.SAME_LEGAL_REPRESENTATIVE, code=code, value=value)
 
 
 def _twice(lines: Sequence[Line]) -> Iterator[Flag]:
-    invoices = Counter(number for line in lines if (number := _number(line.facts, "invoice")))
+    invoices: dict[str, list[str]] = defaultdict(list)
+    for line in lines:
+        invoices[_number(line.facts, "invoice")].append(line.id)
     for line in lines:
         number = _number(line.facts, "invoice")
-        if number and invoices[number] > 1:
-            yield Flag(
-                code=FlagCode.INVOICE_TWICE,
-                message=f"invoice {number} stands in {invoices[number]} lines",
-                line_id=line.id,
+        if number and len(invoices[number]) > 1:
+            yield flag(
+                FlagCode.INVOICE_TWICE,
+                line.id,
+                invoice=number,
+                line=1,
+                times=len(invoices[number]),
+                uses=", ".join(invoices[number]),
             )
 
 
@@ -118,39 +147,63 @@ def _elsewhere(line: Line, others: Others) -> Iterator[Flag]:
     invoice, contract = _number(line.facts, "invoice"), _number(line.facts, "contract")
     for other in others.lines:
         if invoice and other.invoice_no == invoice:
-            whose = "your" if other.is_own else "another applicant's"
-            yield Flag(
-                code=FlagCode.INVOICE_ELSEWHERE,
-                message=f"invoice {invoice} is in {whose} application"
-                f"{f' {other.application_id}' if other.is_own else ''} already",
-                line_id=line.id,
+            yield flag(
+                FlagCode.INVOICE_ELSEWHERE,
+                line.id,
+                invoice=invoice,
+                whose_en=f"your {other.application_id}" if other.is_own else "another applicant's",
+                whose_zh=f"本主体的 {other.application_id}" if other.is_own else "其他主体的申报",
             )
         elif contract and other.contract_no == contract:
-            code = FlagCode.CONTRACT_SPLIT if other.is_own else FlagCode.CONTRACT_ELSEWHERE
-            whose = "the same applicant's" if other.is_own else "another applicant's"
-            yield Flag(
-                code=code,
-                message=f"contract {contract} is in {whose} application {other.application_id} "
-                f"under {other.programme_id} too",
-                line_id=line.id,
+            yield flag(
+                FlagCode.CONTRACT_SPLIT if other.is_own else FlagCode.CONTRACT_ELSEWHERE,
+                line.id,
+                contract=contract,
+                application=other.application_id,
+                programme=other.programme_id,
             )
 
 
-def _related(identity: Identity, facts: Facts, line: Line) -> Iterator[Flag]:
-    words = relation(identity, facts, line)
-    if words:
-        denied = " although the application denies it" if line.facts.get(RELATED) is False else ""
-        message = f"related parties: {words}{denied}"
-        yield Flag(code=FlagCode.RELATED_PARTY, message=message, line_id=line.id)
+def _related(identity: Identity, line: Line, relations: Relations) -> Iterator[Flag]:
+    own, seller = party_of(identity), seller_of(line)
+    path = relations.path(own, seller)
+    if path is None:
+        return
+    is_denied = line.facts.get(RELATED) is False
+    yield related_flag(
+        FlagCode.RELATED_DENIED if is_denied else FlagCode.RELATED_PARTY,
+        relations,
+        (own, seller),
+        path,
+        line.id,
+    )
+
+
+def related_flag(
+    code: FlagCode,
+    relations: Relations,
+    parties: tuple[str, str],
+    path: Sequence[Hop],
+    line_id: str = "",
+) -> Flag:
+    """Return the flag of a customer and a provider that are related, with the way in words."""
+    customer, provider = parties
+    return flag(
+        code,
+        line_id,
+        customer=relations.name(customer),
+        provider=relations.name(provider),
+        path_en=relations.words(path, customer, Language.ENGLISH)
+        if path
+        else "they are one and the same",
+        path_zh=relations.words(path, customer, Language.CHINESE) if path else "系同一主体",
+    )
 
 
 def _of_applicant(others: Others) -> Iterator[Flag]:
     if others.own_applications:
         names = ", ".join(others.own_applications)
-        yield Flag(
-            code=FlagCode.SAME_APPLICANT,
-            message=f"the same applicant has living applications under this programme: {names}",
-        )
+        yield flag(FlagCode.SAME_APPLICANT, applications=names)
 
 
 def _number(facts: Mapping[str, object], kind: str) -> str:

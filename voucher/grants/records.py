@@ -10,6 +10,7 @@ from typing import Final
 from pydantic import TypeAdapter
 
 from suanwang.errors import BadInput
+from voucher.flagging import Flag
 from voucher.grants.case import Case, State
 from voucher.grants.duplicates import (
     GROUP,
@@ -17,7 +18,6 @@ from voucher.grants.duplicates import (
     SELLER_CODE,
     SELLER_GROUP,
     SELLER_LEGAL_PERSON,
-    Flag,
 )
 from voucher.grants.identity import Identity
 from voucher.programmes.applicants import read_fact

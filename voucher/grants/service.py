@@ -5,18 +5,17 @@ application that the actor may not see, besides what its line names.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from suanwang.errors import BadInput, Conflict, Forbidden, InvalidTransition, Refused
 from suanwang.ids import IdSource
+from voucher.flagging import Flag, FlagCode
 from voucher.grants import store, store_audit, store_programmes
 from voucher.grants.application import is_round, stage_of
 from voucher.grants.case import EDITABLE, Action, Case, Event, State
 from voucher.grants.duplicates import (
     GROUP,
-    Flag,
-    FlagCode,
     find_flags,
     with_relations,
 )
@@ -216,7 +215,7 @@ def submit(desk: Desk, application_id: str) -> Record:
     facts = {
         "expected_fen": checked.award.amount_fen,
         "unknown": list(checked.unknown),
-        "flags": [asdict(flag) for flag in checked.flags],
+        "flags": [flag.document() for flag in checked.flags],
         "body_digest": record.body_digest,
         "policy": record.programme_id,
         "digest": record.programme_digest,
@@ -367,8 +366,7 @@ def _may_come(finding: Finding, unknown: Sequence[Finding]) -> bool:
 def _code_flag(desk: Desk, record: Record) -> tuple[Flag, ...]:
     if not record.identity.code or store.tenant_code(desk.connection, record.case.tenant_id):
         return ()
-    message = f"tenant {record.case.tenant_id} is registered without the code it applies with"
-    return (Flag(code=FlagCode.CODE_NOT_ON_FILE, message=message),)
+    return (Flag(code=FlagCode.CODE_NOT_ON_FILE, facts={"tenant_id": record.case.tenant_id}),)
 
 
 def _with_findings(

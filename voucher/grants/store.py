@@ -8,8 +8,9 @@ from sqlalchemy import Connection, Row, Select, and_, or_, select, update
 
 from suanwang.db.tables import grant_application, grant_line, tenant
 from suanwang.errors import BadInput, NotFound
+from voucher.flagging import read_flag
 from voucher.grants.case import LIVING, Case, State
-from voucher.grants.duplicates import Elsewhere, Flag, FlagCode, Others
+from voucher.grants.duplicates import Elsewhere, Others
 from voucher.grants.identity import Identity, IdentityKind
 from voucher.grants.records import (
     Record,
@@ -204,7 +205,7 @@ def _values(record: Record) -> dict[str, object]:
         "state": case.state.value,
         "stage": case.stage,
         "done": _done_out(case),
-        "flags": [asdict(flag) for flag in record.flags],
+        "flags": [flag.document() for flag in record.flags],
         "revision": record.revision,
         "created_by": record.created_by,
         "created_at": record.created_at,
@@ -263,10 +264,7 @@ def _record(
         created_by=row.created_by,
         created_at=row.created_at,
         updated_at=row.updated_at,
-        flags=tuple(
-            Flag(code=FlagCode(one["code"]), message=one["message"], line_id=one["line_id"])
-            for one in row.flags
-        ),
+        flags=tuple(read_flag(one) for one in row.flags),
         revision=row.revision,
         submitted_at=row.submitted_at,
         decided_at=row.decided_at,

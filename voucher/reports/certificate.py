@@ -44,7 +44,7 @@ _FLAG_COLUMNS: Final = (
 
 def certificate_report(certificate: Certificate) -> Report:
     """Return the certificate as a report."""
-    links, job = certificate.links, certificate.job
+    proof, job = certificate.proof, certificate.job
     return Report(
         name="certificate",
         title="算力用量凭证",
@@ -57,8 +57,8 @@ def certificate_report(certificate: Certificate) -> Report:
             Fact(name="job", label="作业", value=job.submission_id),
             Fact(name="contract", label="合同号", value=certificate.references.contract_no),
             Fact(name="policies", label="政策", value=_policies(certificate)),
-            Fact(name="chain_seq", label="账本最后序号", value=len(links), kind=CellKind.COUNT),
-            Fact(name="chain_link", label="账本链头", value=links[-1] if links else ""),
+            Fact(name="chain_seq", label="账本最后序号", value=proof.size, kind=CellKind.COUNT),
+            Fact(name="chain_link", label="账本链头", value=proof.head),
         ),
         main=Section(name="runs", label="运行", columns=_RUN_COLUMNS, rows=_runs(certificate)),
         after=lambda totals: _tail(certificate, totals),

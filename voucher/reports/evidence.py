@@ -17,9 +17,10 @@ from importlib.resources import files
 from typing import Final
 
 from voucher.chain import Entry
-from voucher.reports.flags import Flag
+from voucher.flagging import Flag
+from voucher.reports.flags import Load
 from voucher.reports.lines import movement, paid_by_lot
-from voucher.reports.proof import LinkTree, Step
+from voucher.reports.proof import ChainProof, Step
 from voucher.reports.report import Party
 from voucher.reports.signing import Signer
 
@@ -103,7 +104,7 @@ class AttemptUse:
     usage: tuple[Usage, ...]
     unit_ms: int
     energy: Energy
-    use_ppm: int | None
+    load: Load | None
     site: SiteUse
 
 
@@ -168,7 +169,7 @@ class ProvedEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Certificate:
-    """Everything that is certified. ``links`` are those of the whole chain, in hex."""
+    """Everything that is certified. ``proof`` opens the blocks of its entries and the newest."""
 
     id: str
     issued_at: datetime
@@ -179,7 +180,7 @@ class Certificate:
     policies: tuple[PolicyRef, ...]
     entries: tuple[ProvedEntry, ...]
     flags: tuple[Flag, ...]
-    links: Sequence[str]
+    proof: ChainProof
 
 
 def document(certificate: Certificate) -> dict[str, object]:
@@ -194,7 +195,7 @@ def document(certificate: Certificate) -> dict[str, object]:
         "references": plain(certificate.references),
         "policies": plain(certificate.policies),
         "totals": _totals(certificate),
-        "flags": plain(certificate.flags),
+        "flags": [flag.document() for flag in certificate.flags],
         "chain": _chain(certificate),
     }
 
@@ -266,16 +267,15 @@ def _totals(certificate: Certificate) -> dict[str, object]:
 
 def _chain(certificate: Certificate) -> dict[str, object]:
     """Return the head, the root over all links, and the way from each entry to the root."""
-    tree, links = LinkTree(certificate.links), certificate.links
-    seq = len(links)
-    head: dict[str, object] = {"seq": seq, "link": links[-1] if links else ""}
-    if links:
-        head["path"] = _path(tree.path(seq))
+    proof = certificate.proof
+    head: dict[str, object] = {"seq": proof.size, "link": proof.head}
+    if proof.size:
+        head["path"] = _path(proof.path(proof.size))
     return {
         "head": head,
-        "root": tree.root,
+        "root": proof.root,
         "entries": [
-            {**_entry(proved), "path": _path(tree.path(proved.entry.seq))}
+            {**_entry(proved), "path": _path(proof.path(proved.entry.seq))}
             for proved in certificate.entries
         ],
     }

@@ -1,58 +1,60 @@
-"""What an auditor should look at, pure. A flag is a question, never a verdict.
+"""What an auditor should look at, pure: idle runs, invoices twice, split contracts, nights only.
 
-Fractions are whole numbers in millionths (ppm), energy is milliwatt-hours.
+Fractions are whole numbers in millionths (ppm), energy is milliwatt-hours. A figure that rests on
+telemetry is only used where at least half of the time was read, and says how much and how well.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from enum import StrEnum
 from typing import Final
 
-from suanwang.units import yuan_text
+from voucher.flagging import Flag, FlagCode, flag
 from voucher.reports.report import CHINA
 
 POWER_SHARE_MIN: Final = 10
 """IT of a site that drew less than one tenth of what the billed units take did not run them."""
 USE_PPM_MIN: Final = 20_000
 """Busy for less than 2 % of the time that was billed."""
-SPLIT_DAYS: Final = 30
+COVERAGE_PPM_MIN: Final = 500_000
+"""What was read for less than half of the time says nothing about the rest."""
 SPLIT_COUNT: Final = 2
 NIGHT_BEGINS_H: Final = 22
 NIGHT_ENDS_H: Final = 8
 NIGHT_RUNS_MIN: Final = 5
 NIGHT_SPREAD_MAX: Final = 100
 """Runs are alike when the longest is at most one hundredth longer than the shortest."""
-
-
-class FlagCode(StrEnum):
-    """What is suspected."""
-
-    NO_POWER = "no-power"
-    NO_USE = "no-use"
-    NOT_METERED = "not-metered"
-    RELATED_PARTY = "related-party"
-    INVOICE_TWICE = "invoice-twice"
-    SPLIT_CONTRACT = "split-contract"
-    NIGHT_ONLY = "night-only"
+CONSTANT_PPM_MAX: Final = 100_000
+"""A load is constant when its highest and lowest quarter hours differ by ten points at most."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Flag:
-    """A suspicion with its ground in words and its figures."""
+class Metered:
+    """Energy that meters counted over a run, for how much of its time, and how well."""
 
-    code: FlagCode
-    message: str
-    facts: Mapping[str, str | int] = field(default_factory=dict)
+    energy_mwh: int
+    coverage_ppm: int
+    quality: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Load:
+    """How busy a kind of unit was over a run: mean, lowest and highest of its parts."""
+
+    mean_ppm: int
+    low_ppm: int
+    high_ppm: int
+    coverage_ppm: int
+    quality: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BilledRun:
     """A run that was paid, beside what was measured; None where nothing was.
 
-    ``busy_mwh`` is what its units draw when busy over the billed time, ``site_it_mwh`` what the IT
-    meters of its site counted meanwhile, ``use_ppm`` how busy its kind of unit was.
+    ``busy_mwh`` is what its units draw when busy over the billed time, ``site_it`` what the IT
+    meters of its site counted meanwhile, ``load`` how busy its kind of unit was.
     """
 
     attempt_id: str
@@ -62,18 +64,10 @@ class BilledRun:
     units: int
     paid_fen: int
     busy_mwh: int
-    site_it_mwh: int | None = None
-    use_ppm: int | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Organisation:
-    """Who it is: its group and its legal representative, empty where not known."""
-
-    id: str
-    name: str
-    group: str = ""
-    representative: str = ""
+    site_id: str = ""
+    accelerator: str = ""
+    site_it: Metered | None = None
+    load: Load | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +80,7 @@ class InvoiceUse:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Contract:
+class SignedContract:
     """A contract between a customer and a provider."""
 
     number: str
@@ -96,65 +90,60 @@ class Contract:
     signed_on: date
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limit:
+    """From ``amount_fen`` on a contract is treated otherwise; ``source`` says who states that.
+
+    Contracts signed within ``days`` of each other are looked at together.
+    """
+
+    amount_fen: int
+    source: str
+    days: int
+
+
 def idle_runs(runs: Iterable[BilledRun]) -> tuple[Flag, ...]:
     """Flag billed time without power or utilisation (wash use), and runs that nobody measured."""
-    return tuple(flag for run in runs for flag in _idle(run))
+    return tuple(found for run in runs if run.paid_fen for found in _idle(run))
 
 
 def _idle(run: BilledRun) -> Sequence[Flag]:
-    if not run.paid_fen:
-        return ()
+    metered, load = run.site_it, run.load
+    is_metered = metered is not None and metered.coverage_ppm >= COVERAGE_PPM_MIN
+    is_seen = load is not None and load.coverage_ppm >= COVERAGE_PPM_MIN
+    if not is_metered and not is_seen:
+        return [
+            flag(
+                FlagCode.NOT_METERED,
+                attempt_id=run.attempt_id,
+                it_coverage_ppm=metered.coverage_ppm if metered else 0,
+                use_coverage_ppm=load.coverage_ppm if load else 0,
+            )
+        ]
     flags = []
-    if run.site_it_mwh is None and run.use_ppm is None:
+    if metered and is_metered and metered.energy_mwh * POWER_SHARE_MIN < run.busy_mwh:
         flags.append(
-            Flag(
-                code=FlagCode.NOT_METERED,
-                message=f"{run.attempt_id}: neither power nor utilisation was measured",
-                facts={"attempt_id": run.attempt_id},
+            flag(
+                FlagCode.NO_POWER,
+                attempt_id=run.attempt_id,
+                units=run.units,
+                busy_mwh=run.busy_mwh,
+                site_it_mwh=metered.energy_mwh,
+                quality=metered.quality,
+                coverage_ppm=metered.coverage_ppm,
             )
         )
-    if run.site_it_mwh is not None and run.site_it_mwh * POWER_SHARE_MIN < run.busy_mwh:
+    if load and is_seen and load.mean_ppm < USE_PPM_MIN:
         flags.append(
-            Flag(
-                code=FlagCode.NO_POWER,
-                message=f"{run.attempt_id}: {run.units} busy units take {run.busy_mwh} mWh, all "
-                f"IT of the site took {run.site_it_mwh} mWh",
-                facts={
-                    "attempt_id": run.attempt_id,
-                    "busy_mwh": run.busy_mwh,
-                    "site_it_mwh": run.site_it_mwh,
-                },
-            )
-        )
-    if run.use_ppm is not None and run.use_ppm < USE_PPM_MIN:
-        flags.append(
-            Flag(
-                code=FlagCode.NO_USE,
-                message=f"{run.attempt_id}: units were busy for {run.use_ppm} ppm of the time",
-                facts={"attempt_id": run.attempt_id, "use_ppm": run.use_ppm},
+            flag(
+                FlagCode.NO_USE,
+                attempt_id=run.attempt_id,
+                use_ppm=load.mean_ppm,
+                quality=load.quality,
+                coverage_ppm=load.coverage_ppm,
             )
         )
     return flags
-
-
-def related(customer: Organisation, provider: Organisation) -> tuple[Flag, ...]:
-    """Flag a customer and a provider that are one, of one group, or led by one person."""
-    reason = ""
-    if customer.id == provider.id:
-        reason = "are the same organisation"
-    elif customer.group and customer.group == provider.group:
-        reason = f"belong to the group {customer.group}"
-    elif customer.representative and customer.representative == provider.representative:
-        reason = "have the same legal representative"
-    if not reason:
-        return ()
-    return (
-        Flag(
-            code=FlagCode.RELATED_PARTY,
-            message=f"{customer.name} and {provider.name} {reason}",
-            facts={"customer": customer.id, "provider": provider.id},
-        ),
-    )
 
 
 def repeated_invoices(uses: Iterable[InvoiceUse]) -> tuple[Flag, ...]:
@@ -165,63 +154,127 @@ def repeated_invoices(uses: Iterable[InvoiceUse]) -> tuple[Flag, ...]:
     return tuple(
         Flag(
             code=FlagCode.INVOICE_TWICE,
-            message=f"invoice {number} line {line} was handed in {len(used_for)} times: for "
-            f"{', '.join(dict.fromkeys(used_for))}",
-            facts={"invoice": number, "line": line, "times": len(used_for)},
+            facts={
+                "invoice": number,
+                "line": line,
+                "times": len(used_for),
+                "uses": ", ".join(dict.fromkeys(used_for)),
+            },
         )
         for (number, line), used_for in sorted(by_line.items())
         if len(used_for) > 1
     )
 
 
-def split_contracts(contracts: Iterable[Contract], limit_fen: int) -> tuple[Flag, ...]:
-    """Flag contracts of one pair within thirty days, each under a limit that they pass together."""
-    by_pair: dict[tuple[str, str], list[Contract]] = defaultdict(list)
+def split_contracts(
+    contracts: Iterable[SignedContract],
+    limit: Limit,
+    party_of: Mapping[str, str] | None = None,
+    *,
+    own: Callable[[SignedContract], bool] = lambda _: True,
+) -> tuple[Flag, ...]:
+    """Flag contracts of a pair signed close together, each under a limit that they reach together.
+
+    ``party_of`` names for an organisation the group it stands for, so that contracts of related
+    customers with related providers count as one pair. Only numbers of ``own`` ones are told.
+    """
+    parties = party_of or {}
+    by_pair: dict[tuple[str, str], list[SignedContract]] = defaultdict(list)
     for contract in contracts:
-        if contract.amount_fen < limit_fen:
-            by_pair[contract.customer_id, contract.provider_id].append(contract)
+        if contract.amount_fen < limit.amount_fen:
+            customer = parties.get(contract.customer_id, contract.customer_id)
+            provider = parties.get(contract.provider_id, contract.provider_id)
+            by_pair[customer, provider].append(contract)
     return tuple(
-        flag
+        _split_flag(near, limit, own)
         for _, small in sorted(by_pair.items())
-        for flag in _split(sorted(small, key=lambda one: (one.signed_on, one.number)), limit_fen)
+        for near in _windows(sorted(small, key=lambda one: (one.signed_on, one.number)), limit)
+        if any(map(own, near))
     )
 
 
-def _split(contracts: Sequence[Contract], limit_fen: int) -> Iterable[Flag]:
+def _windows(
+    contracts: Sequence[SignedContract], limit: Limit
+) -> Iterable[Sequence[SignedContract]]:
     first = 0
     while first < len(contracts):
-        until = contracts[first].signed_on + timedelta(days=SPLIT_DAYS)
+        until = contracts[first].signed_on + timedelta(days=limit.days)
         near = [one for one in contracts[first:] if one.signed_on <= until]
         together = sum(one.amount_fen for one in near)
-        if len(near) < SPLIT_COUNT or together < limit_fen:
+        if len(near) < SPLIT_COUNT or together < limit.amount_fen:
             first += 1
             continue
-        numbers = ", ".join(one.number for one in near)
-        yield Flag(
-            code=FlagCode.SPLIT_CONTRACT,
-            message=f"contracts {numbers} are each under {yuan_text(limit_fen)} yuan and together "
-            f"{yuan_text(together)}",
-            facts={"contracts": numbers, "together_fen": together, "limit_fen": limit_fen},
-        )
+        yield near
         first += len(near)
 
 
-def night_only(runs: Iterable[BilledRun]) -> tuple[Flag, ...]:
-    """Flag an enterprise whose runs are all at night, all of one size, and all equally long."""
+def _split_flag(
+    near: Sequence[SignedContract], limit: Limit, own: Callable[[SignedContract], bool]
+) -> Flag:
+    told = [one.number for one in near if own(one)]
+    return Flag(
+        code=FlagCode.SPLIT_CONTRACT,
+        facts={
+            "contracts": ", ".join(told),
+            "others": len(near) - len(told),
+            "first": near[0].signed_on.isoformat(),
+            "last": near[-1].signed_on.isoformat(),
+            "together_fen": sum(one.amount_fen for one in near),
+            "limit_fen": limit.amount_fen,
+            "source": limit.source,
+        },
+    )
+
+
+def at_night_only(runs: Iterable[BilledRun]) -> tuple[tuple[BilledRun, ...], ...]:
+    """Return by enterprise the runs of those whose runs are all at night and all alike."""
     by_tenant: dict[str, list[BilledRun]] = defaultdict(list)
     for run in runs:
         if run.paid_fen:
             by_tenant[run.tenant_id].append(run)
     return tuple(
-        Flag(
-            code=FlagCode.NIGHT_ONLY,
-            message=f"all {len(own)} paid runs of {tenant_id} are at night, of {own[0].units} "
-            "units and equally long",
-            facts={"tenant_id": tenant_id, "runs": len(own), "units": own[0].units},
-        )
-        for tenant_id, own in sorted(by_tenant.items())
+        tuple(own)
+        for _, own in sorted(by_tenant.items())
         if len(own) >= NIGHT_RUNS_MIN and _is_alike(own) and all(map(_is_at_night, own))
     )
+
+
+def night_only(runs: Iterable[BilledRun]) -> tuple[Flag, ...]:
+    """Flag an enterprise whose runs are all at night, of one size and length, and constant.
+
+    A load that was read for half of the time or more must be constant over all runs; runs whose
+    load was not read are flagged with that said, since nothing speaks for them.
+    """
+    return tuple(
+        _night_flag(own) for own in at_night_only(runs) if _spread_ppm(own) <= CONSTANT_PPM_MAX
+    )
+
+
+def _night_flag(own: Sequence[BilledRun]) -> Flag:
+    loads = _loads(own)
+    return Flag(
+        code=FlagCode.NIGHT_ONLY,
+        facts={
+            "tenant_id": own[0].tenant_id,
+            "runs": len(own),
+            "units": own[0].units,
+            "minutes": (own[0].ended_at - own[0].started_at) // timedelta(minutes=1),
+            "measured_runs": len(loads),
+            "low_ppm": min((load.low_ppm for load in loads), default="–"),
+            "high_ppm": max((load.high_ppm for load in loads), default="–"),
+        },
+    )
+
+
+def _loads(runs: Sequence[BilledRun]) -> list[Load]:
+    return [run.load for run in runs if run.load and run.load.coverage_ppm >= COVERAGE_PPM_MIN]
+
+
+def _spread_ppm(runs: Sequence[BilledRun]) -> int:
+    loads = _loads(runs)
+    if not loads:
+        return 0
+    return max(load.high_ppm for load in loads) - min(load.low_ppm for load in loads)
 
 
 def _is_alike(runs: Sequence[BilledRun]) -> bool:

@@ -8,6 +8,7 @@ payments add up. It ends with 0 when all of it holds, else with 1.
 """
 
 import argparse
+import base64
 import hashlib
 import json
 import struct
@@ -32,6 +33,7 @@ HEAD = struct.Struct(">33sQqIIIIIII")
 DIGESTS = {1: "sha256", 2: "sm3"}
 TEXTS = ("key", "kind", "tenant_id", "body", "balances", "moves", "late_for")
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+PEM = "-----BEGIN PUBLIC " + "KEY-----\n{}\n-----END PUBLIC KEY-----\n"
 BYTES_MAX = 256 * 1024 * 1024
 MS_PER_HOUR, UYUAN_PER_FEN = 3_600_000, 10_000
 UNREADABLE = (
@@ -140,6 +142,21 @@ def root_from(link: str, path: Json) -> str:
     return digest.hex()
 
 
+def sides_of(seq: int, size: int) -> list[str]:
+    """Return on which sides the siblings of entry ``seq`` stand in a tree over ``size`` links."""
+    at, sides = seq - 1, []
+    while size > 1:
+        if at ^ 1 < size:
+            sides.append("L" if at & 1 else "R")
+        at, size = at >> 1, (size + 1) >> 1
+    return sides
+
+
+def is_placed(seq: Json, size: Json, path: Json) -> bool:
+    """Say whether a path has the shape that place and length of the chain demand."""
+    return 1 <= seq <= size and [step[:1] for step in path] == sides_of(seq, size)
+
+
 def paid_of(entries: Json) -> tuple[int, int]:
     """Add up what vouchers and cash paid, in fen, from the postings."""
     voucher = cash = 0
@@ -170,11 +187,28 @@ def unit_ms_of(usage: Json) -> int:
     return total // timedelta(milliseconds=1)
 
 
+def signature_file(key: str, signature: str) -> bytes:
+    """Return the one form in which a signature is written, so that no byte of it is free."""
+    told = {
+        "algorithm": "Ed25519",
+        "public_key": bytes.fromhex(key).hex(),
+        "signature": bytes.fromhex(signature).hex(),
+        "signed": "manifest.json",
+    }
+    return (json.dumps(told, ensure_ascii=False, sort_keys=True, indent=1) + "\n").encode()
+
+
 def check_signature(report: Report, members: dict[str, bytes], wanted_key: str) -> None:
     """Check the manifest's signature and every file's digest."""
     signature = json.loads(members["manifest.sig.json"])
     manifest = members["manifest.json"]
     key = signature["public_key"]
+    report.check(
+        members["manifest.sig.json"] == signature_file(key, signature["signature"]),
+        "the file of the signature says just who signed what",
+    )
+    pem = PEM.format(base64.b64encode(bytes.fromhex("302a300506032b6570032100" + key)).decode())
+    report.check(members["public-key.pem"] == pem.encode(), "public-key.pem is the key that signed")
     if wanted_key:
         report.check(key == wanted_key.lower(), "the pack is signed with the key that you named")
     else:
@@ -194,6 +228,8 @@ def check_chain(report: Report, chain: Json, wanted_head: str) -> None:
     head, root = chain["head"], chain["root"]
     if head["link"]:
         report.check(root_from(head["link"], head["path"]) == root, "the head is under the root")
+        placed = is_placed(head["seq"], head["seq"], head["path"])
+        report.check(placed, f"the head stands at the end of {head['seq']} entries")
     if wanted_head:
         seq, _, link = wanted_head.partition(":")
         if int(seq) == head["seq"]:
@@ -204,7 +240,8 @@ def check_chain(report: Report, chain: Json, wanted_head: str) -> None:
         name = f"entry {entry['seq']} ({entry['kind']})"
         report.check(link_of(entry) == entry["link"], f"{name} gives its link")
         report.check(root_from(entry["link"], entry["path"]) == root, f"{name} is in the chain")
-        report.check(entry["seq"] <= head["seq"], f"{name} is not after the head")
+        placed = is_placed(entry["seq"], head["seq"], entry["path"])
+        report.check(placed, f"{name} stands at its place before the head")
 
 
 def check_journal(report: Report, chain: Json, journal: str) -> None:

@@ -1,5 +1,6 @@
 """Every table of the product. Each column's ``comment`` is its line in the data dictionary."""
 
+from suanwang.db.tables.evidence import chain_anchor
 from suanwang.db.tables.grants import (
     grant_application,
     grant_clawback,
@@ -44,6 +45,7 @@ __all__ = [
     "api_key",
     "attempt",
     "attempt_log",
+    "chain_anchor",
     "decision",
     "energy_window",
     "grant_application",

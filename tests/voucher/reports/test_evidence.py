@@ -29,9 +29,10 @@ from voucher.reports.evidence import (
     pack,
     plain,
 )
+from voucher.reports.proof import ChainProof
 from voucher.reports.report import Party
 from voucher.reports.signing import Signer, load_signer
-from voucher.reports.verify_evidence import is_signed, verify
+from voucher.reports.verify_evidence import is_signed, signature_file, verify
 
 MOVES = "held:l1\tspent:l1\t12\ncash_held:haiyun\tpayable:east\t12\n"
 METERED = Energy(energy_mwh=16_000, method="m", quality="measured", coverage_ppm=1_000_000)
@@ -61,7 +62,7 @@ def an_attempt() -> AttemptUse:
         id="job-1-a1", number=1, state="succeeded", pool_id="east-cpu", accelerator="cpu",
         usage=(Usage(started_at=START, ended_at=end, quantity=4, source="supervisor"),),
         is_domestic=True, units=4, price_uyuan_per_unit_hour=120_000, started_at=START,
-        ended_at=end, unit_ms=7_200_000, energy=METERED, use_ppm=900_000,
+        ended_at=end, unit_ms=7_200_000, energy=METERED, load=None,
         site=SiteUse(id="east", name="崂山", region="CN-SD", operator=operator, pue=pue,
                      it_energy=METERED, facility_energy=METERED),
     )  # fmt: skip
@@ -77,7 +78,8 @@ def a_certificate(entries: int = 5, algorithm: Algorithm = Algorithm.SHA256) -> 
                  attempts=(an_attempt(),))  # fmt: skip
     return Certificate(
         id="cert-1", issued_at=START, issuer=PLATFORM, enterprise=HAIYUN, job=job,
-        references=References(), policies=(), entries=(proved,), flags=(), links=links[1:],
+        references=References(), policies=(), entries=(proved,), flags=(),
+        proof=ChainProof.of_links(links[1:]),
     )  # fmt: skip
 
 
@@ -101,11 +103,12 @@ def signed_anew(content: bytes, change: Callable[[Any], None], signer: Signer) -
     change(told)
     files["certificate.json"] = json.dumps(told).encode()
     manifest = json.loads(files["manifest.json"])
-    manifest["files"]["certificate.json"] = hashlib.sha256(files["certificate.json"]).hexdigest()
+    files["public-key.pem"] = signer.public_pem.encode()
+    for name in ("certificate.json", "public-key.pem"):
+        manifest["files"][name] = hashlib.sha256(files[name]).hexdigest()
     files["manifest.json"] = json.dumps(manifest).encode()
-    files["manifest.sig.json"] = json.dumps(
-        {"public_key": signer.public_key, "signature": signer.sign(files["manifest.json"])}
-    ).encode()
+    signature = signer.sign(files["manifest.json"])
+    files["manifest.sig.json"] = signature_file(signer.public_key, signature)
     written = io.BytesIO()
     with zipfile.ZipFile(written, "w") as archive:
         for name, data in files.items():
@@ -154,6 +157,8 @@ FORGERIES: dict[str, Callable[[Any], None]] = {
     "no chain": lambda told: told.pop("chain"),
     "a list": lambda told: told.update(chain=[]),
     "a text": lambda told: entry_of(told).update(seq="3"),
+    "a longer chain": lambda told: told["chain"]["head"].update(seq=6),
+    "another place": lambda told: entry_of(told)["path"].reverse(),
     "a huge number": lambda told: entry_of(told).update(seq=2**70),
 }
 
@@ -184,6 +189,22 @@ def test_no_pack_makes_the_verifier_fall(
     changed[at] ^= data.draw(st.integers(1, 255))
     assert checked(folder, bytes(changed)) >= 0
     assert checked(folder, content[:at]) > 0
+
+
+@given(data=st.data())
+def test_every_changed_byte_of_every_file_is_found(
+    tmp_path_factory: pytest.TempPathFactory, content: bytes, data: st.DataObject
+) -> None:
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        files = {name: bytearray(archive.read(name)) for name in archive.namelist()}
+    name = data.draw(st.sampled_from(sorted(files)))
+    at = data.draw(st.integers(0, len(files[name]) - 1))
+    files[name][at] ^= data.draw(st.integers(1, 255))
+    written = io.BytesIO()
+    with zipfile.ZipFile(written, "w") as archive:
+        for each, held in files.items():
+            archive.writestr(each, bytes(held))
+    assert checked(tmp_path_factory.mktemp("pack"), written.getvalue()) > 0
 
 
 @given(st.binary(max_size=200), st.data())

@@ -1,25 +1,43 @@
 """Suspicions: what is flagged, and what is not."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from voucher.flagging import Flag, FlagCode
 from voucher.reports.flags import (
     BilledRun,
-    Contract,
-    Flag,
-    FlagCode,
     InvoiceUse,
-    Organisation,
+    Limit,
+    Load,
+    Metered,
+    SignedContract,
     idle_runs,
     night_only,
-    related,
     repeated_invoices,
     split_contracts,
 )
 
+LIMIT = Limit(amount_fen=100, source="the office", days=30)
 TEN_AT_NIGHT = datetime(2026, 10, 14, 14, tzinfo=UTC)
+
+
+def metered(energy_mwh: int, coverage_ppm: int = 1_000_000) -> Metered:
+    """Energy that was read."""
+    return Metered(energy_mwh=energy_mwh, coverage_ppm=coverage_ppm, quality="measured")
+
+
+def a_load(mean_ppm: int, coverage_ppm: int = 1_000_000, spread_ppm: int = 0) -> Load:
+    """A load that was read."""
+    return Load(
+        mean_ppm=mean_ppm,
+        low_ppm=mean_ppm - spread_ppm,
+        high_ppm=mean_ppm,
+        coverage_ppm=coverage_ppm,
+        quality="measured",
+    )
 
 
 def a_run(night: int = 0, **changes: Any) -> BilledRun:
@@ -33,8 +51,8 @@ def a_run(night: int = 0, **changes: Any) -> BilledRun:
         "units": 8,
         "paid_fen": 100,
         "busy_mwh": 5_600_000,
-        "site_it_mwh": 9_000_000,
-        "use_ppm": 800_000,
+        "site_it": metered(9_000_000),
+        "load": a_load(800_000),
     }
     return BilledRun(**{**fields, **changes})
 
@@ -48,35 +66,32 @@ def codes(flags: tuple[Flag, ...]) -> list[str]:
     ("changes", "expected"),
     [
         pytest.param({}, [], id="power and use fit"),
-        pytest.param({"site_it_mwh": 559_999}, ["no-power"], id="under a tenth of the power"),
-        pytest.param({"site_it_mwh": 560_000}, [], id="a tenth of the power is enough"),
-        pytest.param({"use_ppm": 19_999}, ["no-use"], id="busy under two percent"),
-        pytest.param({"use_ppm": 0, "site_it_mwh": 0}, ["no-power", "no-use"], id="wash use"),
-        pytest.param({"use_ppm": None, "site_it_mwh": None}, ["not-metered"], id="nobody measured"),
-        pytest.param({"use_ppm": 0, "site_it_mwh": 0, "paid_fen": 0}, [], id="free runs are free"),
+        pytest.param({"site_it": metered(559_999)}, ["no-power"], id="under a tenth of the power"),
+        pytest.param({"site_it": metered(560_000)}, [], id="a tenth of the power is enough"),
+        pytest.param({"load": a_load(19_999)}, ["no-use"], id="busy under two percent"),
+        pytest.param(
+            {"load": a_load(0), "site_it": metered(0)}, ["no-power", "no-use"], id="wash use"
+        ),
+        pytest.param({"load": None, "site_it": None}, ["not-metered"], id="nobody measured"),
+        pytest.param(
+            {"load": a_load(0, 499_999), "site_it": metered(0, 499_999)},
+            ["not-metered"],
+            id="what was read for under half of the time accuses nobody",
+        ),
+        pytest.param(
+            {"load": a_load(0, 499_999), "site_it": metered(0, 500_000)},
+            ["no-power"],
+            id="half of the time is enough",
+        ),
+        pytest.param(
+            {"load": a_load(0), "site_it": metered(0), "paid_fen": 0}, [], id="free runs are free"
+        ),
     ],
 )
 def test_billed_time_without_power_or_use_is_flagged(
     changes: dict[str, Any], expected: list[str]
 ) -> None:
     assert codes(idle_runs([a_run(**changes)])) == expected
-
-
-@pytest.mark.parametrize(
-    ("other", "is_flagged"),
-    [
-        (Organisation(id="p", name="P"), False),
-        (Organisation(id="c", name="C"), True),
-        (Organisation(id="p", name="P", group="g"), True),
-        (Organisation(id="p", name="P", representative="王"), True),
-        (Organisation(id="p", name="P", group="h", representative="李"), False),
-    ],
-)
-def test_parties_of_one_group_or_one_head_are_flagged(
-    other: Organisation, is_flagged: bool
-) -> None:
-    customer = Organisation(id="c", name="C", group="g", representative="王")
-    assert codes(related(customer, other)) == ["related-party"] * is_flagged
 
 
 def test_one_invoice_line_for_two_things_is_flagged() -> None:
@@ -89,9 +104,9 @@ def test_one_invoice_line_for_two_things_is_flagged() -> None:
     assert (flag.code, flag.facts["line"], flag.facts["times"]) == (FlagCode.INVOICE_TWICE, 1, 2)
 
 
-def a_contract(number: str, amount_fen: int, day: int, provider: str = "p") -> Contract:
+def a_contract(number: str, amount_fen: int, day: int, provider: str = "p") -> SignedContract:
     """A contract of customer c, signed in the days after the first of October."""
-    return Contract(
+    return SignedContract(
         number=number,
         customer_id="c",
         provider_id=provider,
@@ -112,9 +127,9 @@ def a_contract(number: str, amount_fen: int, day: int, provider: str = "p") -> C
     ],
 )
 def test_contracts_split_under_a_limit_are_flagged(
-    contracts: list[Contract], expected: int
+    contracts: list[SignedContract], expected: int
 ) -> None:
-    assert len(split_contracts(contracts, 100)) == expected
+    assert len(split_contracts(contracts, LIMIT)) == expected
 
 
 def test_equal_runs_at_night_only_are_flagged() -> None:
@@ -126,3 +141,23 @@ def test_equal_runs_at_night_only_are_flagged() -> None:
     by_day = TEN_AT_NIGHT + timedelta(days=6, hours=11)
     noon = a_run(6, started_at=by_day, ended_at=by_day + timedelta(hours=2))
     assert night_only([*nights, noon]) == ()
+
+
+def test_a_load_that_moves_at_night_is_no_constant_load() -> None:
+    nights = [a_run(night, load=a_load(500_000, spread_ppm=100_001)) for night in range(5)]
+    assert night_only(nights) == ()
+    constant = [a_run(night, load=a_load(500_000, spread_ppm=100_000)) for night in range(5)]
+    (flag,) = night_only(constant)
+    assert (flag.facts["measured_runs"], flag.facts["low_ppm"]) == (5, 400_000)
+    unread = [a_run(night, load=a_load(500_000, 1, 400_000)) for night in range(5)]
+    (flag,) = night_only(unread)
+    assert flag.facts["measured_runs"] == 0
+
+
+def test_contracts_of_related_customers_count_together_but_are_not_named() -> None:
+    contracts = [a_contract("1", 60, 0), replace(a_contract("2", 60, 1), customer_id="d")]
+    assert split_contracts(contracts, LIMIT) == ()
+    (flag,) = split_contracts(contracts, LIMIT, {"d": "c"}, own=lambda one: one.customer_id == "c")
+    assert (flag.facts["contracts"], flag.facts["others"]) == ("1", 1)
+    assert "1.20 yuan" in flag.message
+    assert "1.20 元" in flag.message_zh

@@ -120,6 +120,21 @@ def upgrade() -> None:
         comment="Policies under which vouchers are granted; a version never changes.",
     )
     op.create_table(
+        "chain_anchor",
+        sa.Column(
+            "block",
+            Int64,
+            autoincrement=False,
+            nullable=False,
+            comment="counts from 0; its entries are 1,024 x block + 1 to 1,024 x (block + 1)",
+        ),
+        sa.Column(
+            "root", sa.Text(), nullable=False, comment="root of the hash tree over its links, hex"
+        ),
+        sa.PrimaryKeyConstraint("block", name=op.f("pk_chain_anchor")),
+        comment="Roots over full blocks of the ledger's chain; they follow from it and never change.",
+    )
+    op.create_table(
         "grant_spent",
         sa.Column("programme_id", sa.Text(), nullable=False, comment="programme, all versions"),
         sa.Column("fact", sa.Text(), nullable=False, comment="line.contract_no or line.invoice_no"),
@@ -990,6 +1005,7 @@ def upgrade() -> None:
     op.make_append_only("journal")
     op.make_append_only("ledger_period")
     op.make_append_only("grant_event")
+    op.make_append_only("chain_anchor")
     # ### end Alembic commands ###
 
 
@@ -1069,6 +1085,7 @@ def downgrade() -> None:
     op.drop_table("journal")
     op.drop_table("grant_usage")
     op.drop_table("grant_spent")
+    op.drop_table("chain_anchor")
     op.drop_table("grant_programme")
     with op.batch_alter_table("grant_message", schema=None) as batch_op:
         batch_op.drop_index("ix_grant_message_tenant_id_at")

@@ -1,0 +1,1 @@
+"""Organisations and their ties, contracts, invoices and bank receipts, with their history."""
