@@ -1,4 +1,4 @@
-"""``python -m benchmarks NAME|all [--quick] [--json FILE]`` and ``python -m benchmarks --list``."""
+"""``python -m benchmarks NAME|all [--quick] [--only PART] [--json FILE]``, or ``--list``."""
 
 import argparse
 import sys
@@ -14,6 +14,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("names", nargs="*", metavar="NAME", help="a benchmark, or all")
     parser.add_argument("--list", action="store_true", help="print the benchmarks and stop")
     parser.add_argument("--quick", action="store_true", help="small sizes only")
+    parser.add_argument(
+        "--only", action="append", default=[], metavar="PART", help="only this part of a benchmark"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures there")
     given = parser.parse_args(arguments)
     if given.list or not given.names:
@@ -29,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print("  ".join(f"{key}={value}" for key, value in frame.machine().items()), flush=True)
     figures: list[frame.Figure] = []
     for name in wanted:
-        own = list(frame.load(name).run(frame.Options(quick=given.quick)))
+        own = list(frame.load(name).run(frame.Options(quick=given.quick, only=tuple(given.only))))
         print(f"\n{name}\n{frame.table(own)}", flush=True)
         figures += own
         if given.json is not None:

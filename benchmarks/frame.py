@@ -22,9 +22,13 @@ Scalar = str | int | float | bool
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How to run: ``quick`` takes small sizes, enough to see that the benchmark works."""
+    """How to run: ``quick`` takes small sizes, enough to see that the benchmark works.
+
+    ``only`` names the parts of a benchmark that are wanted; none means all.
+    """
 
     quick: bool = False
+    only: tuple[str, ...] = ()
 
 
 class Figure:

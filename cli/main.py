@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from cli import demo, doctor, grafana, jobs, local, plan, sites, vouchers
+from cli import collect, demo, doctor, grafana, jobs, local, plan, sites, vouchers
 from suanwang import __version__
 from suanwang.errors import SuanwangError
 
@@ -60,6 +60,7 @@ app.add_typer(vouchers.tenants_app, name="tenants")
 app.command("plan")(plan.plan)
 app.command("doctor")(doctor.doctor)
 app.add_typer(doctor.config_app, name="config")
+app.add_typer(collect.app, name="collect")
 app.add_typer(grafana.app, name="grafana")
 
 

@@ -1,5 +1,6 @@
 """The one place that touches pymodbus' client, whose API changes between minor versions."""
 
+from dataclasses import dataclass
 from typing import Final, Literal
 
 from pymodbus.client import AsyncModbusTcpClient
@@ -19,6 +20,14 @@ EXCEPTIONS: Final = {
     10: "gateway path unavailable",
     11: "gateway target failed to respond",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Identification:
+    """What a device calls itself; empty where it says nothing."""
+
+    vendor: str = ""
+    product: str = ""
 
 
 class ModbusFailure(SourceError):
@@ -88,6 +97,26 @@ class ModbusClient:
                 target=self.target,
             )
         return tuple(answer.registers)
+
+    async def identify(self) -> Identification:
+        """Return what the device calls itself; most meters do not know the question."""
+        client = await self._connected()
+        try:
+            answer = await client.read_device_information(device_id=self._unit)
+        except (ModbusException, OSError):
+            self.close()
+            return Identification()
+        except BaseException:
+            self.close()
+            raise
+        if answer.isError():
+            return Identification()
+        words = {
+            number: bytes(raw).decode("utf-8", errors="replace")
+            for number, raw in getattr(answer, "information", {}).items()
+            if isinstance(raw, bytes)
+        }
+        return Identification(words.get(0, ""), words.get(1, ""))
 
     async def _connected(self) -> AsyncModbusTcpClient:
         if self._client and self._client.connected:

@@ -10,21 +10,19 @@ from pydantic import ValidationError
 
 from collectors.profiles.base import Profile
 from collectors.profiles.modbus import ModbusProfile
-from collectors.profiles.redfish import RedfishProfile
 from collectors.profiles.snmp import SnmpProfile
 from collectors.words import explain, nearest
 from suanwang.errors import BadInput
 
-PROTOCOLS: Final[Mapping[str, type[ModbusProfile] | type[SnmpProfile] | type[RedfishProfile]]] = {
+PROTOCOLS: Final[Mapping[str, type[ModbusProfile] | type[SnmpProfile]]] = {
     "modbus": ModbusProfile,
     "snmp": SnmpProfile,
-    "redfish": RedfishProfile,
 }
 """The schema of each protocol."""
 
 FILE_BYTES_MAX: Final = 1_048_576
 
-AnyProfile = ModbusProfile | SnmpProfile | RedfishProfile
+AnyProfile = ModbusProfile | SnmpProfile
 P = TypeVar("P", bound=Profile)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from collectors.modbus_client import ModbusFailure
+from collectors.modbus_client import Identification, ModbusFailure
 from collectors.profiles.base import split_key
 from collectors.profiles.modbus import Block, ModbusProfile
 from collectors.sources.derive import derived_readings
@@ -26,6 +26,9 @@ class RegisterReader(Protocol):
         self, address: int, count: int, function: Literal["holding", "input"]
     ) -> tuple[int, ...]:
         """Return ``count`` registers from ``address`` on; raise ModbusFailure."""
+
+    async def identify(self) -> Identification:
+        """Return what the device calls itself."""
 
     def close(self) -> None:
         """Let go of the connection."""
