@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
+from collectors.specs.bacnet import BacnetSpec
 from collectors.specs.base import Spec
 from collectors.specs.host import HostSpec
 from collectors.specs.ipmi import IpmiSpec
@@ -23,6 +24,7 @@ KINDS: Final[Mapping[str, type[Spec]]] = {
     "redfish": RedfishSpec,
     "ipmi": IpmiSpec,
     "mqtt": MqttSpec,
+    "bacnet": BacnetSpec,
     "file": RecordedSpec,
 }
 """The spec of each kind; the order is that of the docs."""
