@@ -138,7 +138,7 @@ class _Intake:
         meters = store_windows.load_records(
             self._connection,
             self._batch.site_id,
-            list({r.subject[len(METER) :] for r in self._batch.readings if _is_meter(r)}),
+            list({id_ for r in self._batch.readings if _is_meter(r) for id_ in _meter_ids(r)}),
         )
         readings = [reading for reading in self._batch.readings if self._admit(reading, meters)]
         numbers = store_samples.series_ids(self._connection, self._batch.site_id, readings)
@@ -151,12 +151,12 @@ class _Intake:
                 float(reading.value),
                 reading.quality.value,
             )
-            if _is_meter(reading) and reading.metric == "energy_wh":
-                record = meters[reading.subject[len(METER) :]]
+            record = meters.get(_meter_ids(reading)[0]) if _is_meter(reading) else None
+            if record and reading.metric == "energy_wh":
                 record.series_id = row.series_id
                 registers.setdefault(record.meter.id, []).append(store_samples.register_of(row))
-            if _is_meter(reading) and reading.metric == "power_w":
-                _note_power(meters[reading.subject[len(METER) :]], row)
+            if record and reading.metric == "power_w":
+                _note_power(record, row)
             rows.setdefault((row.series_id, row.at_ms), row)
         self._accumulate(meters, registers)
         return store_samples.add_samples(self._connection, list(rows.values()))
@@ -164,7 +164,8 @@ class _Intake:
     def _admit(self, reading: Reading, meters: Mapping[str, MeterRecord]) -> bool:
         reason = quality.refusal_of(reading, self._now)
         if not reason and _is_meter(reading):
-            record = meters.get(reading.subject[len(METER) :])
+            known = [meters[id_] for id_ in _meter_ids(reading) if id_ in meters]
+            record = known[0] if known else None
             if record is None:
                 reason = f"{reading.subject}: no such meter at site {self._batch.site_id}"
             elif to_epoch_ms(reading.at) < record.kept_from_ms:
@@ -185,6 +186,16 @@ class _Intake:
 
 def _is_meter(reading: Reading) -> bool:
     return reading.subject.startswith(METER)
+
+
+def _meter_ids(reading: Reading) -> tuple[str, ...]:
+    """Return the meter's id; of a part such as ``pdu-7/outlet-12`` also that of the whole.
+
+    A part that is no meter of its own is kept as plain samples beside the meter that it belongs to.
+    """
+    id_ = reading.subject[len(METER) :]
+    whole = id_.rpartition("/")[0]
+    return (id_, whole) if whole else (id_,)
 
 
 def _note_power(record: MeterRecord, row: SampleRow) -> None:

@@ -62,7 +62,7 @@ UNIT: Final = "unit"
 """The name in braces that the source's settings fill: which device of a chain."""
 
 _METRIC: Final = re.compile(r"[a-z][a-z0-9_]{0,99}")
-_PART: Final = re.compile(r"(?:[a-z0-9]|\{[a-z][a-z0-9_]*\})(?:[a-z0-9./-]|\{[a-z][a-z0-9_]*\})*")
+_PART: Final = re.compile(r"(?:[a-z0-9]|\{[a-z][a-z0-9_]*\})(?:[a-z0-9.-]|\{[a-z][a-z0-9_]*\})*")
 
 
 def split_key(key: str) -> tuple[str, str]:

@@ -13,6 +13,7 @@ from telemetry_builders import (
     at,
     energy,
     send,
+    stored_windows,
 )
 
 from collectors import store
@@ -90,6 +91,7 @@ def test_the_first_value_of_a_moment_stays(engine: Engine) -> None:
         pytest.param(energy("m-it", 0, -1), "not a register's value", id="below zero"),
         pytest.param(energy("m-it", 0, 1e13), "not a register's value", id="too large"),
         pytest.param(energy("m-no", 0, 5), "no such meter at site qd", id="unknown meter"),
+        pytest.param(energy("m-no/outlet-1", 0, 5), "no such meter", id="part of an unknown meter"),
         pytest.param(energy("m-other", 0, 5), "no such meter at site qd", id="another site's"),
         pytest.param(gpu(0, float("nan")), "not a number", id="not a number"),
     ],
@@ -162,3 +164,27 @@ def test_pruning_forgets_old_batches(engine: Engine) -> None:
         gone = store.prune(connection, START + timedelta(hours=1))
         left = connection.scalars(select(telemetry_batch.c.id)).all()
     assert (gone, list(left)) == (1, ["b2"])
+
+
+def test_a_part_of_a_meter_is_kept_as_samples_and_makes_no_energy_of_the_whole(
+    engine: Engine,
+) -> None:
+    prepare(engine)
+    with writing(engine) as connection:
+        store.register_meters(connection, [a_meter("m-it/outlet-2", MeterRole.OTHER)])
+    for second, outlet_wh in ((0, 1_000), (900, 9_000)):
+        batch = [
+            energy("m-it", second, 5 + second / 9),
+            energy("m-it/outlet-1", second, outlet_wh),
+            energy("m-it/outlet-2", second, outlet_wh / 100),
+        ]
+        with writing(engine) as connection:
+            receipt = send(connection, f"b{second}", batch, second + 1)
+        assert (receipt.accepted, receipt.refused) == (3, ())
+    with writing(engine) as connection:
+        whole = sum(window.energy_mwh for window in stored_windows(connection, "m-it").values())
+        own = stored_windows(connection, "m-it/outlet-2")
+        part = stored_windows(connection, "m-it/outlet-1")
+    assert whole == 100_000
+    assert sum(window.energy_mwh for window in own.values()) == 80_000
+    assert part == {}
