@@ -11,6 +11,7 @@ from cli import grants_review
 from cli.connection import ApiKey, Url, connect_once
 from cli.grants_shown import application_line, application_page, application_table, fact_pairs
 from cli.output import AsJson, Json, clock_time, emit_json, line, note, table, yuan
+from suanwang.clock import SystemClock
 from suanwang.errors import BadInput, Refused
 
 app = typer.Typer(no_args_is_help=True, help="Apply for vouchers, review applications, pay them.")
@@ -143,6 +144,9 @@ def export_table(
 def list_applications(
     state: StateName = None,
     programme: ProgrammeName = None,
+    due: Annotated[
+        bool, typer.Option("--due", help="Only those that wait for time or are overdue.")
+    ] = False,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="Most applications.")] = 100,
     url: Url = None,
     api_key: ApiKey = None,
@@ -150,7 +154,13 @@ def list_applications(
 ) -> None:
     """List the applications that you may see, oldest first."""
     with connect_once(url, api_key) as client:
-        answer = client.get("/v1/applications", state=state, programme=programme, limit=limit)
+        answer = client.get(
+            "/v1/applications",
+            state=state,
+            programme=programme,
+            limit=limit,
+            due_by=SystemClock().now().isoformat() if due else None,
+        )
     if as_json:
         emit_json(answer)
     else:

@@ -29,6 +29,7 @@ def application_table(items: Sequence[Json]) -> None:
             "award",
             "paid",
             "flags",
+            "due",
         ),
         [
             (
@@ -41,10 +42,15 @@ def application_table(items: Sequence[Json]) -> None:
                 yuan(one["award_fen"]),
                 yuan(one["settled_fen"]),
                 str(len(one["flags"])),
+                _due(one),
             )
             for one in items
         ],
     )
+
+
+def _due(one: Json) -> str:
+    return f"{one['due']} {clock_time(one['due_at'])}" if one["due"] else "–"
 
 
 def application_page(one: Json) -> None:
@@ -55,6 +61,10 @@ def application_page(one: Json) -> None:
     line(f"{one['programme']} v{one['version']}, policy digest {one['digest']}")
     if one["publicity_ends_at"]:
         line(f"public until {clock_time(one['publicity_ends_at'])}")
+    if one["ends_at"]:
+        line(f"ends at {clock_time(one['ends_at'])}")
+    if one["due"]:
+        line(f"due: {_due(one)}")
     _facts("", one["facts"])
     for part in one["lines"]:
         line(f"line {part['id']}: award {yuan(part['award_fen'])} CNY {part['tier']}".rstrip())

@@ -37,6 +37,7 @@ from suanwang.model.job import Job
 from voucher import ledger, tenure
 from voucher import store as money_store
 from voucher.expiry import expire_due
+from voucher.grants import sweep
 from voucher.turn import Turn
 from voucher.writer import Writer
 
@@ -60,12 +61,13 @@ class Sight:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReconcileReport:
-    """How many attempts were moved, holds settled and lots expired."""
+    """How many attempts were moved, holds settled, lots expired and applications moved by time."""
 
     is_leader: bool
     moved: int = 0
     settled: int = 0
     expired: int = 0
+    grants: int = 0
 
 
 def due_event(attempt: Attempt, sight: Sight, now: datetime, limits: Limits) -> AttemptEvent | None:
@@ -112,13 +114,25 @@ def reconcile(engine: Engine, writer: Writer, context: Context) -> ReconcileRepo
         live = store.live_attempts(connection)
         unsettled = store_usage.dead_attempts_with_open_holds(connection)
         due = money_store.due_lots(connection, now)
+        waiting = sweep.due_now(connection, now)
     moved = sum(_judge(writer, context, epoch, attempt) for attempt in live)
     settled = sum(
         writer.write(partial(_settle, context, epoch, attempt_id)) for attempt_id in unsettled
     )
     expired = writer.write(partial(_expire, context, epoch)) if due else 0
+    grants = sum(
+        writer.write(partial(_do_due, context, epoch, name), alone=True) for name in waiting
+    )
     writer.write(partial(_prune, context, epoch))
-    return ReconcileReport(is_leader=True, moved=moved, settled=settled, expired=expired)
+    return ReconcileReport(
+        is_leader=True, moved=moved, settled=settled, expired=expired, grants=grants
+    )
+
+
+def _do_due(context: Context, epoch: int, application_id: str, turn: Turn) -> bool:
+    """Do what time alone does to an application for a voucher."""
+    tenure.require(turn, epoch)
+    return sweep.do_due(turn.connection, application_id, context.clock.now())
 
 
 def _expire(context: Context, epoch: int, turn: Turn) -> int:

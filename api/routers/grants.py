@@ -1,8 +1,10 @@
 """Programmes in force; lists, tables and messages of applications. Steps: ``grant_steps``."""
 
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Annotated, Final, Literal
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Depends, Query, Response
 
 from api.asking import Asking
 from api.context import Context
@@ -37,16 +39,36 @@ EXPORT_MAX: Final = 1_000
 Format = Annotated[Literal["csv", "xlsx"], Query()]
 
 
-def _filter(identity: Identity, state: State | None, programme: str | None) -> store.Filter:
-    """Return what a caller's list may hold."""
-    is_district = identity.role is Role.REVIEWER_DISTRICT
-    is_applicant = not is_district and identity.role not in CITY
-    return store.Filter(
-        tenant_id=identity.tenant_id if is_applicant else None,
-        district=identity.tenant_id if is_district else None,
-        state=state,
-        programme_id=programme,
-    )
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """Which applications a caller asks for."""
+
+    state: State | None
+    programme: str | None
+    due_by: datetime | None
+
+    def of(self, identity: Identity) -> store.Filter:
+        """Return what the caller's list may hold."""
+        is_district = identity.role is Role.REVIEWER_DISTRICT
+        is_applicant = not is_district and identity.role not in CITY
+        return store.Filter(
+            tenant_id=identity.tenant_id if is_applicant else None,
+            district=identity.tenant_id if is_district else None,
+            state=self.state,
+            programme_id=self.programme,
+            due_by=self.due_by,
+        )
+
+
+def _wanted(
+    state: State | None = None,
+    programme: Annotated[str | None, Query(max_length=64)] = None,
+    due_by: Annotated[Moment | None, Query()] = None,
+) -> _Wanted:
+    return _Wanted(state, programme, due_by)
+
+
+Wanted = Annotated[_Wanted, Depends(_wanted)]
 
 
 @router.get("/programmes", summary="List programmes in force")
@@ -154,15 +176,13 @@ def file_application(
 def list_applications(
     identity: GrantReader,
     context: Context,
-    state: State | None = None,
-    programme: Annotated[str | None, Query(max_length=64)] = None,
+    wanted: Wanted,
     after: Annotated[str, Query(max_length=64)] = "",
     limit: Annotated[int, Query(ge=1, le=PAGE_MAX)] = 100,
 ) -> bodies.ApplicationPage:
     """Return a page, oldest first: one's own, one's district's, or (city, admin) all."""
     with context.reading() as connection:
-        wanted = _filter(identity, state, programme)
-        found = store.page(connection, wanted, after=after, limit=limit)
+        found = store.page(connection, wanted.of(identity), after=after, limit=limit)
     return bodies.ApplicationPage(
         items=[answers.application_out(one) for one in found],
         next=found[-1].id if len(found) == limit else None,
@@ -199,15 +219,13 @@ def import_applications(
 def export_applications(
     identity: GrantReader,
     context: Context,
+    wanted: Wanted,
     format: Format = "xlsx",
-    state: State | None = None,
-    programme: Annotated[str | None, Query(max_length=64)] = None,
     after: Annotated[str, Query(max_length=64)] = "",
 ) -> Response:
     """Return up to 1,000 applications, a row for each line; ``after`` an id, the next ones."""
     with context.reading() as connection:
-        wanted = _filter(identity, state, programme)
-        found = store.page(connection, wanted, after=after, limit=EXPORT_MAX)
+        found = store.page(connection, wanted.of(identity), after=after, limit=EXPORT_MAX)
         known: dict[str, Fact] = {}
         for name, version in {(one.programme_id, one.programme_version) for one in found}:
             known |= known_facts(store_programmes.find_programme(connection, name, version))

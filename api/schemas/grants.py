@@ -8,7 +8,7 @@ from pydantic import ConfigDict, Field
 from api.schemas.common import INT32_MAX, In, Name, Out, Title
 from api.schemas.money import IdempotencyKey
 from voucher.flagging import FlagCode
-from voucher.grants.case import State
+from voucher.grants.case import DueKind, State
 from voucher.grants.importing import Outcome
 from voucher.grants.store_verify import FaultKind
 
@@ -205,6 +205,9 @@ class ApplicationOut(Out):
     created_at: datetime
     submitted_at: datetime | None
     publicity_ends_at: datetime | None
+    ends_at: datetime | None
+    due: DueKind | None
+    due_at: datetime | None
     entitled_fen: int
     award_fen: int
     redeemed_fen: int

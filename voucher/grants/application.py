@@ -10,15 +10,18 @@ from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 from typing import Final
 
-from suanwang.errors import BadInput, InvalidTransition, Refused
+from suanwang.errors import BadInput, Forbidden, InvalidTransition, Refused
 from voucher.grants.case import (
     CLAWBACK_BY,
+    CLOCK,
     DECIDED_BY,
     EDITABLE,
     REJECTED_BY,
     SUBMITTED_BY,
     Action,
     Case,
+    Due,
+    DueKind,
     Effect,
     Event,
     State,
@@ -192,7 +195,8 @@ def _decide(case: Case, event: Event, policy: Policy, now: datetime) -> Step:
 def _issue(case: Case, event: Event, policy: Policy, now: datetime) -> Step:
     _require_payer(case, event)
     _require_mode(case, policy, (Mode.DEDUCT,), "issues lots")
-    return Step(case=replace(case, state=State.ISSUED), effects=(Effect.ISSUE_LOTS,))
+    issued = replace(case, state=State.ISSUED, ends_at=event.ends_at)
+    return Step(case=issued, effects=(Effect.ISSUE_LOTS,))
 
 
 def _redeem(case: Case, event: Event, policy: Policy, now: datetime) -> Step:
@@ -253,6 +257,47 @@ def _refuse_clawback(case: Case, event: Event, policy: Policy, now: datetime) ->
     return Step(case=replace(case, state=case.state_before_clawback, state_before_clawback=None))
 
 
+def _end_publicity(case: Case, event: Event, policy: Policy, now: datetime) -> Step:
+    """Go on: the days are over, and nobody upheld an objection meanwhile."""
+    _require_clock(case, event)
+    ends_at = case.publicity_ends_at
+    assert ends_at is not None, f"{case.id} is public without an end"
+    assert now >= ends_at, f"{case.id} is public until {ends_at.isoformat()}"
+    done = {**case.done, case.stage: event.actor.person}
+    return _enter(replace(case, done=done), policy, now)
+
+
+def _warn(case: Case, event: Event, policy: Policy, now: datetime) -> Step:
+    """Tell the applicant that the end is near."""
+    _require_clock(case, event)
+    assert case.ends_at is not None, f"{case.id} has no end to warn of"
+    return Step(case=replace(case, due=Due(kind=DueKind.END, at=case.ends_at)))
+
+
+def _end(case: Case, event: Event, policy: Policy, now: datetime) -> Step:
+    """End lots, or a claim: what was not redeemed returns to the caps, what was is still paid."""
+    _require_clock(case, event)
+    ended = replace(case, due=None)
+    if case.state is State.ISSUED:
+        return Step(case=replace(ended, state=State.EXPIRED))
+    if case.redeemed_fen == 0:
+        return Step(case=replace(ended, state=State.LAPSED), effects=(Effect.FREE_REST,))
+    is_paid = case.settled_fen == case.redeemed_fen
+    state = State.SETTLED if is_paid else case.state
+    return Step(case=replace(ended, state=state), effects=(Effect.FREE_REST,))
+
+
+def _overdue(case: Case, event: Event, policy: Policy, now: datetime) -> Step:
+    """Note that people have not done what was due; nothing is decided by that."""
+    _require_clock(case, event)
+    return Step(case=replace(case, due=Due(kind=DueKind.OVERDUE, at=now)))
+
+
+def _require_clock(case: Case, event: Event) -> None:
+    if event.actor != CLOCK:
+        raise Forbidden(f"{event.action.value} of application {case.id} is time's alone")
+
+
 def _require_second_person(case: Case, event: Event) -> None:
     require_role(case, event, CITY)
     require_four_eyes(
@@ -294,6 +339,7 @@ def _undecided(case: Case, state: State) -> Case:
         is_decided=False,
         award_fen=0,
         publicity_ends_at=None,
+        ends_at=None,
     )
 
 
@@ -316,9 +362,13 @@ _HANDLERS: Final[Mapping[Action, tuple[frozenset[State], _Handler]]] = {
     Action.SETTLE: (frozenset({State.GRANTED}), _settle),
     Action.CLOSE: (frozenset({State.GRANTED}), _close),
     Action.REQUEST_CLAWBACK: (
-        frozenset({State.GRANTED, State.ISSUED, State.SETTLED}),
+        frozenset({State.GRANTED, State.ISSUED, State.SETTLED, State.EXPIRED}),
         _request_clawback,
     ),
     Action.APPROVE_CLAWBACK: (frozenset({State.CLAWBACK}), _approve_clawback),
     Action.REFUSE_CLAWBACK: (frozenset({State.CLAWBACK}), _refuse_clawback),
+    Action.END_PUBLICITY: (frozenset({State.PUBLICITY}), _end_publicity),
+    Action.WARN: (frozenset({State.GRANTED, State.ISSUED}), _warn),
+    Action.END: (frozenset({State.GRANTED, State.ISSUED}), _end),
+    Action.OVERDUE: (_IN_REVIEW | {State.GRANTED, State.ISSUED}, _overdue),
 }

@@ -24,11 +24,13 @@ class State(StrEnum):
     WITHDRAWN = "withdrawn"
     CLAWBACK = "clawback"
     RECLAIMED = "reclaimed"
+    EXPIRED = "expired"
+    LAPSED = "lapsed"
 
 
 EDITABLE: Final = frozenset({State.DRAFT, State.RETURNED})
 """The applicant may change what it says."""
-ENDED: Final = frozenset({State.REJECTED, State.WITHDRAWN})
+ENDED: Final = frozenset({State.REJECTED, State.WITHDRAWN, State.LAPSED})
 """What these claim is free for others."""
 LIVING: Final = frozenset(State) - ENDED - {State.DRAFT}
 """What these claim may not be claimed elsewhere."""
@@ -49,11 +51,34 @@ class Actor:
     role: Role
 
 
+CLOCK: Final = Actor(person="clock", tenant_id="platform", role=Role.ADMIN)
+"""Who does what time alone does; no key has this id."""
+
+
+class DueKind(StrEnum):
+    """What time does to an application; docs/reviewers.md explains each."""
+
+    PUBLICITY = "publicity"
+    REVIEW = "review"
+    WARNING = "warning"
+    END = "end"
+    OVERDUE = "overdue"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Due:
+    """What is due next, and when. ``overdue`` waits for people, whatever the moment."""
+
+    kind: DueKind
+    at: datetime
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
     """What the state machine knows of an application. Money in fen.
 
     ``done`` says who did which stage; ``award_fen`` is reserved of the caps once ``is_decided``.
+    ``ends_at`` is the end of its lots, or of the time in which its claim can be redeemed.
     """
 
     id: str
@@ -69,6 +94,8 @@ class Case:
     redeemed_fen: int = 0
     settled_fen: int = 0
     state_before_clawback: State | None = None
+    ends_at: datetime | None = None
+    due: Due | None = None
 
 
 class Action(StrEnum):
@@ -91,6 +118,10 @@ class Action(StrEnum):
     REQUEST_CLAWBACK = "request-clawback"
     APPROVE_CLAWBACK = "approve-clawback"
     REFUSE_CLAWBACK = "refuse-clawback"
+    END_PUBLICITY = "end-publicity"
+    WARN = "warn"
+    END = "end"
+    OVERDUE = "overdue"
 
 
 class Effect(StrEnum):
@@ -105,13 +136,17 @@ class Effect(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """One act: by whom, why, and the fen it is about where it is about money."""
+    """One act: by whom, why, and the fen it is about where it is about money.
+
+    ``ends_at`` is when what is issued ends.
+    """
 
     action: Action
     actor: Actor
     reason: str = ""
     stage: str = ""
     amount_fen: int = 0
+    ends_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -60,6 +60,14 @@ _BY_STATE: Final[Mapping[State, tuple[str, str]]] = {
         "Money of application {id} is demanded back: {reason}. A second person will decide.",
         "申请 {id} 的资金拟被追回：{reason}。将由另一人复核决定。",
     ),
+    State.EXPIRED: (
+        "The voucher of application {id} has ended; {amount} CNY of it were not used.",
+        "申请 {id} 的算力券已到期，未使用 {amount} 元。",
+    ),
+    State.LAPSED: (
+        "The time to redeem the claim of application {id} is over; {amount} CNY were not redeemed.",
+        "申请 {id} 的兑付期限已过，{amount} 元未兑付，额度已释放。",
+    ),
     State.RECLAIMED: (
         "{amount} CNY of application {id} must be paid back.",
         "申请 {id} 须退回 {amount} 元。",
@@ -74,6 +82,18 @@ _BY_ACTION: Final[Mapping[Action, tuple[str, str]]] = {
         "{amount} CNY of application {id} were paid out.",
         "申请 {id} 已拨付 {amount} 元。",
     ),
+    Action.WARN: (
+        "Until {end}, {amount} CNY of application {id} can still be used or redeemed.",
+        "申请 {id} 尚有 {amount} 元未使用或未兑付，截止 {end}，请尽快办理。",
+    ),
+    Action.END: (
+        "The time to redeem the claim of application {id} is over; {amount} CNY were not redeemed.",
+        "申请 {id} 的兑付期限已过，{amount} 元未兑付，额度已释放。",
+    ),
+    Action.OVERDUE: (
+        "Application {id} has not moved in time, at stage {stage}: {reason}. The office is told.",
+        "申请 {id} 在环节 {stage} 逾期未办：{reason}。已提醒经办单位。",
+    ),
     Action.REFUSE_CLAWBACK: (
         "The demand to pay back money of application {id} is dropped.",
         "对申请 {id} 的追回要求已取消。",
@@ -84,11 +104,11 @@ _SILENT: Final = frozenset({Action.CREATE, Action.EDIT, Action.ATTACH})
 
 def message_of(case: Case, event: Event) -> Message | None:
     """Return what the applicant is told after an act; ``case`` is as it stands then."""
-    if event.action in _SILENT:
+    is_empty = event.action in (Action.WARN, Action.END) and event.amount_fen == 0
+    if event.action in _SILENT or (is_empty and case.state is not State.EXPIRED):
         return None
     texts, code = _BY_STATE.get(case.state, ("", "")), case.state.value
-    is_end = case.state is State.SETTLED and event.action is not Action.REFUSE_CLAWBACK
-    if event.action in _BY_ACTION and not is_end:
+    if event.action in _BY_ACTION and not _is_last_word(case, event):
         texts, code = _BY_ACTION[event.action], event.action.value
     words = {
         "id": case.id,
@@ -98,8 +118,16 @@ def message_of(case: Case, event: Event) -> Message | None:
         "amount": yuan_text(event.amount_fen),
         "settled": yuan_text(case.settled_fen),
         "until": _day(case.publicity_ends_at),
+        "end": _day(case.ends_at),
     }
     return Message(code=code, text_en=texts[0].format(**words), text_zh=texts[1].format(**words))
+
+
+def _is_last_word(case: Case, event: Event) -> bool:
+    """Say whether the state that an act has led to tells more than the act."""
+    if event.action is Action.END:
+        return case.state in (State.EXPIRED, State.LAPSED)
+    return case.state is State.SETTLED and event.action is not Action.REFUSE_CLAWBACK
 
 
 def _day(moment: datetime | None) -> str:

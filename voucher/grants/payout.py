@@ -8,7 +8,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Final
 
 from suanwang.errors import BadInput, Conflict, Forbidden, Refused
@@ -92,7 +92,7 @@ def issue(till: Till, application_id: str, terms: LotTerms) -> Record:
         "digest": record.programme_digest,
         "funding": {share.funder_id: share.amount_fen for share in record.funding},
     }
-    issued = take(till, replace(record, lots=lots), event, facts)
+    issued = take(till, replace(record, lots=lots), replace(event, ends_at=expires_at), facts)
     _book(till, commands)
     return issued
 
@@ -275,7 +275,7 @@ def _end(policy: Policy, now: datetime, wished: date | None) -> tuple[datetime, 
     if wished is not None and stated.last_day is not None and wished > stated.last_day:
         raise Refused(f"{wished} is after {stated.last_day}, the last day that the policy allows")
     end = datetime.combine(min(days) + timedelta(days=1), time(), tzinfo=CHINA)
-    return end, stated.grace_days * _DAY_S
+    return end.astimezone(UTC), stated.grace_days * _DAY_S
 
 
 def _lots(

@@ -348,6 +348,13 @@ def _missing(desk: Desk, record: Record, stages: Sequence[Stage]) -> tuple[str, 
     return tuple(kind for kind in wanted if kind not in there)
 
 
+def require_evidence(desk: Desk, record: Record) -> None:
+    """Raise BadInput unless the evidence of the open stage is on file."""
+    stage = stage_of(programme_of(desk.connection, record).policy, record.case.stage)
+    if stage is not None:
+        _require_evidence(desk, record, stage)
+
+
 def _require_evidence(desk: Desk, record: Record, stage: Stage) -> None:
     missing = _missing(desk, record, [stage])
     if missing:

@@ -15,6 +15,7 @@ from suanwang.errors import NotFound, Refused
 from voucher.grants import store, store_audit, store_programmes
 from voucher.grants.application import advance
 from voucher.grants.case import Action, Actor, Case, Effect, Event, State
+from voucher.grants.due import with_due
 from voucher.grants.messages import message_of
 from voucher.grants.people import may_see
 from voucher.grants.records import Record
@@ -111,7 +112,11 @@ def note(
 
     A step that goes on to the next one at once sends none: its applicant hears of the last.
     """
-    saved = replace(after, updated_at=desk.now, revision=after.revision + (before is not None))
+    policy = programme_of(desk.connection, after).policy
+    case = with_due(before, after.case, policy, after.submitted_at, desk.now)
+    saved = replace(
+        after, case=case, updated_at=desk.now, revision=after.revision + (before is not None)
+    )
     if before is None:
         store.add(desk.connection, saved)
     else:
@@ -206,7 +211,7 @@ def _free_rest(desk: Desk, programme: Programme, record: Record) -> Record:
     kept = with_amount(record.award, record.case.redeemed_fen)
     _exchange(desk, programme, record, kept)
     case = replace(record.case, award_fen=record.case.redeemed_fen)
-    if case.award_fen == 0:
+    if case.award_fen == 0 and case.state is not State.LAPSED:
         case = replace(case, state=State.WITHDRAWN)
     shares = split(programme, record.application(frozenset(), desk.now), kept.amount_fen).shares
     return replace(record, award=kept, case=case, funding=shares)

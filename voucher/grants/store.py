@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from typing import Final
 
 from sqlalchemy import Connection, Row, Select, and_, or_, select, update
@@ -9,7 +10,7 @@ from sqlalchemy import Connection, Row, Select, and_, or_, select, update
 from suanwang.db.tables import grant_application, grant_line, tenant
 from suanwang.errors import BadInput, NotFound
 from voucher.flagging import read_flag
-from voucher.grants.case import LIVING, Case, State
+from voucher.grants.case import LIVING, Case, Due, DueKind, State
 from voucher.grants.duplicates import Elsewhere, Others
 from voucher.grants.identity import Identity, IdentityKind
 from voucher.grants.records import (
@@ -58,12 +59,16 @@ def find_by_ref(connection: Connection, tenant_id: str, ref: str) -> Record | No
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filter:
-    """Which applications to list; None: any. ``district`` also shows those that name none."""
+    """Which applications to list; None: any. ``district`` also shows those that name none.
+
+    ``due_by``: only those for which something is due by then, or overdue.
+    """
 
     tenant_id: str | None = None
     district: str | None = None
     state: State | None = None
     programme_id: str | None = None
+    due_by: datetime | None = None
 
 
 def page(
@@ -84,6 +89,8 @@ def page(
         chosen = chosen.where(_TABLE.c.state == wanted.state.value)
     if wanted.programme_id is not None:
         chosen = chosen.where(_TABLE.c.programme_id == wanted.programme_id)
+    if wanted.due_by is not None:
+        chosen = chosen.where(_TABLE.c.due_at <= wanted.due_by)
     rows = connection.execute(chosen.order_by(_TABLE.c.id).limit(limit)).all()
     return _records(connection, rows)
 
@@ -219,6 +226,9 @@ def _values(record: Record) -> dict[str, object]:
         "lots": list(record.lots),
         "redeemed_fen": case.redeemed_fen,
         "settled_fen": case.settled_fen,
+        "ends_at": case.ends_at,
+        "due": "" if case.due is None else case.due.kind.value,
+        "due_at": None if case.due is None else case.due.at,
         "updated_at": record.updated_at,
     }
 
@@ -292,6 +302,8 @@ def _case(row: Row[tuple[object, ...]]) -> Case:
         redeemed_fen=row.redeemed_fen,
         settled_fen=row.settled_fen,
         state_before_clawback=None if before is None else State(before),
+        ends_at=row.ends_at,
+        due=Due(kind=DueKind(row.due), at=row.due_at) if row.due else None,
     )
 
 

@@ -60,6 +60,9 @@ grant_application: Final = Table(
     Column("lots", Json, nullable=False, comment="lots issued for it"),
     Column("redeemed_fen", Int64, nullable=False, comment="fen redeemed, mode claim_then_redeem"),
     Column("settled_fen", Int64, nullable=False, comment="fen paid out, modes 2 and 3"),
+    Column("ends_at", UtcDateTime, comment="end of its lots, or of its claim's redemption, UTC"),
+    Column("due", Text, nullable=False, comment="what time does next, overdue, or nothing"),
+    Column("due_at", UtcDateTime, comment="when that is due, UTC"),
     Column("updated_at", UtcDateTime, nullable=False, comment="last change, UTC"),
     UniqueConstraint("tenant_id", "ref", name="one_ref"),
     CheckConstraint("award_fen >= 0 AND award_fen <= entitled_fen", name="award_within"),
@@ -68,6 +71,7 @@ grant_application: Final = Table(
 )
 Index("ix_grant_application_programme", grant_application.c.programme_id, grant_application.c.state)
 Index("ix_grant_application_identity", grant_application.c.identity_key)
+Index("ix_grant_application_due_at", grant_application.c.due_at)
 
 grant_line: Final = Table(
     "grant_line",

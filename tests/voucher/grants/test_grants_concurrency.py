@@ -11,7 +11,7 @@ from suanwang.clock import VirtualClock
 from suanwang.db.engine import reading, writing
 from suanwang.errors import Refused
 from suanwang.ids import SeededIds
-from voucher.grants import service, store
+from voucher.grants import service, store, store_audit, sweep
 from voucher.grants.case import Action, State
 from voucher.grants.service import Verdict
 from voucher.grants.steps import Desk
@@ -86,3 +86,33 @@ def test_one_invoice_is_handed_in_once_however_many_try(racing: Racing) -> None:
 
     with ThreadPoolExecutor(WRITERS) as pool:
         assert sorted(pool.map(submit, names)) == [False] * (WRITERS - 1) + [True]
+
+
+def test_centres_that_sweep_at_the_same_moment_do_each_thing_once(racing: Racing) -> None:
+    office = racing.office
+    with racing.writer.turn() as turn:
+        office.turn = turn
+        office.adopt()
+        names = [
+            office.to_publicity(
+                a_draft(f"r{n}", a_spend(amount_fen=WAN, contract_no=f"H{n}", invoice_no=f"I{n}"))
+            ).id
+            for n in range(WRITERS)
+        ]
+    office.clock.sleep(7 * 86_400)
+
+    def one_sweep(_: int) -> int:
+        done = 0
+        with reading(racing.engine) as connection:
+            due = sweep.due_now(connection, office.clock.now())
+        for name in due:
+            with writing(racing.engine) as connection:
+                done += sweep.do_due(connection, name, office.clock.now())
+        return done
+
+    with ThreadPoolExecutor(WRITERS) as pool:
+        assert sum(pool.map(one_sweep, range(WRITERS))) == len(names)
+    with reading(racing.engine) as connection:
+        for name in names:
+            acts = [row.action for row in store_audit.events(connection, name)]
+            assert acts.count("end-publicity") == 1

@@ -18,7 +18,7 @@ from suanwang.errors import SuanwangError
 from suanwang.ids import SeededIds
 from suanwang.model.tenant import Role
 from voucher import store as voucher_store
-from voucher.grants import payout, service, store, store_audit
+from voucher.grants import payout, service, store, store_audit, sweep
 from voucher.grants.case import LIVING, Action, State
 from voucher.grants.records import Record
 from voucher.grants.service import Verdict
@@ -55,6 +55,7 @@ class Programme(RuleBasedStateMachine):
     def adopt(self, mode: str, is_round: bool) -> None:
         self.office.adopt(
             benefit={"kind": "compute", "mode": mode, "beneficiary": "demander"},
+            validity={"days_from_issue": 40, "redeem_within_days": 50},
             shortage={"rule": "prorata"} if is_round else {"rule": "fcfs", "last": "partial"},
             caps=[
                 {"id": "firm", "scope": "applicant", "period": "life", "amount_fen": FIRM_FEN},
@@ -174,9 +175,17 @@ class Programme(RuleBasedStateMachine):
             lambda: payout.decide_clawback(desk, name, is_approved=is_approved, reason="已核")
         )
 
-    @rule(days=st.integers(1, 7))
+    @rule(days=st.integers(1, 40))
     def wait(self, days: int) -> None:
         self.clock.advance(days * 86_400)
+
+    @rule()
+    def sweep(self) -> None:
+        """Let time do what it does; a second look finds nothing left to do."""
+        now = self.clock.now()
+        for name in sweep.due_now(self.connection, now):
+            assert sweep.do_due(self.connection, name, now)
+        assert sweep.due_now(self.connection, now) == ()
 
     def _owner(self, name: str) -> str:
         found = [one for one in self._records() if one.id == name]

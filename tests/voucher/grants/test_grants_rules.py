@@ -63,9 +63,15 @@ REACHED = {
     Action.REDEEM: {State.GRANTED},
     Action.SETTLE: {State.GRANTED},
     Action.CLOSE: {State.GRANTED},
-    Action.REQUEST_CLAWBACK: {State.GRANTED, State.ISSUED, State.SETTLED},
+    Action.REQUEST_CLAWBACK: {State.GRANTED, State.ISSUED, State.SETTLED, State.EXPIRED},
     Action.APPROVE_CLAWBACK: {State.CLAWBACK},
     Action.REFUSE_CLAWBACK: {State.CLAWBACK},
+    Action.END_PUBLICITY: {State.PUBLICITY},
+    Action.WARN: {State.GRANTED, State.ISSUED},
+    Action.END: {State.GRANTED, State.ISSUED},
+    Action.OVERDUE: {
+        State.REVIEW, State.READY, State.PUBLICITY, State.GRANTED, State.ISSUED,
+    },
 }  # fmt: skip
 
 

@@ -397,6 +397,16 @@ def upgrade() -> None:
             "redeemed_fen", Int64, nullable=False, comment="fen redeemed, mode claim_then_redeem"
         ),
         sa.Column("settled_fen", Int64, nullable=False, comment="fen paid out, modes 2 and 3"),
+        sa.Column(
+            "ends_at",
+            UtcDateTime(),
+            nullable=True,
+            comment="end of its lots, or of its claim's redemption, UTC",
+        ),
+        sa.Column(
+            "due", sa.Text(), nullable=False, comment="what time does next, overdue, or nothing"
+        ),
+        sa.Column("due_at", UtcDateTime(), nullable=True, comment="when that is due, UTC"),
         sa.Column("updated_at", UtcDateTime(), nullable=False, comment="last change, UTC"),
         sa.CheckConstraint(
             "award_fen >= 0 AND award_fen <= entitled_fen",
@@ -414,6 +424,7 @@ def upgrade() -> None:
         comment="Applications for vouchers.",
     )
     with op.batch_alter_table("grant_application", schema=None) as batch_op:
+        batch_op.create_index("ix_grant_application_due_at", ["due_at"], unique=False)
         batch_op.create_index("ix_grant_application_identity", ["identity_key"], unique=False)
         batch_op.create_index(
             "ix_grant_application_programme", ["programme_id", "state"], unique=False
@@ -1072,6 +1083,7 @@ def downgrade() -> None:
     with op.batch_alter_table("grant_application", schema=None) as batch_op:
         batch_op.drop_index("ix_grant_application_programme")
         batch_op.drop_index("ix_grant_application_identity")
+        batch_op.drop_index("ix_grant_application_due_at")
 
     op.drop_table("grant_application")
     op.drop_table("api_key")
