@@ -162,7 +162,7 @@ def test_a_withdrawal_frees_the_invoice_for_another(office: Office) -> None:
     office.adopt()
     first = office.to_publicity()
     second = office.file(a_draft(identity=an_organisation(OTHER_CODE, "蓝芯智算")), "lanxin")
-    with pytest.raises(Refused, match="another applicant's application already"):
+    with pytest.raises(Refused, match="in another application already"):
         service.submit(office.firm("lanxin"), second.id)
     service.withdraw(office.firm(), first.id, "误报")
     assert service.submit(office.firm("lanxin"), second.id).state is State.REVIEW
