@@ -23,6 +23,7 @@ from api.identity import ensure_admin
 from api.ledger_metrics import LedgerMetrics
 from api.status_page import StatusPages
 from api.store import DATABASE_AWAY
+from collectors.upkeep import UpkeepLoop
 from scheduler.context import make_context
 from scheduler.loop import SchedulerLoop
 from suanwang.clock import Clock, SystemClock
@@ -178,7 +179,9 @@ def run_server(
             )
             if with_scheduler:
                 loop = SchedulerLoop(engine, writer, clock, ids, context=scheduling)
-                context = replace(context, wake=stack.enter_context(_scheduling(loop)))
+                context = replace(
+                    context, wake=stack.enter_context(_scheduling(loop, UpkeepLoop(engine, clock)))
+                )
             _announce(address, settings.server.state_dir)
             if on_ready is not None:
                 on_ready(address)
@@ -223,12 +226,14 @@ def _writing(
 
 
 @contextmanager
-def _scheduling(loop: SchedulerLoop) -> Iterator[Callable[[], None]]:
-    """Run the scheduler's loop meanwhile; yields what wakes it."""
+def _scheduling(loop: SchedulerLoop, upkeep: UpkeepLoop) -> Iterator[Callable[[], None]]:
+    """Run the scheduler's loop and the record's upkeep meanwhile; yields what wakes the first."""
     loop.start()
+    upkeep.start()
     try:
         yield loop.wake
     finally:
+        upkeep.stop()
         loop.stop()
 
 

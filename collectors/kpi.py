@@ -6,11 +6,13 @@ from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
 from collectors import quality
-from collectors.accumulator import Segment
+from collectors.register import Segment
 from suanwang.ids import SiteId
 from suanwang.model.meter import MeterRole, PueCategory, PueFigure
 from suanwang.model.reading import Quality
 
+FORMULA: Final = "pue-1"
+"""Version of the rules of ``docs/pue.md`` by which roll-ups are made."""
 _MWH_PER_WH: Final = 1_000
 MILLISECOND: Final = timedelta(milliseconds=1)
 
@@ -186,7 +188,10 @@ def _withheld(meters: SiteMeters, energy: SiteEnergy) -> str:
         return "the site has no IT meter"
     if len(meters.categories) > 1:
         names = " and ".join(sorted(meters.categories))
-        return f"IT energy is metered in the categories {names}, which are never mixed"
+        return (
+            f"IT energy is metered in the categories {names}, which are never mixed: "
+            "declare one as the site's pue_category, or ask for one"
+        )
     if energy.common_ms <= 0:
         return "there is no time at which all facility and IT meters are known"
     if energy.it_mwh <= 0:

@@ -7,15 +7,24 @@ import math
 from datetime import datetime, timedelta
 from typing import Final
 
-from suanwang.model.meter import WindowState
+from collectors.accumulator import WINDOW_MS
+from suanwang.model.meter import CARRIER_UNITS, WindowState
 from suanwang.model.reading import Quality, Reading, worst
+
+_UNITS: Final = tuple(CARRIER_UNITS.values())
 
 AHEAD_MAX: Final = timedelta(seconds=60)
 """A reading from further in the future is refused: its clock is wrong."""
 SKEW_ALERT: Final = timedelta(seconds=30)
 """A difference between the agent's clock and the centre's that is worth a warning."""
+SKEW_RIGHT: Final = timedelta(seconds=15)
+"""A clock that was wrong is right again within this."""
 LATE_MAX: Final = timedelta(days=35)
 """Older readings are refused: raw samples, from which windows are made, are not kept longer."""
+WINDOW: Final = timedelta(milliseconds=WINDOW_MS)
+POLLS_WAITED: Final = 2
+WAITED: Final = timedelta(seconds=60)
+"""A window or an hour is first told so many polls and this much after its end."""
 FINAL_AFTER: Final = timedelta(hours=24)
 """A window is settled this long after its end; a later change makes a new revision."""
 OFFICIAL_FACILITY: Final = 0.99
@@ -31,6 +40,24 @@ COUNTS_MIN: Final = 100
 """A register that advanced by fewer counts is known to worse than 1 %: that is an estimate."""
 ENERGY_WH_MAX: Final = 9e12
 """Above this a register cannot be stored in thousandths of a watt-hour without loss."""
+REGISTER_MAX: Final = {
+    unit.metric: ENERGY_WH_MAX / max(u.wh_per_unit for u in _UNITS if u.metric == unit.metric)
+    for unit in _UNITS
+}
+"""Most that a register's metric may say, in the metric's own unit."""
+
+
+def clock_shift(sent_at: datetime, now: datetime, *, was_shifted: bool) -> timedelta:
+    """Return what is added to a batch's times: whole seconds that bring its clock to ours, or none.
+
+    A clock that is right within 30 s is left alone; one that was wrong before, only within 15 s, so
+    that a clock on the border does not jump back and forth. One that is more than 60 s ahead is not
+    trusted at all: its readings stay as they are, and those from the future are refused.
+    """
+    skew = sent_at - now
+    if abs(skew) <= (SKEW_RIGHT if was_shifted else SKEW_ALERT) or skew > AHEAD_MAX:
+        return timedelta()
+    return -timedelta(seconds=round(skew.total_seconds()))
 
 
 def refusal_of(reading: Reading, now: datetime) -> str:
@@ -48,8 +75,9 @@ def refusal_of(reading: Reading, now: datetime) -> str:
             f"{reading.subject} {reading.metric}: {reading.at.isoformat()} is older than "
             f"{LATE_MAX.days} days"
         )
-    if reading.metric == "energy_wh" and not 0 <= reading.value <= ENERGY_WH_MAX:
-        return f"{reading.subject} energy_wh: {reading.value} Wh is not a register's value"
+    most = REGISTER_MAX.get(reading.metric)
+    if most is not None and not 0 <= reading.value <= most:
+        return f"{reading.subject} {reading.metric}: {reading.value} is not a register's value"
     return ""
 
 

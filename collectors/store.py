@@ -6,15 +6,17 @@ repeated with the same batch for ever: the record changes once.
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Final
 
 from sqlalchemy import Connection, and_, case, delete, func, select, update
 
-from collectors import quality, store_samples, store_windows
-from collectors.accumulator import Register
+from collectors import quality, store_meters, store_samples, store_windows
+from collectors.register import Register
+from collectors.settle import DAY_MS
 from collectors.store_energy import EnergyFigure, energy_wh, pue
+from collectors.store_meters import EventKind, MeterEvent
 from collectors.store_samples import SampleRow, insert_new
 from collectors.store_windows import MeterRecord
 from suanwang.clock import from_epoch_ms, to_epoch_ms
@@ -28,7 +30,7 @@ from suanwang.db.tables import (
     telemetry_batch,
 )
 from suanwang.errors import Conflict
-from suanwang.model.meter import Meter, MeterRole, WindowState
+from suanwang.model.meter import CARRIER_UNITS, REGISTER_METRICS, Meter, MeterRole, WindowState
 from suanwang.model.network import Fact
 from suanwang.model.reading import Quality, Reading, SourceReport, TelemetryBatch
 
@@ -80,11 +82,14 @@ class SourceState:
 def ingest(connection: Connection, batch: TelemetryBatch, digest: str, now: datetime) -> Ingested:
     """Take a batch into the record; raise Conflict where its id was used for another content."""
     skew_s = (batch.sent_at - now).total_seconds()
-    if not _claim(connection, batch, digest, now):
+    shift = quality.clock_shift(
+        batch.sent_at, now, was_shifted=_was_shifted(connection, batch, now)
+    )
+    if not _claim(connection, batch, digest, now, shift):
         return Ingested(accepted=0, duplicates=len(batch.readings), refused=(), is_repeat=True)
     if abs(skew_s) > quality.SKEW_ALERT.total_seconds():
-        _log.warning("clock differs", extra={"site": batch.site_id, "skew_s": round(skew_s, 1)})
-    intake = _Intake(connection, batch, now)
+        _note_skew(connection, batch, now, skew_s, shift)
+    intake = _Intake(connection, batch, now, shift)
     accepted = intake.take()
     _write_reports(connection, batch.site_id, batch.reports)
     return Ingested(
@@ -96,7 +101,35 @@ def ingest(connection: Connection, batch: TelemetryBatch, digest: str, now: date
     )
 
 
-def _claim(connection: Connection, batch: TelemetryBatch, digest: str, now: datetime) -> bool:
+def _was_shifted(connection: Connection, batch: TelemetryBatch, now: datetime) -> bool:
+    """Whether the site's clock was wrong when it sent last; asked only where it matters."""
+    if abs(batch.sent_at - now) <= quality.SKEW_RIGHT:
+        return False
+    last = connection.scalar(
+        select(telemetry_batch.c.shift_ms)
+        .where(telemetry_batch.c.site_id == batch.site_id)
+        .order_by(telemetry_batch.c.received_at.desc())
+        .limit(1)
+    )
+    return bool(last)
+
+
+def _note_skew(
+    connection: Connection, batch: TelemetryBatch, now: datetime, skew_s: float, shift: timedelta
+) -> None:
+    """Tell of a clock that is wrong, once an hour."""
+    _log.warning("clock differs", extra={"site": batch.site_id, "skew_s": round(skew_s, 1)})
+    hour = now.replace(minute=0, second=0, microsecond=0)
+    facts = {"skew_s": round(skew_s, 1), "shift_s": shift.total_seconds()}
+    event = MeterEvent(
+        site_id=batch.site_id, subject="agent", kind=EventKind.CLOCK, at=hour, facts=facts
+    )
+    store_meters.note_events(connection, [event], now)
+
+
+def _claim(
+    connection: Connection, batch: TelemetryBatch, digest: str, now: datetime, shift: timedelta
+) -> bool:
     """Whether the batch is new; its id is ours from here on."""
     result = connection.execute(
         insert_new(connection, telemetry_batch).values(
@@ -105,6 +138,7 @@ def _claim(connection: Connection, batch: TelemetryBatch, digest: str, now: date
             digest=digest,
             sent_at=batch.sent_at,
             received_at=now,
+            shift_ms=round(shift.total_seconds() * 1000),
             readings=len(batch.readings),
         )
     )
@@ -127,10 +161,13 @@ def _claim(connection: Connection, batch: TelemetryBatch, digest: str, now: date
 class _Intake:
     """One batch on its way into the record."""
 
-    def __init__(self, connection: Connection, batch: TelemetryBatch, now: datetime) -> None:
+    def __init__(
+        self, connection: Connection, batch: TelemetryBatch, now: datetime, shift: timedelta
+    ) -> None:
         self._connection = connection
         self._batch = batch
         self._now = now
+        self._shift = shift
         self.refused: list[str] = []
 
     def take(self) -> int:
@@ -140,7 +177,10 @@ class _Intake:
             self._batch.site_id,
             list({id_ for r in self._batch.readings if _is_meter(r) for id_ in _meter_ids(r)}),
         )
-        readings = [reading for reading in self._batch.readings if self._admit(reading, meters)]
+        told = self._batch.readings
+        if self._shift:
+            told = tuple(replace(reading, at=reading.at + self._shift) for reading in told)
+        readings = [reading for reading in told if self._admit(reading, meters)]
         numbers = store_samples.series_ids(self._connection, self._batch.site_id, readings)
         rows: dict[tuple[int, int], SampleRow] = {}
         registers: dict[str, list[Register]] = {}
@@ -152,14 +192,27 @@ class _Intake:
                 reading.quality.value,
             )
             record = meters.get(_meter_ids(reading)[0]) if _is_meter(reading) else None
-            if record and reading.metric == "energy_wh":
-                record.series_id = row.series_id
-                registers.setdefault(record.meter.id, []).append(store_samples.register_of(row))
-            if record and reading.metric == "power_w":
-                _note_power(record, row)
+            if record is not None:
+                self._work_in(record, reading, row, registers)
             rows.setdefault((row.series_id, row.at_ms), row)
         self._accumulate(meters, registers)
         return store_samples.add_samples(self._connection, list(rows.values()))
+
+    def _work_in(
+        self,
+        record: MeterRecord,
+        reading: Reading,
+        row: SampleRow,
+        registers: dict[str, list[Register]],
+    ) -> None:
+        """Take what a reading tells of its meter: a value of its register, or power."""
+        unit = CARRIER_UNITS[record.meter.carrier]
+        if reading.metric == unit.metric:
+            record.series_id = row.series_id
+            register = store_samples.register_of(row, unit.wh_per_unit)
+            registers.setdefault(record.meter.id, []).append(register)
+        elif reading.metric == "power_w":
+            _note_power(record, row)
 
     def _admit(self, reading: Reading, meters: Mapping[str, MeterRecord]) -> bool:
         reason = quality.refusal_of(reading, self._now)
@@ -199,6 +252,10 @@ def _meter_ids(reading: Reading) -> tuple[str, ...]:
 
 
 def _note_power(record: MeterRecord, row: SampleRow) -> None:
+    record.note_first(row.at_ms)
+    if record.newest is None or row.at_ms < record.settled_until_ms:
+        # Without a register power is all there is; and it may shape or fill days that are settled.
+        record.due.add(row.at_ms - row.at_ms % DAY_MS)
     if record.power_at_ms is None or row.at_ms > record.power_at_ms:
         record.power_w, record.power_at_ms = row.value, row.at_ms
 
@@ -251,6 +308,7 @@ def register_meters(connection: Connection, meters: Sequence[Meter]) -> None:
             "name": each.name,
             "role": each.role.value,
             "category": each.category.value,
+            "carrier": each.carrier.value,
             "rated_w": each.rated_w,
             "resolution_wh": each.resolution_wh,
             "modulus_wh": each.modulus_wh,
@@ -268,7 +326,7 @@ def register_meters(connection: Connection, meters: Sequence[Meter]) -> None:
                 next_step="give the meter an id of its own",
                 meter=each.id,
             )
-    store_windows.add_states(connection, [each.id for each in meters])
+    store_meters.add_states(connection, [each.id for each in meters])
 
 
 def latest(connection: Connection, site_id: str) -> dict[tuple[str, str], Fact]:
@@ -349,7 +407,7 @@ _REGISTER_SERIES: Final = select(meter.c.id, series.c.id.label("series_id")).joi
     series,
     and_(
         series.c.site_id == meter.c.site_id,
-        series.c.metric == "energy_wh",
+        series.c.metric.in_(sorted(REGISTER_METRICS)),
         series.c.subject == METER + meter.c.id,
     ),
 )

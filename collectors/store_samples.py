@@ -18,7 +18,8 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
-from collectors.accumulator import Register
+from collectors.power import Power
+from collectors.register import Register
 from suanwang.db.tables import sample, series
 from suanwang.model.reading import Quality, Reading
 
@@ -127,21 +128,37 @@ def _add_arrays(connection: Connection, rows: Sequence[SampleRow]) -> int:
     return int(result.rowcount)
 
 
-def register_of(row: SampleRow) -> Register:
-    """Return a stored energy sample, in Wh, as an exact register value in mWh."""
-    return Register(row.at_ms, round(row.value * 1000), Quality(row.quality))
+def register_of(row: SampleRow, wh_per_unit: int = 1) -> Register:
+    """Return a stored sample of a register as an exact value in mWh (of water: in ml)."""
+    return Register(row.at_ms, round(row.value * 1000 * wh_per_unit), Quality(row.quality))
 
 
 def registers_between(
-    connection: Connection, series_id: int, low_ms: int, high_ms: int
+    connection: Connection, series_id: int, low_ms: int, high_ms: int, *, wh_per_unit: int = 1
 ) -> list[Register]:
     """Return stored register values between two moments, with one before and one after."""
+    rows = rows_between(connection, series_id, low_ms, high_ms)
+    return [register_of(row, wh_per_unit) for row in rows]
+
+
+def powers_between(
+    connection: Connection, series_id: int, low_ms: int, high_ms: int
+) -> list[Power]:
+    """Return stored power readings between two moments, with one before and one after."""
+    rows = rows_between(connection, series_id, low_ms, high_ms)
+    return [Power(row.at_ms, round(row.value * 1000)) for row in rows]
+
+
+def rows_between(
+    connection: Connection, series_id: int, low_ms: int, high_ms: int
+) -> list[SampleRow]:
+    """Return stored samples between two moments, with one before and one after, in order."""
     columns = (sample.c.at_ms, sample.c.series_id, sample.c.value, sample.c.quality)
     one = select(*columns).where(sample.c.series_id == series_id)
     before = one.where(sample.c.at_ms < low_ms).order_by(sample.c.at_ms.desc()).limit(1)
     inside = one.where(sample.c.at_ms >= low_ms, sample.c.at_ms <= high_ms)
     after = one.where(sample.c.at_ms > high_ms).order_by(sample.c.at_ms).limit(1)
-    found: list[Register] = []
+    found: list[SampleRow] = []
     for statement in (before, inside.order_by(sample.c.at_ms), after):
-        found += [register_of(SampleRow(*row)) for row in connection.execute(statement)]
+        found += [SampleRow(*row) for row in connection.execute(statement)]
     return found

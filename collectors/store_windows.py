@@ -4,7 +4,7 @@ In-order readings only add to what is there. A late reading, or one that comes w
 already final, makes a new revision of each window that it changes; the older ones stay readable.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
@@ -12,59 +12,60 @@ from typing import Final
 from sqlalchemy import Connection, bindparam, select, update
 
 from collectors import accumulator, quality
-from collectors.accumulator import WINDOW_MS, Accumulator, MeterRules, Register, Taken, WindowSum
-from collectors.store_samples import chunks, insert_new, registers_between
+from collectors.accumulator import WINDOW_MS, Accumulator, Taken, WindowSum
+from collectors.register import History, MeterRules, Register, Segment
+from collectors.settle import DAY_MS, Source
+from collectors.store_meters import (
+    EventKind,
+    MeterEvent,
+    add_states,
+    histories,
+    mark_due,
+    mark_hours,
+    meter_from_row,
+    note_events,
+)
+from collectors.store_samples import chunks, registers_between
 from suanwang.clock import from_epoch_ms, to_epoch_ms
 from suanwang.db.tables import energy_window, meter, meter_state
-from suanwang.ids import MeterId, SiteId
-from suanwang.model.meter import Meter, MeterRole, PueCategory
+from suanwang.ids import MeterId
+from suanwang.model.meter import CARRIER_UNITS, Meter
 from suanwang.model.reading import Quality
 
 WINDOW: Final = timedelta(milliseconds=WINDOW_MS)
 REASON_LATE: Final = "late readings"
 REASON_FINAL: Final = "readings came after the window was final"
+REASON_RAW: Final = "the register alone does not say it"
 
 
 @dataclass(slots=True, kw_only=True)
 class MeterRecord:
-    """A meter, its state, and what a batch does to it. Counts are changes, not totals."""
+    """A meter, its state, and what a batch does to it. Counts are changes, not totals.
+
+    ``odd`` are segments that did not simply advance, ``conflicts`` moments with two values, and
+    ``due`` the days of UTC that must be computed from the raw readings, all in ms since 1970.
+    """
 
     meter: Meter
-    rules: MeterRules
+    history: History
     series_id: int = 0
     newest: Register | None = None
     kept_from_ms: int = 0
+    settled_until_ms: int = 0
+    first_ms: int | None = None
     power_w: float | None = None
     power_at_ms: int | None = None
     tally: accumulator.Tally = field(default_factory=accumulator.Tally)
     changes: dict[int, WindowSum] = field(default_factory=dict)
     recomputed: dict[int, WindowSum] = field(default_factory=dict)
     late: set[int] = field(default_factory=set)
+    odd: list[Segment] = field(default_factory=list)
+    conflicts: list[int] = field(default_factory=list)
+    due: set[int] = field(default_factory=set)
 
-
-def meter_from_row(row: Mapping[str, object]) -> Meter:
-    """Return a row of the meter table as the model's meter."""
-    return Meter(
-        id=MeterId(str(row["id"])),
-        site_id=SiteId(str(row["site_id"])),
-        name=str(row["name"]),
-        role=MeterRole(str(row["role"])),
-        category=PueCategory(str(row["category"])),
-        rated_w=_whole(row["rated_w"]),
-        resolution_wh=_real(row["resolution_wh"]),
-        modulus_wh=_whole(row["modulus_wh"]),
-        poll_s=_real(row["poll_s"]),
-    )
-
-
-def _whole(value: object) -> int:
-    assert isinstance(value, int)
-    return value
-
-
-def _real(value: object) -> float:
-    assert isinstance(value, int | float)
-    return float(value)
+    def note_first(self, at_ms: int) -> None:
+        """Note a reading that may be older than all before."""
+        self.first_ms = at_ms if self.first_ms is None else min(self.first_ms, at_ms)
 
 
 def load_records(
@@ -81,16 +82,20 @@ def load_records(
         ).mappings()
         for row in rows:
             known = meter_from_row({str(key): value for key, value in row.items()})
-            records[known.id] = MeterRecord(meter=known, rules=MeterRules.of(known))
+            records[known.id] = MeterRecord(meter=known, history=History.of(MeterRules.of(known)))
         states = connection.execute(select(meter_state).where(meter_state.c.meter_id.in_(piece)))
         for state in states:
             if record := records.get(state.meter_id):
                 record.kept_from_ms = state.kept_from_ms
+                record.settled_until_ms = state.settled_until_ms
                 record.power_w, record.power_at_ms = state.power_w, state.power_at_ms
+                record.first_ms = state.first_ms
                 if state.at_ms is not None:
                     record.newest = Register(
                         state.at_ms, state.register_mwh, Quality(state.quality)
                     )
+    for meter_id, history in histories(connection, [r.meter for r in records.values()]).items():
+        records[meter_id].history = history
     return records
 
 
@@ -102,10 +107,12 @@ def take_registers(
     Of several at one moment the first wins. Readings before ``kept_from_ms`` must be left out.
     """
     fresh = sorted(readings, key=lambda register: register.at_ms)
+    if fresh:
+        record.note_first(fresh[0].at_ms)
     horizon = record.newest.at_ms if record.newest else -1
     late = [register for register in fresh if register.at_ms < horizon]
     new = _take_late(connection, record, late) if late else []
-    current = Accumulator(record.rules, [record.newest] if record.newest else [])
+    current = Accumulator(record.history, [record.newest] if record.newest else [])
     new += [
         register
         for register in fresh
@@ -120,13 +127,17 @@ def _take_late(
     connection: Connection, record: MeterRecord, late: Sequence[Register]
 ) -> list[Register]:
     """Compute the windows that late readings change anew, from the samples that are stored."""
-    stored = registers_between(connection, record.series_id, late[0].at_ms, late[-1].at_ms)
-    past = Accumulator(record.rules, list(stored))
+    unit = CARRIER_UNITS[record.meter.carrier].wh_per_unit
+    stored = registers_between(
+        connection, record.series_id, late[0].at_ms, late[-1].at_ms, wh_per_unit=unit
+    )
+    past = Accumulator(record.history, list(stored))
     new = [register for register in late if past.add(register) is Taken.LATE]
     if past.late:
         low, high = min(past.late), max(past.late) + WINDOW_MS
-        whole = {*registers_between(connection, record.series_id, low, high), *new}
-        sums = accumulator.windows(record.rules, whole)
+        around = registers_between(connection, record.series_id, low, high, wh_per_unit=unit)
+        whole = {*around, *new}
+        sums = accumulator.windows(record.history, whole)
         # Of a window whose older samples are pruned only the change is known, not the whole.
         record.recomputed = {
             start: sums.get(start, WindowSum())
@@ -140,6 +151,11 @@ def _take_late(
 def _add_changes(record: MeterRecord, part: Accumulator) -> None:
     """Add what one accumulator found; what was computed anew is not counted twice."""
     record.late |= part.late
+    record.odd += part.odd
+    record.conflicts += part.conflicts
+    for segment in part.odd:
+        if not segment.is_known:
+            record.due |= set(range(_day(segment.start_ms), segment.end_ms + 1, DAY_MS))
     for start, change in part.changes.items():
         if start not in part.late or start not in record.recomputed:
             record.changes[start] = _plus(record.changes.get(start, WindowSum()), change)
@@ -147,6 +163,10 @@ def _add_changes(record: MeterRecord, part: Accumulator) -> None:
     record.tally.resets += part.tally.resets
     record.tally.rollovers += part.tally.rollovers
     record.tally.rejected += part.tally.rejected
+
+
+def _day(at_ms: int) -> int:
+    return at_ms - at_ms % DAY_MS
 
 
 def _plus(first: WindowSum, second: WindowSum) -> WindowSum:
@@ -164,9 +184,10 @@ class _Stored:
 
     total: WindowSum
     revision: int
+    source: Source
 
 
-def write_windows(connection: Connection, records: Iterable[MeterRecord], now: datetime) -> None:
+def write_windows(connection: Connection, records: Sequence[MeterRecord], now: datetime) -> None:
     """Bring the windows of all records up to date, with a new revision where history changes."""
     inserts: list[dict[str, object]] = []
     updates: list[dict[str, object]] = []
@@ -175,6 +196,10 @@ def write_windows(connection: Connection, records: Iterable[MeterRecord], now: d
     for record in changed:
         for start in sorted(record.changes.keys() | record.recomputed.keys()):
             old = stored.get((record.meter.id, start))
+            if old and old.source is not Source.REGISTER:
+                # Not only the register's: what is new is worked in from the raw readings.
+                record.due.add(_day(start))
+                continue
             row, is_new = _next_row(record, start, old, now)
             if row:
                 (inserts if is_new else updates).append(row)
@@ -182,6 +207,57 @@ def write_windows(connection: Connection, records: Iterable[MeterRecord], now: d
         connection.execute(energy_window.insert(), inserts)
     if updates:
         connection.execute(_UPDATE, updates)
+    _note(connection, records, [*inserts, *updates], now)
+
+
+def _note(
+    connection: Connection,
+    records: Sequence[MeterRecord],
+    rows: Sequence[Mapping[str, object]],
+    now: datetime,
+) -> None:
+    """Say which hours of which sites changed, which days are due, and what was odd."""
+    sites = {record.meter.id: record.meter.site_id for record in records}
+    hours = set()
+    for row in rows:
+        start = row["start_at"] if "start_at" in row else row["key_start_at"]
+        meter_id = row["meter_id"] if "meter_id" in row else row["key_meter_id"]
+        assert isinstance(start, datetime)
+        assert isinstance(meter_id, str)
+        hours.add((sites[MeterId(meter_id)], start.replace(minute=0)))
+    mark_hours(connection, sorted(hours), REASON_LATE if any(r.late for r in records) else "")
+    for record in records:
+        for day in sorted(record.due):
+            mark_due(connection, record.meter.id, day, day, REASON_RAW, _not_before(record))
+        note_events(connection, _events(record), now)
+
+
+def _not_before(record: MeterRecord) -> datetime:
+    """A meter without a register is computed once a window, when its last polls are in."""
+    if record.newest is not None or record.power_at_ms is None:
+        return from_epoch_ms(0)
+    end = from_epoch_ms(accumulator.window_start(record.power_at_ms) + WINDOW_MS)
+    return end + quality.POLLS_WAITED * timedelta(seconds=record.meter.poll_s) + quality.WAITED
+
+
+def _events(record: MeterRecord) -> Iterator[MeterEvent]:
+    subject = f"meter:{record.meter.id}"
+    for segment in record.odd:
+        yield MeterEvent(
+            site_id=record.meter.site_id,
+            subject=subject,
+            kind=EventKind(segment.step.value),
+            at=from_epoch_ms(segment.start_ms),
+            until=from_epoch_ms(segment.end_ms),
+            facts={"energy_mwh": segment.energy_mwh},
+        )
+    for at_ms in record.conflicts:
+        yield MeterEvent(
+            site_id=record.meter.site_id,
+            subject=subject,
+            kind=EventKind.CONFLICT,
+            at=from_epoch_ms(at_ms),
+        )
 
 
 _UPDATE: Final = (
@@ -200,6 +276,7 @@ _UPDATE: Final = (
                 "interpolated_ms",
                 "estimated_ms",
                 "quality",
+                "source",
                 "state",
                 "updated_at",
             )
@@ -232,6 +309,7 @@ def _next_row(
         "quality": quality.parts_quality(
             total.covered_ms, total.interpolated_ms, total.estimated_ms
         ).value,
+        "source": Source.REGISTER.value,
         "state": quality.window_state(end, revision, now).value,
         "updated_at": now,
     }
@@ -268,12 +346,15 @@ def _load_windows(
                 total = WindowSum(
                     row.energy_mwh, row.covered_ms, row.interpolated_ms, row.estimated_ms
                 )
-                found[row.meter_id, to_epoch_ms(row.start_at)] = _Stored(total, row.revision)
+                found[row.meter_id, to_epoch_ms(row.start_at)] = _Stored(
+                    total, row.revision, Source(row.source)
+                )
     return found
 
 
 _STATE_VALUES: Final = {
     "at_ms": bindparam("at_ms"),
+    "first_ms": bindparam("first_ms"),
     "register_mwh": bindparam("register_mwh"),
     "quality": bindparam("quality"),
     "power_w": bindparam("power_w"),
@@ -298,6 +379,7 @@ def write_states(connection: Connection, records: Sequence[MeterRecord]) -> None
             {
                 "key_meter_id": record.meter.id,
                 "at_ms": record.newest.at_ms if record.newest else None,
+                "first_ms": record.first_ms,
                 "register_mwh": record.newest.mwh if record.newest else None,
                 "quality": (record.newest.quality if record.newest else Quality.MISSING).value,
                 "power_w": record.power_w,
@@ -310,21 +392,3 @@ def write_states(connection: Connection, records: Sequence[MeterRecord]) -> None
             for record in records
         ],
     )
-
-
-def add_states(connection: Connection, meter_ids: Iterable[str]) -> None:
-    """Give meters that have none yet an empty state."""
-    rows = [
-        {
-            "meter_id": meter_id,
-            "quality": Quality.MISSING.value,
-            "kept_from_ms": 0,
-            "conflicts": 0,
-            "resets": 0,
-            "rollovers": 0,
-            "rejected": 0,
-        }
-        for meter_id in meter_ids
-    ]
-    if rows:
-        connection.execute(insert_new(connection, meter_state), rows)

@@ -12,6 +12,7 @@ from suanwang.db.tables import link as link_table
 from suanwang.db.tables import pool as pool_table
 from suanwang.db.tables import site as site_table
 from suanwang.ids import PoolId, SiteId
+from suanwang.model.meter import PueCategory
 from suanwang.model.site import CoolingKind, DataClass, Pool, Site
 
 _SITE_COLUMNS = tuple(
@@ -25,6 +26,7 @@ def upsert_site(connection: Connection, site: Site, now: datetime) -> None:
     row["cooling"] = site.cooling.value
     row["accepts"] = sorted(member.value for member in site.accepts)
     row["data_homes"] = sorted(site.data_homes)
+    row["pue_category"] = None if site.pue_category is None else site.pue_category.value
     if not insert_if_new(connection, site_table, row | {"is_open": True, "registered_at": now}):
         connection.execute(update(site_table).where(site_table.c.id == site.id).values(**row))
 
@@ -89,6 +91,8 @@ def site_of(row: Row, pools: tuple[Pool, ...]) -> Site:
     """Return the site of a row."""
     fields = {name: row[name] for name in _SITE_COLUMNS}
     fields["cooling"] = CoolingKind(row["cooling"])
+    category = row["pue_category"]
+    fields["pue_category"] = None if category is None else PueCategory(category)
     site = Site(
         **fields,
         accepts=frozenset(DataClass(value) for value in row["accepts"]),

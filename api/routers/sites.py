@@ -86,6 +86,7 @@ def _site_out(
         voltage=site.voltage,
         carbon_region=site.carbon_region,
         pue_limit=site.pue_limit,
+        pue_category=site.pue_category,
         accepts=sorted(site.accepts),
         data_homes=sorted(site.data_homes),
         is_open=registered.is_open,

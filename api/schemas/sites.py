@@ -7,7 +7,7 @@ from pydantic import ConfigDict, Field
 
 from api.schemas.common import FactOut, In, Name, Out, Positive, Title, Watts
 from suanwang.ids import MeterId, PoolId, SiteId
-from suanwang.model.meter import Meter, MeterRole, PueCategory
+from suanwang.model.meter import Carrier, Meter, MeterRole, PueCategory
 from suanwang.model.site import CoolingKind, DataClass, Pool, Site
 from suanwang.units import INT64_MAX
 
@@ -35,6 +35,7 @@ class MeterIn(In):
     name: Title
     role: MeterRole
     category: PueCategory = PueCategory.PUE3
+    carrier: Carrier = Carrier.ELECTRICITY
     rated_w: Annotated[int, Field(gt=0, le=10**12)]
     resolution_wh: float = Field(gt=0, le=10**9, allow_inf_nan=False)
     modulus_wh: int = Field(default=0, ge=0, le=INT64_MAX // 1_000, description="0: never wraps")
@@ -101,6 +102,9 @@ class SiteIn(In):
     voltage: Annotated[str, Field(max_length=64)]
     carbon_region: Annotated[str, Field(max_length=64)]
     pue_limit: float = Field(ge=1, le=10, allow_inf_nan=False)
+    pue_category: PueCategory | None = Field(
+        default=None, description="where IT energy is measured; without it the IT meters say so"
+    )
     accepts: list[DataClass] = Field(max_length=10)
     data_homes: list[Annotated[str, Field(min_length=1, max_length=64)]] = Field(
         default=[], max_length=1_000
@@ -126,6 +130,7 @@ class SiteIn(In):
             voltage=self.voltage,
             carbon_region=self.carbon_region,
             pue_limit=self.pue_limit,
+            pue_category=self.pue_category,
             accepts=frozenset(self.accepts),
             data_homes=frozenset(self.data_homes),
             pools=tuple(
@@ -153,6 +158,7 @@ class SiteIn(In):
                 name=meter.name,
                 role=meter.role,
                 category=meter.category,
+                carrier=meter.carrier,
                 rated_w=meter.rated_w,
                 resolution_wh=meter.resolution_wh,
                 modulus_wh=meter.modulus_wh,
@@ -194,6 +200,7 @@ class SiteOut(Out):
     voltage: str
     carbon_region: str
     pue_limit: float
+    pue_category: PueCategory | None
     accepts: list[DataClass]
     data_homes: list[str]
     is_open: bool

@@ -1,20 +1,68 @@
-"""Electricity meters and the energy that they prove."""
+"""Meters and the energy that they prove."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
 
 from suanwang.ids import MeterId, SiteId
 from suanwang.model.reading import Quality
 
 
 class MeterRole(StrEnum):
-    """What a meter stands for in the PUE of its site."""
+    """What a meter stands for in the figures of its site.
+
+    ``facility`` is what crosses the site's border inwards, of any carrier. ``cooling`` and
+    ``other`` are parts of it already. ``renewable`` is made on site, ``reuse`` is heat handed on.
+    """
 
     FACILITY = "facility"
     IT = "it"
     COOLING = "cooling"
+    WATER = "water"
+    REUSE = "reuse"
+    RENEWABLE = "renewable"
     OTHER = "other"
+
+
+class Carrier(StrEnum):
+    """What flows through a meter."""
+
+    ELECTRICITY = "electricity"
+    DIESEL = "diesel"
+    GAS = "gas"
+    HYDROGEN = "hydrogen"
+    BIOETHANOL = "bioethanol"
+    DISTRICT_COOLING = "district_cooling"
+    HEAT = "heat"
+    WATER = "water"
+
+
+@dataclass(frozen=True, slots=True)
+class CarrierUnit:
+    """The metric that a carrier's register is read as, and what one unit of it is in Wh.
+
+    Of water one unit is a litre, kept as it is.
+    """
+
+    metric: str
+    wh_per_unit: int
+
+
+CARRIER_UNITS: Final[Mapping[Carrier, CarrierUnit]] = {
+    Carrier.ELECTRICITY: CarrierUnit("energy_wh", 1),
+    Carrier.DIESEL: CarrierUnit("volume_l", 9_900),
+    Carrier.GAS: CarrierUnit("volume_m3", 10_500),
+    Carrier.HYDROGEN: CarrierUnit("mass_kg", 38_900),
+    Carrier.BIOETHANOL: CarrierUnit("volume_l", 6_000),
+    Carrier.DISTRICT_COOLING: CarrierUnit("energy_wh", 1),
+    Carrier.HEAT: CarrierUnit("energy_wh", 1),
+    Carrier.WATER: CarrierUnit("volume_l", 1),
+}
+"""Factors of EN 50600-4-2: what a fuel counts in the facility's energy."""
+REGISTER_METRICS: Final = frozenset(unit.metric for unit in CARRIER_UNITS.values())
+"""Metrics that can be a meter's cumulative register."""
 
 
 class PueCategory(StrEnum):
@@ -30,7 +78,9 @@ class Meter:
     """A meter with a cumulative register.
 
     ``modulus_wh`` is where the register wraps to zero (0: never); ``resolution_wh`` is one count;
-    ``rated_w`` bounds what is believed between two polls.
+    ``rated_w`` bounds what is believed between two polls. Of a fuel all three are its energy, of
+    water litres and litres an hour. The energy of a meter that counts no electricity is told in
+    the unit of ``CARRIER_UNITS``.
     """
 
     id: MeterId
@@ -42,6 +92,7 @@ class Meter:
     modulus_wh: int
     poll_s: float
     category: PueCategory = PueCategory.PUE3
+    carrier: Carrier = Carrier.ELECTRICITY
 
 
 class WindowState(StrEnum):

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from suanwang.ids import PoolId, SiteId
+from suanwang.model.meter import PueCategory
 from suanwang.units import STANDARD_RACK_W
 
 
@@ -55,7 +56,8 @@ class Site:
     """A data centre as its operator registered it.
 
     ``data_homes`` names the data sets (or tenants' homes) that are kept here; ``accepts`` lists the
-    data classes that the law and the operator let come here from elsewhere.
+    data classes that the law and the operator let come here from elsewhere. ``pue_category`` is
+    where the site declares its IT energy to be measured; without it the IT meters say so.
     """
 
     id: SiteId
@@ -75,6 +77,7 @@ class Site:
     accepts: frozenset[DataClass]
     data_homes: frozenset[str] = frozenset()
     pools: tuple[Pool, ...] = ()
+    pue_category: PueCategory | None = None
 
     @property
     def standard_racks(self) -> float:

@@ -94,6 +94,7 @@ def _site(document: Document, energy: EnergyCatalogue, file: WorldFile, index: i
         voltage=source.tariff.voltage,
         carbon_region=source.carbon_region or source.region,
         pue_limit=source.pue_limit,
+        pue_category=source.pue_category,
         accepts=source.accepts,
         data_homes=source.data_homes,
         pools=tuple(
@@ -165,6 +166,7 @@ def _meters(site: SiteFile) -> Iterator[Meter]:
             modulus_wh=meter.modulus_wh,
             poll_s=meter.poll_s,
             category=meter.category,
+            carrier=meter.carrier,
         )
 
 

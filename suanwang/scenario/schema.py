@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from suanwang.energy.bill import DemandBasis
-from suanwang.model.meter import MeterRole, PueCategory
+from suanwang.model.meter import Carrier, MeterRole, PueCategory
 from suanwang.model.site import CoolingKind, DataClass
 from suanwang.scenario.shapes import Shape
 
@@ -92,6 +92,7 @@ class MeterFile(WorldModel):
     name: Name
     role: MeterRole
     category: PueCategory = PueCategory.PUE3
+    carrier: Carrier = Carrier.ELECTRICITY
     rated_w: Annotated[int, Field(gt=0)]
     resolution_wh: Annotated[float, Field(gt=0)]
     modulus_wh: Annotated[int, Field(ge=0)]
@@ -139,6 +140,7 @@ class SiteFile(WorldModel):
     background_it_kw: Annotated[Decimal, Field(ge=0)]
     contract_kw: Kilowatts
     pue_limit: Annotated[float, Field(gt=1)]
+    pue_category: PueCategory | None = None
     tariff: TariffChoice
     carbon_region: str | None = None
     accepts: frozenset[DataClass]

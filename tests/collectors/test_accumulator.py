@@ -8,17 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from telemetry_builders import a_meter, register
 
-from collectors.accumulator import (
-    WINDOW_MS,
-    Accumulator,
-    MeterRules,
-    Register,
-    Step,
-    Taken,
-    WindowSum,
-    judge,
-    windows,
-)
+from collectors.accumulator import WINDOW_MS, Accumulator, Taken, WindowSum, windows
+from collectors.register import History, MeterRules, Register, Step, judge
 from suanwang.model.reading import Quality
 
 RULES = MeterRules.of(a_meter(rated_w=100_000, modulus_wh=1_000_000, resolution_wh=1))
@@ -64,7 +55,7 @@ def test_a_segment_tells_how_good_it_is(
 
 def test_energy_is_shared_between_windows_by_time() -> None:
     """9 kWh from 00:10 to 00:40: 5 of 30 minutes, 15, and 10."""
-    sums = windows(NO_WRAP, [register(600, 0), register(2400, 9_000 * WH)])
+    sums = windows(History.of(NO_WRAP), [register(600, 0), register(2400, 9_000 * WH)])
     assert [total.energy_mwh for _, total in sorted(sums.items())] == [
         1_500 * WH,
         4_500 * WH,
@@ -75,12 +66,14 @@ def test_energy_is_shared_between_windows_by_time() -> None:
 
 
 def test_an_unknown_segment_covers_nothing() -> None:
-    sums = windows(NO_WRAP, [register(0, 0), register(60, 10**9), register(120, 10**9 + 10)])
+    sums = windows(
+        History.of(NO_WRAP), [register(0, 0), register(60, 10**9), register(120, 10**9 + 10)]
+    )
     assert list(sums.values()) == [WindowSum(10, 60_000, 60_000, 0)]
 
 
 def test_readings_are_new_late_duplicate_or_in_conflict() -> None:
-    accumulator = Accumulator(NO_WRAP)
+    accumulator = Accumulator(History.of(NO_WRAP))
     taken = [
         accumulator.add(reading)
         for reading in (
@@ -114,11 +107,11 @@ def test_windows_add_up_to_exactly_what_the_register_advanced(
         story.append(Register(at_ms, total % 100_000))
     shuffled = [*story, *story[::2]]
     random.Random(seed).shuffle(shuffled)
-    accumulator = Accumulator(rules)
+    accumulator = Accumulator(History.of(rules))
     for reading in shuffled:
         accumulator.add(reading)
     found = {start: part for start, part in accumulator.changes.items() if not part.is_nothing()}
-    assert found == windows(rules, story)
+    assert found == windows(History.of(rules), story)
     assert sum(part.energy_mwh for part in found.values()) == total
     assert sum(part.covered_ms for part in found.values()) == at_ms - 1_000_000
     assert all(0 <= part.covered_ms <= WINDOW_MS for part in found.values())

@@ -24,7 +24,8 @@ from telemetry_builders import (
 )
 
 from collectors import accumulator, store
-from collectors.accumulator import WINDOW_MS, MeterRules, Register
+from collectors.accumulator import WINDOW_MS
+from collectors.register import History, MeterRules, Register
 from suanwang.db.engine import writing
 from suanwang.db.tables import energy_window, meter_state, sample
 from suanwang.errors import BadInput
@@ -304,7 +305,7 @@ def test_any_order_of_arrival_gives_the_same_record_as_all_at_once(
             piece = arriving[number::cuts]
             last = max([last, *(r.at_ms for r in piece)])
             send(connection, f"b{number}", [reading_of("m-it", r) for r in piece], 200_000)
-        expected = accumulator.windows(MeterRules.of(meter), story)
+        expected = accumulator.windows(History.of(MeterRules.of(meter)), story)
         assert stored_windows(connection, "m-it") == expected
         samples = connection.execute(select(sample.c.at_ms)).all()
         assert len(samples) == len(story)

@@ -7,7 +7,8 @@ from typing import Final
 from sqlalchemy import Connection, select
 
 from collectors import store
-from collectors.accumulator import Register, WindowSum
+from collectors.accumulator import WindowSum
+from collectors.register import Register
 from suanwang.clock import from_epoch_ms, to_epoch_ms
 from suanwang.db.tables import energy_window, site
 from suanwang.ids import MeterId, SiteId

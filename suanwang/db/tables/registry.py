@@ -26,6 +26,7 @@ site: Final = Table(
     Column("voltage", Text, nullable=False, comment="voltage class of the tariff"),
     Column("carbon_region", Text, nullable=False, comment="region of the emission factor"),
     Column("pue_limit", Float, nullable=False, comment="limit of the yearly PUE"),
+    Column("pue_category", Text, comment="declared category PUE1, PUE2 or PUE3, if any"),
     Column("accepts", Json, nullable=False, comment="data classes that may come from elsewhere"),
     Column("data_homes", Json, nullable=False, comment="data sets that are kept here"),
     Column("is_open", Boolean, nullable=False, comment="whether the operator takes new jobs"),
@@ -76,7 +77,15 @@ meter: Final = Table(
     Column("site_id", Text, ForeignKey("site.id"), nullable=False, comment="its site"),
     Column("parent_id", Text, ForeignKey("meter.id"), comment="meter that it is behind"),
     Column("name", Text, nullable=False, comment="label"),
-    Column("role", Text, nullable=False, comment="facility, it, cooling or other"),
+    Column(
+        "role",
+        Text,
+        nullable=False,
+        comment="facility, it, cooling, water, reuse, renewable or other",
+    ),
+    Column(
+        "carrier", Text, nullable=False, comment="electricity, diesel, gas, water, heat and others"
+    ),
     Column("category", Text, nullable=False, comment="PUE1, PUE2 or PUE3: where IT is measured"),
     Column("rated_w", Int64, nullable=False, comment="most power that is believed, W"),
     Column("resolution_wh", Float, nullable=False, comment="one count of the register, Wh"),

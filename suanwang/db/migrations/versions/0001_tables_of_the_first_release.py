@@ -35,6 +35,21 @@ def upgrade() -> None:
         postgresql_with={"fillfactor": 50},
     )
     op.create_table(
+        "chain_anchor",
+        sa.Column(
+            "block",
+            Int64,
+            autoincrement=False,
+            nullable=False,
+            comment="counts from 0; its entries are 1,024 x block + 1 to 1,024 x (block + 1)",
+        ),
+        sa.Column(
+            "root", sa.Text(), nullable=False, comment="root of the hash tree over its links, hex"
+        ),
+        sa.PrimaryKeyConstraint("block", name=op.f("pk_chain_anchor")),
+        comment="Roots over full blocks of the ledger's chain; they follow from it and never change.",
+    )
+    op.create_table(
         "grant_event",
         sa.Column("application_id", sa.Text(), nullable=False, comment="the application"),
         sa.Column(
@@ -59,24 +74,6 @@ def upgrade() -> None:
     with op.batch_alter_table("grant_event", schema=None) as batch_op:
         batch_op.create_index("ix_grant_event_request", ["request"], unique=False)
 
-    op.create_table(
-        "grant_request",
-        sa.Column("person", sa.Text(), nullable=False, comment="key that asked"),
-        sa.Column(
-            "key", sa.Text(), nullable=False, comment="its own name for the request, for ever"
-        ),
-        sa.Column("digest", sa.Text(), nullable=False, comment="SHA-256 of the request, hex"),
-        sa.Column(
-            "status",
-            sa.Integer(),
-            nullable=False,
-            comment="HTTP status of the answer, 0: the usual",
-        ),
-        sa.Column("answer", sa.Text(), nullable=False, comment="what was answered first, as JSON"),
-        sa.Column("at", UtcDateTime(), nullable=False, comment="when, UTC"),
-        sa.PrimaryKeyConstraint("person", "key", name=op.f("pk_grant_request")),
-        comment="Requests about grants that came under a key, with the first answer to each.",
-    )
     op.create_table(
         "grant_file",
         sa.Column("sha256", sa.Text(), nullable=False, comment="SHA-256 of the bytes, hex"),
@@ -120,19 +117,22 @@ def upgrade() -> None:
         comment="Policies under which vouchers are granted; a version never changes.",
     )
     op.create_table(
-        "chain_anchor",
+        "grant_request",
+        sa.Column("person", sa.Text(), nullable=False, comment="key that asked"),
         sa.Column(
-            "block",
-            Int64,
-            autoincrement=False,
+            "key", sa.Text(), nullable=False, comment="its own name for the request, for ever"
+        ),
+        sa.Column("digest", sa.Text(), nullable=False, comment="SHA-256 of the request, hex"),
+        sa.Column(
+            "status",
+            sa.Integer(),
             nullable=False,
-            comment="counts from 0; its entries are 1,024 x block + 1 to 1,024 x (block + 1)",
+            comment="HTTP status of the answer, 0: the usual",
         ),
-        sa.Column(
-            "root", sa.Text(), nullable=False, comment="root of the hash tree over its links, hex"
-        ),
-        sa.PrimaryKeyConstraint("block", name=op.f("pk_chain_anchor")),
-        comment="Roots over full blocks of the ledger's chain; they follow from it and never change.",
+        sa.Column("answer", sa.Text(), nullable=False, comment="what was answered first, as JSON"),
+        sa.Column("at", UtcDateTime(), nullable=False, comment="when, UTC"),
+        sa.PrimaryKeyConstraint("person", "key", name=op.f("pk_grant_request")),
+        comment="Requests about grants that came under a key, with the first answer to each.",
     )
     op.create_table(
         "grant_spent",
@@ -272,6 +272,12 @@ def upgrade() -> None:
             "carbon_region", sa.Text(), nullable=False, comment="region of the emission factor"
         ),
         sa.Column("pue_limit", sa.Float(), nullable=False, comment="limit of the yearly PUE"),
+        sa.Column(
+            "pue_category",
+            sa.Text(),
+            nullable=True,
+            comment="declared category PUE1, PUE2 or PUE3, if any",
+        ),
         sa.Column(
             "accepts", Json, nullable=False, comment="data classes that may come from elsewhere"
         ),
@@ -508,7 +514,18 @@ def upgrade() -> None:
         sa.Column("site_id", sa.Text(), nullable=False, comment="its site"),
         sa.Column("parent_id", sa.Text(), nullable=True, comment="meter that it is behind"),
         sa.Column("name", sa.Text(), nullable=False, comment="label"),
-        sa.Column("role", sa.Text(), nullable=False, comment="facility, it, cooling or other"),
+        sa.Column(
+            "role",
+            sa.Text(),
+            nullable=False,
+            comment="facility, it, cooling, water, reuse, renewable or other",
+        ),
+        sa.Column(
+            "carrier",
+            sa.Text(),
+            nullable=False,
+            comment="electricity, diesel, gas, water, heat and others",
+        ),
         sa.Column(
             "category",
             sa.Text(),
@@ -530,6 +547,29 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("meter", schema=None) as batch_op:
         batch_op.create_index("ix_meter_site_id", ["site_id"], unique=False)
+
+    op.create_table(
+        "meter_event",
+        sa.Column("site_id", sa.Text(), nullable=False, comment="its site"),
+        sa.Column(
+            "subject", sa.Text(), nullable=False, comment="what it is about, such as meter:m1"
+        ),
+        sa.Column(
+            "kind",
+            sa.Text(),
+            nullable=False,
+            comment="rollover, reset, unknown, conflict, clock, …",
+        ),
+        sa.Column("at", UtcDateTime(), nullable=False, comment="when it began, UTC"),
+        sa.Column("until", UtcDateTime(), nullable=False, comment="when it ended, UTC"),
+        sa.Column("facts", Json, nullable=False, comment="figures of it"),
+        sa.Column("seen_at", UtcDateTime(), nullable=False, comment="when the centre saw it, UTC"),
+        sa.ForeignKeyConstraint(["site_id"], ["site.id"], name=op.f("fk_meter_event_site_id_site")),
+        sa.PrimaryKeyConstraint("site_id", "subject", "kind", "at", name=op.f("pk_meter_event")),
+        comment="What was odd about meters and clocks, as it was seen first.",
+    )
+    with op.batch_alter_table("meter_event", schema=None) as batch_op:
+        batch_op.create_index("ix_meter_event_seen_at", ["seen_at"], unique=False)
 
     op.create_table(
         "package",
@@ -589,6 +629,15 @@ def upgrade() -> None:
         comment="Racks by rated power; one standard rack is 2.5 kW.",
     )
     op.create_table(
+        "rollup_due",
+        sa.Column("site_id", sa.Text(), nullable=False, comment="the site"),
+        sa.Column("hour_at", UtcDateTime(), nullable=False, comment="start of the hour, UTC"),
+        sa.Column("reason", sa.Text(), nullable=False, comment="why"),
+        sa.ForeignKeyConstraint(["site_id"], ["site.id"], name=op.f("fk_rollup_due_site_id_site")),
+        sa.PrimaryKeyConstraint("site_id", "hour_at", name=op.f("pk_rollup_due")),
+        comment="Hours of sites whose sums must be computed anew from the windows.",
+    )
+    op.create_table(
         "series",
         sa.Column("id", Int64, autoincrement=True, nullable=False, comment="number of the series"),
         sa.Column("site_id", sa.Text(), nullable=False, comment="its site"),
@@ -603,6 +652,49 @@ def upgrade() -> None:
             "site_id", "subject", "metric", name=op.f("uq_series_site_id_subject_metric")
         ),
         comment="Names of the raw series.",
+    )
+    op.create_table(
+        "site_energy",
+        sa.Column("site_id", sa.Text(), nullable=False, comment="the site"),
+        sa.Column(
+            "category",
+            sa.Text(),
+            nullable=False,
+            comment="PUE1, PUE2 or PUE3: where IT is measured",
+        ),
+        sa.Column(
+            "grain", sa.Text(), nullable=False, comment="hour, or day in the site's time zone"
+        ),
+        sa.Column("start_at", UtcDateTime(), nullable=False, comment="its start, UTC"),
+        sa.Column(
+            "revision", sa.Integer(), nullable=False, comment="0, then one more for each change"
+        ),
+        sa.Column(
+            "is_newest", sa.Boolean(), nullable=False, comment="whether no later revision exists"
+        ),
+        sa.Column("end_at", UtcDateTime(), nullable=False, comment="its end, UTC"),
+        sa.Column(
+            "facility_mwh", Int64, nullable=False, comment="facility energy of the common time"
+        ),
+        sa.Column("it_mwh", Int64, nullable=False, comment="IT energy of the common time, mWh"),
+        sa.Column(
+            "common_ms", Int64, nullable=False, comment="time at which all meters are known, ms"
+        ),
+        sa.Column(
+            "facility_ms", Int64, nullable=False, comment="time that facility meters know, ms"
+        ),
+        sa.Column("it_ms", Int64, nullable=False, comment="time that IT meters know, ms"),
+        sa.Column("interpolated_ms", Int64, nullable=False, comment="part bridged over a gap, ms"),
+        sa.Column("estimated_ms", Int64, nullable=False, comment="part that is only estimated, ms"),
+        sa.Column("state", sa.Text(), nullable=False, comment="provisional, final or revised"),
+        sa.Column("reason", sa.Text(), nullable=False, comment="why this revision exists"),
+        sa.Column("formula", sa.Text(), nullable=False, comment="version of the rules"),
+        sa.Column("updated_at", UtcDateTime(), nullable=False, comment="last change, UTC"),
+        sa.ForeignKeyConstraint(["site_id"], ["site.id"], name=op.f("fk_site_energy_site_id_site")),
+        sa.PrimaryKeyConstraint(
+            "site_id", "category", "grain", "start_at", "revision", name=op.f("pk_site_energy")
+        ),
+        comment="Hours and days of sites: the two energies of PUE over the time that both are known.",
     )
     op.create_table(
         "source_state",
@@ -627,12 +719,64 @@ def upgrade() -> None:
         sa.Column("digest", sa.Text(), nullable=False, comment="SHA-256 of the body"),
         sa.Column("sent_at", UtcDateTime(), nullable=False, comment="agent's clock, UTC"),
         sa.Column("received_at", UtcDateTime(), nullable=False, comment="centre's clock, UTC"),
+        sa.Column(
+            "shift_ms",
+            Int64,
+            nullable=False,
+            comment="added to its readings' times: clock skew, ms",
+        ),
         sa.Column("readings", sa.Integer(), nullable=False, comment="readings inside"),
         sa.ForeignKeyConstraint(
             ["site_id"], ["site.id"], name=op.f("fk_telemetry_batch_site_id_site")
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_telemetry_batch")),
         comment="Batches that are in the record; a repeat of one changes nothing.",
+    )
+    with op.batch_alter_table("telemetry_batch", schema=None) as batch_op:
+        batch_op.create_index(
+            "ix_telemetry_batch_site_id_received_at", ["site_id", "received_at"], unique=False
+        )
+
+    op.create_table(
+        "energy_day",
+        sa.Column("meter_id", sa.Text(), nullable=False, comment="the meter"),
+        sa.Column(
+            "start_at", UtcDateTime(), nullable=False, comment="start of the site's day, UTC"
+        ),
+        sa.Column(
+            "revision", sa.Integer(), nullable=False, comment="0, then one more for each change"
+        ),
+        sa.Column(
+            "is_newest", sa.Boolean(), nullable=False, comment="whether no later revision exists"
+        ),
+        sa.Column("end_at", UtcDateTime(), nullable=False, comment="end of the day, UTC"),
+        sa.Column("energy_mwh", Int64, nullable=False, comment="energy, thousandths of a Wh"),
+        sa.Column("covered_ms", Int64, nullable=False, comment="part of the day that is known, ms"),
+        sa.Column("interpolated_ms", Int64, nullable=False, comment="part bridged over a gap, ms"),
+        sa.Column("estimated_ms", Int64, nullable=False, comment="part that is only estimated, ms"),
+        sa.Column("quality", sa.Text(), nullable=False, comment="worst quality inside"),
+        sa.Column("state", sa.Text(), nullable=False, comment="provisional, final or revised"),
+        sa.Column("reason", sa.Text(), nullable=False, comment="why this revision exists"),
+        sa.Column("updated_at", UtcDateTime(), nullable=False, comment="last change, UTC"),
+        sa.ForeignKeyConstraint(
+            ["meter_id"], ["meter.id"], name=op.f("fk_energy_day_meter_id_meter")
+        ),
+        sa.PrimaryKeyConstraint("meter_id", "start_at", "revision", name=op.f("pk_energy_day")),
+        comment="Energy of each meter by day, the sum of its windows.",
+    )
+    op.create_table(
+        "energy_due",
+        sa.Column("meter_id", sa.Text(), nullable=False, comment="the meter"),
+        sa.Column("day_at", UtcDateTime(), nullable=False, comment="start of the day of UTC"),
+        sa.Column(
+            "not_before", UtcDateTime(), nullable=False, comment="work on it from then on, UTC"
+        ),
+        sa.Column("reason", sa.Text(), nullable=False, comment="why"),
+        sa.ForeignKeyConstraint(
+            ["meter_id"], ["meter.id"], name=op.f("fk_energy_due_meter_id_meter")
+        ),
+        sa.PrimaryKeyConstraint("meter_id", "day_at", name=op.f("pk_energy_due")),
+        comment="Days of meters whose windows must be computed from the raw readings.",
     )
     op.create_table(
         "energy_window",
@@ -650,6 +794,7 @@ def upgrade() -> None:
         sa.Column("interpolated_ms", Int64, nullable=False, comment="part bridged over a gap, ms"),
         sa.Column("estimated_ms", Int64, nullable=False, comment="part that is only estimated, ms"),
         sa.Column("quality", sa.Text(), nullable=False, comment="worst quality inside"),
+        sa.Column("source", sa.Text(), nullable=False, comment="register, scaled, power or mixed"),
         sa.Column("state", sa.Text(), nullable=False, comment="provisional, final or revised"),
         sa.Column("reason", sa.Text(), nullable=False, comment="why this revision exists"),
         sa.Column("updated_at", UtcDateTime(), nullable=False, comment="last change, UTC"),
@@ -831,6 +976,47 @@ def upgrade() -> None:
         )
 
     op.create_table(
+        "meter_episode",
+        sa.Column("meter_id", sa.Text(), nullable=False, comment="the meter"),
+        sa.Column(
+            "seq", sa.Integer(), autoincrement=False, nullable=False, comment="counts from 1"
+        ),
+        sa.Column("from_at", UtcDateTime(), nullable=False, comment="first moment, UTC"),
+        sa.Column(
+            "initial_mwh",
+            Int64,
+            nullable=True,
+            comment="register at its start, mWh; empty where nobody read it",
+        ),
+        sa.Column(
+            "final_mwh",
+            Int64,
+            nullable=True,
+            comment="register at its end, mWh; empty where nobody read it",
+        ),
+        sa.Column("factor_num", Int64, nullable=False, comment="energy is register x num / den"),
+        sa.Column("factor_den", Int64, nullable=False, comment="energy is register x num / den"),
+        sa.Column("rated_w", Int64, nullable=False, comment="most power that is believed, W"),
+        sa.Column(
+            "resolution_wh", sa.Float(), nullable=False, comment="one count of the register, Wh"
+        ),
+        sa.Column(
+            "modulus_wh", Int64, nullable=False, comment="where the register wraps, Wh; 0 is never"
+        ),
+        sa.Column(
+            "reason", sa.Text(), nullable=False, comment="why it began, in the actor's words"
+        ),
+        sa.Column("actor", sa.Text(), nullable=False, comment="key that recorded it"),
+        sa.Column(
+            "recorded_at", UtcDateTime(), nullable=False, comment="when it was recorded, UTC"
+        ),
+        sa.ForeignKeyConstraint(
+            ["meter_id"], ["meter.id"], name=op.f("fk_meter_episode_meter_id_meter")
+        ),
+        sa.PrimaryKeyConstraint("meter_id", "seq", name=op.f("pk_meter_episode")),
+        comment="Lives of a meter: each device and each transformer ratio that it had.",
+    )
+    op.create_table(
         "meter_state",
         sa.Column("meter_id", sa.Text(), nullable=False, comment="the meter"),
         sa.Column(
@@ -839,11 +1025,13 @@ def upgrade() -> None:
             nullable=True,
             comment="newest register reading, ms since 1970; empty before the first",
         ),
+        sa.Column("first_ms", Int64, nullable=True, comment="oldest reading ever, ms since 1970"),
         sa.Column("register_mwh", Int64, nullable=True, comment="that reading, mWh"),
         sa.Column("quality", sa.Text(), nullable=False, comment="quality of that reading"),
         sa.Column(
             "kept_from_ms", Int64, nullable=False, comment="older raw readings are pruned, ms"
         ),
+        sa.Column("settled_until_ms", Int64, nullable=False, comment="days before are settled, ms"),
         sa.Column("power_w", sa.Float(), nullable=True, comment="newest power, W"),
         sa.Column("power_at_ms", Int64, nullable=True, comment="its moment, ms since 1970"),
         sa.Column("conflicts", Int64, nullable=False, comment="duplicates with another value"),
@@ -1039,6 +1227,7 @@ def downgrade() -> None:
 
     op.drop_table("sample")
     op.drop_table("meter_state")
+    op.drop_table("meter_episode")
     with op.batch_alter_table("job", schema=None) as batch_op:
         batch_op.drop_index("ix_job_tenant_id_submitted_at")
         batch_op.drop_index("ix_job_state_submitted_at")
@@ -1059,15 +1248,26 @@ def downgrade() -> None:
         batch_op.drop_index("ix_energy_window_start_at")
 
     op.drop_table("energy_window")
+    op.drop_table("energy_due")
+    op.drop_table("energy_day")
+    with op.batch_alter_table("telemetry_batch", schema=None) as batch_op:
+        batch_op.drop_index("ix_telemetry_batch_site_id_received_at")
+
     op.drop_table("telemetry_batch")
     op.drop_table("source_state")
+    op.drop_table("site_energy")
     op.drop_table("series")
+    op.drop_table("rollup_due")
     op.drop_table("rack")
     with op.batch_alter_table("pool", schema=None) as batch_op:
         batch_op.drop_index("ix_pool_site_id")
 
     op.drop_table("pool")
     op.drop_table("package")
+    with op.batch_alter_table("meter_event", schema=None) as batch_op:
+        batch_op.drop_index("ix_meter_event_seen_at")
+
+    op.drop_table("meter_event")
     with op.batch_alter_table("meter", schema=None) as batch_op:
         batch_op.drop_index("ix_meter_site_id")
 
@@ -1097,17 +1297,17 @@ def downgrade() -> None:
     op.drop_table("journal")
     op.drop_table("grant_usage")
     op.drop_table("grant_spent")
-    op.drop_table("chain_anchor")
+    op.drop_table("grant_request")
     op.drop_table("grant_programme")
     with op.batch_alter_table("grant_message", schema=None) as batch_op:
         batch_op.drop_index("ix_grant_message_tenant_id_at")
 
     op.drop_table("grant_message")
     op.drop_table("grant_file")
-    op.drop_table("grant_request")
     with op.batch_alter_table("grant_event", schema=None) as batch_op:
         batch_op.drop_index("ix_grant_event_request")
 
     op.drop_table("grant_event")
+    op.drop_table("chain_anchor")
     op.drop_table("account")
     # ### end Alembic commands ###

@@ -1,0 +1,314 @@
+"""Hours and days of sites: what long periods are added up from.
+
+An hour is summed up once it is over and its last polls are in, and again whenever a window in it
+changes. What was told once is never changed silently: a change makes a new revision.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import Connection, Table, delete, func, select, update
+
+from collectors import quality
+from collectors.accumulator import WINDOW_MS, WindowSum
+from collectors.kpi import FORMULA, Interval, SiteEnergy
+from collectors.store_revisions import Change, revise
+from collectors.store_site import ROLES, KnownMeter, add_period, load_meters, of_category
+from suanwang.clock import from_epoch_ms, to_epoch_ms
+from suanwang.db.tables import (
+    energy_day,
+    energy_window,
+    meter,
+    rollup_due,
+    site,
+    site_energy,
+)
+from suanwang.ids import SiteId
+from suanwang.model.meter import MeterRole, PueCategory, WindowState
+
+HOUR: Final = timedelta(hours=1)
+HOUR_MS: Final = 3_600_000
+DAY_HOURS: Final = 24
+HOURS_MAX: Final = 100
+"""Most hours of sites that one transaction sums up: others wait to write meanwhile."""
+_SUMS: Final = tuple(one.name for one in fields(SiteEnergy))
+
+
+class Grain(StrEnum):
+    """The two lengths of a roll-up, as they stand in the table."""
+
+    HOUR = "hour"
+    DAY = "day"
+
+
+Book = tuple[SiteId, PueCategory, Grain]
+"""A site's roll-ups of one category and length."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RolledUp:
+    """How many hours were summed up, and whether some had to wait."""
+
+    hours: int = 0
+    is_behind: bool = False
+
+
+def roll_up(connection: Connection, now: datetime) -> RolledUp:
+    """Sum up the hours that are due and over, and the days that they are in."""
+    rows = connection.execute(
+        select(rollup_due)
+        .where(rollup_due.c.hour_at <= now - HOUR - quality.WAITED)
+        .order_by(rollup_due.c.hour_at, rollup_due.c.site_id)
+        .limit(HOURS_MAX)
+        .with_for_update(skip_locked=True)
+    ).all()
+    by_site: dict[SiteId, dict[datetime, str]] = {}
+    for row in rows:
+        by_site.setdefault(SiteId(row.site_id), {})[row.hour_at] = row.reason
+    hours = 0
+    for site_id, due in by_site.items():
+        meters = load_meters(connection, site_id, ROLES)
+        longest_s = max((known.meter.poll_s for known in meters), default=0.0)
+        last = now - HOUR - quality.WAITED - timedelta(seconds=quality.POLLS_WAITED * longest_s)
+        ready = {at: reason for at, reason in due.items() if at <= last}
+        _roll_up_site(connection, site_id, meters, ready, now)
+        hours += len(ready)
+    return RolledUp(hours=hours, is_behind=len(rows) >= HOURS_MAX)
+
+
+def _roll_up_site(
+    connection: Connection,
+    site_id: SiteId,
+    meters: Sequence[KnownMeter],
+    due: Mapping[datetime, str],
+    now: datetime,
+) -> None:
+    zone = _zone(connection, site_id)
+    categories = sorted({k.meter.category for k in meters if k.meter.role is MeterRole.IT})
+    changed_days: dict[PueCategory, dict[Interval, str]] = {}
+    for category in categories:
+        taken = of_category(meters, category)
+        if {known.meter.role for known in taken} != set(ROLES):
+            continue
+        for at, reason in due.items():
+            total = SiteEnergy()
+            period = Interval(to_epoch_ms(at), to_epoch_ms(at) + HOUR_MS)
+            add_period(connection, taken, total, period)
+            change = Change(end_at=at + HOUR, told_at=at + HOUR, reason=reason, now=now)
+            if _write(connection, (site_id, category, Grain.HOUR, at), total, change):
+                changed_days.setdefault(category, {})[day_of(at, zone)] = reason
+    for category, days in changed_days.items():
+        for day, reason in days.items():
+            _roll_up_day(connection, site_id, category, day, (reason, now))
+    _add_meter_days(connection, site_id, {day_of(at, zone): why for at, why in due.items()}, now)
+    for at in due:
+        connection.execute(
+            delete(rollup_due).where(rollup_due.c.site_id == site_id, rollup_due.c.hour_at == at)
+        )
+
+
+def _zone(connection: Connection, site_id: SiteId) -> ZoneInfo:
+    return ZoneInfo(str(connection.scalar(select(site.c.timezone).where(site.c.id == site_id))))
+
+
+def day_of(at: datetime, zone: ZoneInfo) -> Interval:
+    """Return the day in a time zone that holds a moment: 23, 24 or 25 hours."""
+    local = at.astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
+    start = local.astimezone(UTC)
+    end = (local + timedelta(days=1)).astimezone(UTC)
+    return Interval(to_epoch_ms(start), to_epoch_ms(end))
+
+
+def _roll_up_day(
+    connection: Connection,
+    site_id: SiteId,
+    category: PueCategory,
+    day: Interval,
+    change: tuple[str, datetime],
+) -> None:
+    if day.start_ms % HOUR_MS:
+        return  # In such a zone no hour of UTC lies in one day: long periods use the hours.
+    total = SiteEnergy()
+    _add_rows(connection, (site_id, category, Grain.HOUR), total, day)
+    slot = (site_id, category, Grain.DAY, from_epoch_ms(day.start_ms))
+    _write(connection, slot, total, _day_change(day, *change))
+
+
+def _day_change(day: Interval, reason: str, now: datetime) -> Change:
+    """A day grows by its hours until the last of them is told: that is no revision."""
+    end = from_epoch_ms(day.end_ms)
+    return Change(end_at=end, told_at=end + HOUR, reason=reason, now=now)
+
+
+def _write(
+    connection: Connection,
+    slot: tuple[SiteId, PueCategory, Grain, datetime],
+    total: SiteEnergy,
+    change: Change,
+) -> bool:
+    site_id, category, grain, start = slot
+    key = {"site_id": site_id, "category": category.value, "grain": grain.value, "start_at": start}
+    sums = {name: getattr(total, name) for name in _SUMS}
+    return revise(connection, site_energy, key, sums, change, formula=FORMULA)
+
+
+def _add_meter_days(
+    connection: Connection, site_id: SiteId, days: Mapping[Interval, str], now: datetime
+) -> None:
+    """Bring the daily energy of each of a site's meters up to date."""
+    for day, reason in days.items():
+        if day.start_ms % WINDOW_MS:
+            continue
+        start, end = from_epoch_ms(day.start_ms), from_epoch_ms(day.end_ms)
+        for meter_id, total in _day_sums(connection, site_id, start, end):
+            parts = quality.parts_quality(
+                total.covered_ms, total.interpolated_ms, total.estimated_ms
+            )
+            sums = {one.name: getattr(total, one.name) for one in fields(WindowSum)}
+            key = {"meter_id": meter_id, "start_at": start}
+            change = _day_change(day, reason, now)
+            revise(connection, energy_day, key, sums, change, quality=parts.value)
+
+
+def _day_sums(
+    connection: Connection, site_id: SiteId, start: datetime, end: datetime
+) -> list[tuple[str, WindowSum]]:
+    newer = energy_window.alias("newer")
+    window = energy_window.c
+    columns = (window.energy_mwh, window.covered_ms, window.interpolated_ms, window.estimated_ms)
+    rows = connection.execute(
+        select(window.meter_id, *(func.sum(column) for column in columns))
+        .join(meter, meter.c.id == window.meter_id)
+        .where(
+            meter.c.site_id == site_id,
+            window.start_at >= start,
+            window.start_at < end,
+            ~select(newer.c.revision)
+            .where(
+                newer.c.meter_id == window.meter_id,
+                newer.c.start_at == window.start_at,
+                newer.c.revision > window.revision,
+            )
+            .exists(),
+        )
+        .group_by(window.meter_id)
+    )
+    return [(row[0], WindowSum(*(int(value) for value in row[1:]))) for row in rows]
+
+
+def finish_rollups(connection: Connection, now: datetime) -> int:
+    """Call roll-ups final whose day of grace is over; return how many became so."""
+    found = 0
+    for table in (site_energy, energy_day):
+        found += _finish(connection, table, now)
+    return found
+
+
+def _finish(connection: Connection, table: Table, now: datetime) -> int:
+    return connection.execute(
+        update(table)
+        .where(
+            table.c.is_newest,
+            table.c.state == WindowState.PROVISIONAL.value,
+            table.c.end_at <= now - quality.FINAL_AFTER,
+        )
+        .values(state=WindowState.FINAL.value)
+    ).rowcount
+
+
+def add_rolled_up(
+    connection: Connection,
+    site_id: SiteId,
+    meters: Sequence[KnownMeter],
+    total: SiteEnergy,
+    period: Interval,
+) -> None:
+    """Add what is known of a period: whole days and hours from the roll-ups, the rest anew."""
+    zone = _zone(connection, site_id)
+    category = next(k.meter.category for k in meters if k.meter.role is MeterRole.IT)
+    low = -(-period.start_ms // HOUR_MS) * HOUR_MS
+    high = max(low, period.end_ms - period.end_ms % HOUR_MS)
+    stale = {
+        to_epoch_ms(at)
+        for at in connection.scalars(
+            select(rollup_due.c.hour_at).where(
+                rollup_due.c.site_id == site_id,
+                rollup_due.c.hour_at >= from_epoch_ms(low),
+                rollup_due.c.hour_at < from_epoch_ms(high),
+            )
+        )
+    }
+    anew = [Interval(period.start_ms, min(low, period.end_ms))] if period.start_ms < low else []
+    if high < period.end_ms and high >= low and period.end_ms > low:
+        anew.append(Interval(max(high, period.start_ms), period.end_ms))
+    anew += [Interval(hour, hour + HOUR_MS) for hour in sorted(stale)]
+    for clean in _clean(Interval(low, high), stale):
+        days = _days_in(clean, zone)
+        if days.start_ms < days.end_ms:
+            _add_rows(connection, (site_id, category, Grain.DAY), total, days)
+            hours: Iterable[Interval] = (
+                Interval(clean.start_ms, days.start_ms),
+                Interval(days.end_ms, clean.end_ms),
+            )
+        else:
+            hours = (clean,)
+        for part in hours:
+            if part.start_ms < part.end_ms:
+                _add_rows(connection, (site_id, category, Grain.HOUR), total, part)
+    for part in _joined(anew):
+        add_period(connection, meters, total, part)
+
+
+def _clean(whole: Interval, stale: set[int]) -> Iterator[Interval]:
+    """Yield the stretches of whole hours between those that changed since."""
+    start = whole.start_ms
+    for hour in sorted(stale):
+        if start < hour:
+            yield Interval(start, hour)
+        start = hour + HOUR_MS
+    if start < whole.end_ms:
+        yield Interval(start, whole.end_ms)
+
+
+def _joined(parts: Sequence[Interval]) -> list[Interval]:
+    """Join parts that touch, so that fewer questions are asked."""
+    joined: list[Interval] = []
+    for part in sorted(parts):
+        if part.start_ms >= part.end_ms:
+            continue
+        if joined and joined[-1].end_ms == part.start_ms:
+            joined[-1] = Interval(joined[-1].start_ms, part.end_ms)
+        else:
+            joined.append(part)
+    return joined
+
+
+def _days_in(part: Interval, zone: ZoneInfo) -> Interval:
+    """Return the whole days of a time zone inside a stretch of hours, empty where it has none."""
+    first = day_of(from_epoch_ms(part.start_ms), zone)
+    if first.start_ms % HOUR_MS:
+        return Interval(part.end_ms, part.end_ms)
+    low = first.start_ms if first.start_ms == part.start_ms else first.end_ms
+    high = day_of(from_epoch_ms(part.end_ms), zone).start_ms
+    return Interval(low, max(low, high)) if low < high else Interval(part.end_ms, part.end_ms)
+
+
+def _add_rows(connection: Connection, book: Book, total: SiteEnergy, period: Interval) -> None:
+    """Add the newest roll-ups that begin in a period."""
+    site_id, category, grain = book
+    row = connection.execute(
+        select(*(func.coalesce(func.sum(site_energy.c[name]), 0) for name in _SUMS)).where(
+            site_energy.c.site_id == site_id,
+            site_energy.c.category == category.value,
+            site_energy.c.grain == grain.value,
+            site_energy.c.start_at >= from_epoch_ms(period.start_ms),
+            site_energy.c.start_at < from_epoch_ms(period.end_ms),
+            site_energy.c.is_newest,
+        )
+    ).one()
+    for name, value in zip(_SUMS, row, strict=True):
+        setattr(total, name, getattr(total, name) + int(value))
