@@ -8,10 +8,19 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from agent.record import SKEW_S_MIN, LocalState, Record, accept, is_news, make_report
+from agent.record import (
+    SKEW_S_MIN,
+    LocalState,
+    Record,
+    accept,
+    is_late,
+    is_news,
+    make_report,
+    with_note,
+)
 from agent.spool import Spool
 from suanwang.clock import Clock
-from suanwang.wire.agent import Order
+from suanwang.wire.agent import ExtendOrder, NoteOrder, Order
 
 log = logging.getLogger(__name__)
 
@@ -95,7 +104,10 @@ class AttemptBook:
         An order for an attempt that is known already is answered by another report on it.
         """
         for order in orders:
-            known = self._records.get(order.attempt_id) or self._spool.find(order.attempt_id)
+            known = self._find(order.attempt_id)
+            if known is None and isinstance(order, ExtendOrder | NoteOrder):
+                log.warning("order for an unknown attempt", extra={"id": order.id})
+                continue
             record = accept(known, order, self._clock.now())
             if known is None:
                 log.info(
@@ -105,7 +117,30 @@ class AttemptBook:
                 self._report_again(record)
             else:
                 self._keep(record)
+            if isinstance(order, ExtendOrder | NoteOrder):
+                self._add_note(order)
         return tuple(order.id for order in orders)
+
+    def late(self, orders: Sequence[Order]) -> tuple[str, ...]:
+        """Return the ids of those extensions among taken orders that came too late."""
+        return tuple(
+            order.id
+            for order in orders
+            if isinstance(order, ExtendOrder) and is_late(self._find(order.attempt_id), order)
+        )
+
+    def _find(self, attempt_id: str) -> Record | None:
+        return self._records.get(attempt_id) or self._spool.find(attempt_id)
+
+    def _add_note(self, order: ExtendOrder | NoteOrder) -> None:
+        """Put a line of the centre's into the output, once; with an extension only if it counts."""
+        record = self._find(order.attempt_id)
+        if record is None or (isinstance(order, ExtendOrder) and is_late(record, order)):
+            return
+        noted, line = with_note(record, order)
+        if line:
+            self._spool.add_output(noted, line)
+            self._records[noted.attempt_id] = noted
 
     def compare(self, believed: Sequence[str]) -> None:
         """Answer the centre's list of attempts that it believes alive here.
@@ -115,7 +150,7 @@ class AttemptBook:
         """
         strangers: dict[str, int] = {}
         for attempt_id in believed:
-            known = self._records.get(attempt_id) or self._spool.find(attempt_id)
+            known = self._find(attempt_id)
             if known is None:
                 strangers[attempt_id] = self._strangers.get(attempt_id, 0) + 1
             elif known.state.is_final and not self._spool.has_unsent(attempt_id):

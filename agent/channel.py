@@ -91,9 +91,9 @@ class CentreChannel:
         path = f"/orders?wait_s={wait_s:g}"
         return _read(OrderList, await self._call("GET", path, timeout_s=wait_s + TIMEOUT_S))
 
-    async def acknowledge(self, ids: tuple[str, ...]) -> Receipt:
-        """Tell the centre that these orders are on disk here."""
-        return await self._post("/orders/ack", OrderAcks(ids=ids), Receipt)
+    async def acknowledge(self, ids: tuple[str, ...], late: tuple[str, ...] = ()) -> Receipt:
+        """Tell the centre that these orders are on disk here, and which came too late."""
+        return await self._post("/orders/ack", OrderAcks(ids=ids, late=late), Receipt)
 
     async def send_reports(self, upload: ReportUpload) -> Receipt:
         """Hand over reports on attempts."""

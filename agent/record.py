@@ -11,10 +11,21 @@ from typing import Final, Literal
 
 from agent.executors.port import RunState, RunStatus
 from suanwang.clock import to_epoch_ms
-from suanwang.wire.agent import AttemptReport, FenceOrder, Order, StartOrder
+from suanwang.wire.agent import (
+    AttemptReport,
+    ExtendOrder,
+    FenceOrder,
+    NoteOrder,
+    Order,
+    StartOrder,
+    StopOrder,
+)
 
 SKEW_S_MIN: Final = 1.0
 """Clocks closer than this are taken as equal: a greeting cannot measure better."""
+
+NOTE: Final = "\n[suanwang: {words}]\n"
+"""A line of the centre's in the output of a job."""
 
 WindowSource = Literal["supervisor", "poll", "lease"]
 ReportState = Literal[
@@ -89,7 +100,8 @@ class Record:
     """One attempt as the site has it on disk. ``order`` is None where only its end was ordered.
 
     ``session`` is the executor's session that took the run, empty until it did. ``log_read`` counts
-    the characters of its output that are on disk here. ``seq`` is that of the last report.
+    the characters of its output that are on disk here; ``notes_chars`` of them are lines of the
+    centre's, from the orders in ``notes``. ``seq`` is that of the last report.
     """
 
     attempt_id: str
@@ -108,6 +120,8 @@ class Record:
     message: str = ""
     seq: int = 0
     log_read: int = 0
+    notes: tuple[str, ...] = ()
+    notes_chars: int = 0
     silent_since: datetime | None = None
     submitting_since: datetime | None = None
     submitted_at: datetime | None = None
@@ -184,9 +198,49 @@ def accept(record: Record | None, order: Order, now: datetime) -> Record:
         return replace(record, order=order) if is_longer else record
     if record.state.is_final:
         return record
-    if isinstance(order, FenceOrder):
-        return replace(record, wish=Wish.FENCE, fence_tried_at=None)
-    return want_stop(record, order.reason or "stopped by the centre")
+    match order:
+        case FenceOrder():
+            return replace(record, wish=Wish.FENCE, fence_tried_at=None)
+        case StopOrder():
+            return want_stop(record, order.reason or "stopped by the centre")
+        case ExtendOrder():
+            return _extended(record, order)
+        case NoteOrder():
+            return record
+
+
+def _extended(record: Record, order: ExtendOrder) -> Record:
+    """Let it run longer, unless it is being stopped already; limits never shrink."""
+    start = record.order
+    if start is None or record.wish is not Wish.RUN:
+        return record
+    limits = {
+        "run_s_max": max(start.run_s_max, order.run_s_max),
+        "lease_expires_at": max(start.lease_expires_at, order.lease_expires_at),
+    }
+    return replace(record, order=start.model_copy(update=limits))
+
+
+def is_late(record: Record | None, order: ExtendOrder) -> bool:
+    """Whether an extension that was taken has no effect: the attempt ends at its old limit."""
+    return record is None or record.order is None or record.order.run_s_max < order.run_s_max
+
+
+def with_note(record: Record, order: ExtendOrder | NoteOrder) -> tuple[Record, str]:
+    """Return the record after a line of the centre's joined its output, and the line.
+
+    There is no line where it is there already, or where the output has ended.
+    """
+    if not order.note or order.id in record.notes or record.state.is_final:
+        return record, ""
+    line = NOTE.format(words=order.note)
+    noted = replace(
+        record,
+        notes=(*record.notes, order.id),
+        notes_chars=record.notes_chars + len(line),
+        log_read=record.log_read + len(line),
+    )
+    return noted, line
 
 
 def want_stop(record: Record, reason: str) -> Record:

@@ -313,7 +313,9 @@ class Runner:
         if record.log_read >= limit:
             return True
         try:
-            text = await self._executor.logs(record.executor_id, record.log_read)
+            text = await self._executor.logs(
+                record.executor_id, record.log_read - record.notes_chars
+            )
         except ExecutorError as failure:
             log.warning("output not read", extra={"attempt": name, "why": str(failure)})
             self._output_failing.setdefault(name, self._clock.monotonic())

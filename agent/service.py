@@ -177,7 +177,8 @@ class Agent:
             return self._beat.idle_s
         ids = parts.runner.take(found.orders)
         await parts.runner.round()
-        await persist(lambda: parts.channel.acknowledge(ids), self._clock)
+        late = parts.book.late(found.orders)
+        await persist(lambda: parts.channel.acknowledge(ids, late), self._clock)
         return 0.0
 
     async def _round(self) -> float:

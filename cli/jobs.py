@@ -1,5 +1,6 @@
 """``suanwang submit quote jobs explain logs stop``: a job from the wish to its end."""
 
+import re
 import time
 from pathlib import Path
 from typing import Annotated, Final
@@ -12,7 +13,10 @@ from cli.connection import ApiKey, Url, connect
 from cli.output import AsJson, Json, clock_time, emit_json, line, note, number, table, yuan
 from suanwang.clock import SystemClock
 from suanwang.errors import BadInput, SuanwangError
+from suanwang.ids import RandomIds
 
+_DURATION: Final = re.compile(r"(?P<count>[0-9]{1,9})(?P<unit>[smh])")
+_UNIT_S: Final = {"s": 1, "m": 60, "h": 3_600}
 FINAL_STATES: Final = ("succeeded", "failed", "stopped")
 POLL_S: Final = 0.5
 JobId = Annotated[str, typer.Argument(help="The job's submission id.")]
@@ -29,6 +33,9 @@ def submit(
     units: wishes.Units = None,
     accelerator: wishes.Accelerator = None,
     max_minutes: wishes.MaxMinutes = None,
+    extend_minutes: wishes.ExtendMinutes = None,
+    extend_max_minutes: wishes.ExtendMaxMinutes = None,
+    grace_s: wishes.GraceS = None,
     origin: wishes.Origin = None,
     latency_ms: wishes.LatencyMs = None,
     data_class: wishes.DataClass = None,
@@ -48,7 +55,8 @@ def submit(
     metadata = wishes.metadata_of(
         units=units, accelerator=accelerator, max_minutes=max_minutes, origin=origin,
         latency_ms=latency_ms, data_class=data_class, data_home=data_home, voucher=voucher,
-        cash_max=cash_max, deadline=deadline, sites=sites,
+        cash_max=cash_max, deadline=deadline, sites=sites, extend_minutes=extend_minutes,
+        extend_max_minutes=extend_max_minutes, grace_s=grace_s,
     )  # fmt: skip
     with connect(url, api_key) as client:
         body: dict[str, Json] = {"entrypoint": shlex.join(entrypoint), "metadata": metadata}
@@ -224,6 +232,62 @@ def events(
     table(("at", "event", "what happened"), rows)
 
 
+@app.command("extend")
+def extend(
+    job_id: JobId,
+    by: Annotated[str, typer.Option(help="How much more: 90s, 30m or 2h.")],
+    key: Annotated[
+        str | None, typer.Option(help="Key of the request; a repeat under it is granted once.")
+    ] = None,
+    url: Url = None,
+    api_key: ApiKey = None,
+    as_json: AsJson = False,
+) -> None:
+    """Let a running job run longer; the money for it is set aside first."""
+    by_s = seconds_of(by)
+    sent_key = key or RandomIds(SystemClock()).new("extend")
+    with connect(url, api_key) as client:
+        answer = client.post(f"/v1/jobs/{job_id}/extensions", {"by_s": by_s}, key=sent_key)
+    if as_json:
+        emit_json(answer)
+        return
+    line(_extension_words(answer))
+    if answer["is_repeat"]:
+        line("  the same request was granted before; nothing was added now")
+
+
+def seconds_of(text: str) -> int:
+    """Read ``90s``, ``30m`` or ``2h`` into seconds; raise BadInput."""
+    parts = _DURATION.fullmatch(text.strip())
+    if parts is None:
+        raise BadInput(f"{text!r} is not a time such as 90s, 30m or 2h")
+    return int(parts["count"]) * _UNIT_S[parts["unit"]]
+
+
+def _extension_words(granted: Json) -> str:
+    who = "by the job's own wish" if granted["is_automatic"] else "by hand"
+    known = "not confirmed by its site yet"
+    if granted["confirmed_at"]:
+        known = f"confirmed by its site at {clock_time(granted['confirmed_at'])}"
+    return (
+        f"extension {granted['number']} of {granted['attempt_id']} {who}: "
+        f"{granted['by_s']} s more, {granted['run_s_max']} s in all, "
+        f"{yuan(granted['amount_fen'])} CNY more set aside; {known}"
+    )
+
+
+def _print_meter(meter: Json) -> None:
+    """Print what runs: use, cost so far, what is held, and when it is stopped."""
+    stop = f", stopped at {clock_time(meter['ends_at'])}" if meter["ends_at"] else ""
+    line(
+        f"  so far ({clock_time(meter['at'])}): {meter['used_s']:,.0f} s, "
+        f"{yuan(meter['cost_fen'])} CNY = {yuan(meter['voucher_fen'])} voucher "
+        f"+ {yuan(meter['cash_fen'])} cash, of {yuan(meter['held_fen'])} held; "
+        f"{meter['left_s']:,} s left of {meter['run_s_confirmed']:,}{stop}, "
+        f"{meter['stop_grace_s']} s of grace"
+    )
+
+
 def _print_job(job: Json) -> None:
     line(f"{job['submission_id']}  {job['state']}  {job.get('message') or ''}".rstrip())
     account = job.get("account")
@@ -234,6 +298,11 @@ def _print_job(job: Json) -> None:
             f"{number(account['carbon_g'], 2, 'g CO2')}, {yuan(account['price_fen'])} CNY "
             f"= {yuan(account['voucher_fen'])} voucher + {yuan(account['cash_fen'])} cash"
         )
+
+    if job.get("meter"):
+        _print_meter(job["meter"])
+    for granted in job.get("extensions") or ():
+        line(f"  {_extension_words(granted)}")
 
 
 def explain(

@@ -16,6 +16,15 @@ Accelerator = Annotated[
     str | None, typer.Option(help="Models it can use, separated by commas; `cpu` for cores.")
 ]
 MaxMinutes = Annotated[float | None, typer.Option(help="Longest run; money is held for all of it.")]
+ExtendMinutes = Annotated[
+    float | None, typer.Option(help="Add this much by itself when its time runs short.")
+]
+ExtendMaxMinutes = Annotated[
+    float | None, typer.Option(help="Most that is added by itself in all.")
+]
+GraceS = Annotated[
+    int | None, typer.Option(help="Seconds between the request to end and the kill.")
+]
 Origin = Annotated[str | None, typer.Option(help="Where its users are, such as a district.")]
 LatencyMs = Annotated[float | None, typer.Option(help="Longest round trip from the origin, ms.")]
 DataClass = Annotated[str | None, typer.Option(help="general, important or government.")]

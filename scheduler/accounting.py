@@ -12,14 +12,17 @@ from sqlalchemy import Connection
 
 from collectors import store as telemetry
 from scheduler import registry, store, store_registry, store_usage
+from scheduler.lifecycle import billable_window
 from suanwang.energy.catalogue import EnergyCatalogue
-from suanwang.ids import JobId, SiteId
+from suanwang.ids import AttemptId, JobId, SiteId
 from suanwang.model.attempt import Attempt
+from suanwang.model.job import Job
 from suanwang.model.reading import Quality
 from suanwang.model.site import Site
 from suanwang.model.usage import UsageInterval
 from suanwang.model.voucher import HoldState
 from voucher import store as money_store
+from voucher.metering import Accrual, accrue, bill
 
 PUE_OVER: Final = timedelta(days=1)
 _J_PER_WH: Final = 3_600.0
@@ -43,6 +46,26 @@ class JobAccount:
     quality: Quality
     site_id: SiteId | None
     pue: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobMeter:
+    """A running attempt's meter: use and cost up to ``at``, what is held, and when it is stopped.
+
+    ``at`` is the last sight of the attempt: each sight is a tick, and a tick carries the whole use
+    since the start, so it does not matter how many there are. ``ends_at`` is when its site stops it
+    (by the limit that the site knows, ``run_s_confirmed``), None before it runs.
+    """
+
+    attempt_id: AttemptId
+    at: datetime
+    used_ms: int
+    run_s_max: int
+    run_s_confirmed: int
+    stop_grace_s: int
+    ends_at: datetime | None
+    left_s: int
+    accrual: Accrual
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +97,44 @@ def job_account(connection: Connection, job_id: JobId, catalogue: EnergyCatalogu
         quality=Quality.DERIVED if uses else Quality.MISSING,
         site_id=None if last is None else last.site_id,
         pue=uses[-1].pue if uses else None,
+    )
+
+
+def job_meter(connection: Connection, job: Job, now: datetime) -> JobMeter | None:
+    """Return the meter of the job's live attempt; None where nothing of it can run."""
+    attempt = store.latest_attempt(connection, job.id)
+    if attempt is None or attempt.state.is_dead:
+        return None
+    seen_at = min(attempt.last_seen_at or attempt.intent_at, now)
+    window = billable_window(attempt, seen_at)
+    used = () if window is None else (_running(attempt, window),)
+    lots = money_store.lots(connection, tenant_id=job.tenant_id, now=now)
+    hold = money_store.find_hold(connection, attempt.hold_id)
+    ends_at = None
+    if attempt.started_at is not None:
+        ends_at = attempt.started_at + timedelta(seconds=attempt.run_s_confirmed)
+    left = timedelta(seconds=attempt.run_s_confirmed) if ends_at is None else ends_at - now
+    return JobMeter(
+        attempt_id=attempt.id,
+        at=seen_at,
+        used_ms=0 if window is None else (window[1] - window[0]) // timedelta(milliseconds=1),
+        run_s_max=attempt.run_s_max,
+        run_s_confirmed=attempt.run_s_confirmed,
+        stop_grace_s=attempt.stop_grace_s,
+        ends_at=ends_at,
+        left_s=max(0, left // timedelta(seconds=1)),
+        accrual=accrue(bill(attempt, used), hold, lots),
+    )
+
+
+def _running(attempt: Attempt, window: tuple[datetime, datetime]) -> UsageInterval:
+    return UsageInterval(
+        attempt_id=attempt.id,
+        resource=attempt.pool_id,
+        quantity=attempt.units,
+        started_at=window[0],
+        ended_at=window[1],
+        source="poll",
     )
 
 

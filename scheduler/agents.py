@@ -4,14 +4,14 @@ Every call may come twice or late, and none may harm another site: what names an
 site is refused by name and nothing else is touched.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Final
 
 from sqlalchemy import Connection
 
-from scheduler import packages, store, store_orders, store_registry
-from scheduler.events import Reported, Seen
+from scheduler import packages, store, store_extensions, store_orders, store_registry
+from scheduler.events import ExtensionKnown, Reported, Seen
 from scheduler.rows import clean_text
 from scheduler.transition import take
 from suanwang.errors import InvalidTransition, NotFound
@@ -20,10 +20,12 @@ from suanwang.model.attempt import Attempt, AttemptState
 from suanwang.model.job import Job
 from suanwang.wire.agent import (
     AttemptReport,
+    ExtendOrder,
     FenceOrder,
     Hello,
     LogReceipt,
     LogUpload,
+    NoteOrder,
     Order,
     Receipt,
     StartOrder,
@@ -83,37 +85,43 @@ def orders(connection: Connection, site_id: SiteId) -> tuple[Order, ...]:
     for an attempt that is proven dead.
     """
     waiting = store_orders.open_orders(connection, site_id)
-    fenced = {attempt.id for kind, attempt in waiting if kind == "fence"}
+    fenced = {order.attempt.id for order in waiting if order.kind == "fence"}
     due = [
-        (kind, attempt)
-        for kind, attempt in waiting
-        if kind == "fence"
-        or (not attempt.state.is_dead and not (kind == "start" and attempt.id in fenced))
+        order
+        for order in waiting
+        if order.kind == "fence"
+        or (
+            not order.attempt.state.is_dead
+            and not (order.kind == "start" and order.attempt.id in fenced)
+        )
     ]
     if not due:
         return ()
-    ids = [f"{attempt.id}-{kind}" for kind, attempt in due]
-    there = store_orders.mark_handed_out(connection, ids)
-    return tuple(
-        _order(connection, kind, attempt)
-        for (kind, attempt), order_id in zip(due, ids, strict=True)
-        if order_id in there
-    )
+    there = store_orders.mark_handed_out(connection, [order.id for order in due])
+    return tuple(_order(connection, order) for order in due if order.id in there)
 
 
-def _order(connection: Connection, kind: str, attempt: Attempt) -> Order:
-    if kind == "start":
+def _order(connection: Connection, order: store_orders.OpenOrder) -> Order:
+    attempt = order.attempt
+    if order.kind == "start":
         return _start_order(connection, store.job_by_id(connection, attempt.job_id), attempt)
-    if kind == "stop":
-        return StopOrder(
-            id=f"{attempt.id}-stop",
-            attempt_id=attempt.id,
-            executor_id=attempt.executor_id,
-            reason=store.job_by_id(connection, attempt.job_id).message,
-        )
-    return FenceOrder(
-        id=f"{attempt.id}-fence", attempt_id=attempt.id, executor_id=attempt.executor_id
-    )
+    which = {"id": order.id, "attempt_id": attempt.id, "executor_id": attempt.executor_id}
+    match order.kind:
+        case "stop":
+            return StopOrder(**which, reason=store.job_by_id(connection, attempt.job_id).message)
+        case "extend":
+            granted = store_extensions.find(connection, attempt.id, order.number)
+            limits = attempt if granted is None else granted
+            return ExtendOrder(
+                **which,
+                run_s_max=limits.run_s_max,
+                lease_expires_at=limits.lease_expires_at,
+                note=order.message,
+            )
+        case "note":
+            return NoteOrder(**which, note=order.message)
+        case _:
+            return FenceOrder(**which)
 
 
 def _start_order(connection: Connection, job: Job, attempt: Attempt) -> StartOrder:
@@ -140,12 +148,46 @@ def _start_order(connection: Connection, job: Job, attempt: Attempt) -> StartOrd
 
 
 def acknowledge(
-    connection: Connection, site_id: SiteId, ids: Sequence[str], now: datetime
+    turn: Turn,
+    site_id: SiteId,
+    ids: Sequence[str],
+    now: datetime,
+    late: Collection[str] = (),
 ) -> Receipt:
-    """Note that the agent has these orders on disk; unknown and repeated ids do no harm."""
-    store_registry.note_agent(connection, site_id, now)
-    accepted = store_orders.acknowledge(connection, site_id, ids, now)
+    """Note that the agent has these orders on disk; unknown and repeated ids do no harm.
+
+    ``late`` names the extensions among them that came after the agent began to stop the attempt.
+    """
+    store_registry.note_agent(turn.connection, site_id, now)
+    _confirm_extensions(turn, site_id, ids, now, late)
+    accepted = store_orders.acknowledge(turn.connection, site_id, ids, now)
     return Receipt(accepted=accepted, duplicates=len(ids) - accepted)
+
+
+def _confirm_extensions(
+    turn: Turn,
+    site_id: SiteId,
+    ids: Sequence[str],
+    now: datetime,
+    late: Collection[str],
+) -> None:
+    """Note in each job's story that its site knows of more time; jobs are locked before orders."""
+    connection = turn.connection
+    named = store_orders.open_orders_among(connection, site_id, ids, "extend")
+    jobs = store.lock_jobs(connection, [order.attempt.job_id for order in named])
+    for order in store_orders.open_orders_among(connection, site_id, ids, "extend"):
+        granted = store_extensions.find(connection, order.attempt.id, order.number)
+        job = jobs.get(order.attempt.job_id)
+        attempt = store.attempts_by_id(connection, [order.attempt.id]).get(order.attempt.id)
+        if granted is None or job is None or attempt is None:
+            continue
+        known = ExtensionKnown(
+            at=now,
+            number=order.number,
+            run_s_max=granted.run_s_max,
+            is_late=order.id in late,
+        )
+        jobs[job.id] = take(turn, job, attempt, known).job
 
 
 def take_reports(

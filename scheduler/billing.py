@@ -11,12 +11,12 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from scheduler import store_registry, store_usage
-from scheduler.events import Bill, OpenHold, ReleaseHold
+from scheduler.events import Bill, ExtendHold, OpenHold, ReleaseHold
 from suanwang.ids import PoolId, TenantId
 from suanwang.model.attempt import Attempt
 from suanwang.model.usage import UsageInterval
-from suanwang.units import charge_fen, yuan_text
-from voucher import commands, ledger
+from suanwang.units import yuan_text
+from voucher import commands, ledger, metering
 from voucher.outcomes import Refusal
 from voucher.turn import Turn
 
@@ -54,6 +54,19 @@ def open_hold(turn: Turn, tenant_id: TenantId, hold: OpenHold, now: datetime) ->
         raise HoldRefused(outcome)
 
 
+def extend_hold(turn: Turn, more: ExtendHold, now: datetime) -> None:
+    """Add to an open hold; raise HoldRefused where the ledger says no."""
+    extension = more.extension
+    command = commands.ExtendHold(
+        key=f"extend:{extension.attempt_id}:{extension.number}",
+        hold_id=more.hold_id,
+        slices=more.slices,
+    )
+    (outcome,) = ledger.apply(turn, [command], now)
+    if isinstance(outcome, Refusal):
+        raise HoldRefused(outcome)
+
+
 def settle(turn: Turn, attempt: Attempt, bill: Bill, now: datetime) -> Settled:
     """Write the usage and pay for it; what is left of the hold goes back."""
     interval = UsageInterval(
@@ -65,8 +78,8 @@ def settle(turn: Turn, attempt: Attempt, bill: Bill, now: datetime) -> Settled:
         source=bill.source,
     )
     store_usage.add_interval(turn.connection, interval, seq=1)
-    amount_fen = charge_fen(interval.unit_ms, attempt.price_uyuan_per_unit_hour)
-    seconds = interval.unit_ms / 1000
+    charge = metering.bill(attempt, [interval])
+    amount_fen, seconds = charge.amount_fen, charge.unit_ms / 1_000
     words = f"{seconds:,.1f} unit-seconds of {interval.resource}: {yuan_text(amount_fen)} yuan"
     command: commands.Command
     if amount_fen == 0:

@@ -260,7 +260,7 @@ def _check(
         message = f"{pool.id} has {free} units free, the job needs {job.wishes.units}"
         raise _Refused(ReasonCode.CAPACITY, message)
     wishes = job.wishes
-    lease_s = context.limits.start_margin_s + wishes.run_s_max + wishes.stop_grace_s
+    lease_s = context.limits.start_margin_s + wishes.use_s_max
     return Placed(
         at=now,
         site_id=placement.site_id,
@@ -277,7 +277,7 @@ def _slices(
     connection: Connection, job: Job, placement: Placement, pool: Pool, now: datetime
 ) -> tuple[HoldSlice, ...]:
     """Return what to hold: the planned lots in drawing order, cash for the rest."""
-    unit_ms = job.wishes.units * job.wishes.run_s_max * 1_000
+    unit_ms = job.wishes.units * job.wishes.use_s_max * 1_000
     price_fen = hold_fen(unit_ms, pool.price_uyuan_per_unit_hour)
     if price_fen > placement.price_fen_max:
         message = f"the price rose from {placement.price_fen_max} to {price_fen} fen"

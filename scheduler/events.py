@@ -2,14 +2,15 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from suanwang.ids import AttemptId, HoldId, PoolId, SiteId
-from suanwang.model.attempt import AttemptState
+from suanwang.model.attempt import Attempt, AttemptState, Extension
+from suanwang.model.job import Job
 from suanwang.model.plan import ReasonCode
 from suanwang.model.voucher import HoldSlice
 
-OrderKind = Literal["start", "stop", "fence"]
+OrderKind = Literal["start", "stop", "fence", "extend", "note"]
 WindowSource = Literal["supervisor", "poll", "lease"]
 
 # --- events -------------------------------------------------------------------------------------
@@ -101,9 +102,13 @@ class LeaseEnded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TimeShort:
-    """Nine tenths of the time that is paid for are used: people should know before the end."""
+    """Nine tenths of the time that is paid for are used: people should know before the end.
+
+    ``why_not_longer`` says why the job's own wish for more time was not granted, where it has one.
+    """
 
     at: datetime
+    why_not_longer: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,6 +116,32 @@ class TimeUsed:
     """The attempt has run for all the time that is paid for."""
 
     at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Extended:
+    """More time is granted to a live attempt: ``slices`` and ``amount_fen`` join its hold.
+
+    ``asked_by`` is the id of the key that asked, empty where the job's own wish did.
+    """
+
+    at: datetime
+    by_s: int
+    slices: tuple[HoldSlice, ...]
+    amount_fen: int
+    is_automatic: bool
+    asked_by: str
+    request_key: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExtensionKnown:
+    """The agent has an extension on disk; where ``is_late`` it had begun to stop the attempt."""
+
+    at: datetime
+    number: int
+    run_s_max: int
+    is_late: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,7 +153,8 @@ class Fenced:
 
 
 QueueEvent = Placed | Waited | GivenUp
-AttemptEvent = Reported | Seen | Lost | FenceDue | LeaseEnded | TimeShort | TimeUsed | Fenced
+TimeEvent = TimeShort | TimeUsed | Extended | ExtensionKnown
+AttemptEvent = Reported | Seen | Lost | FenceDue | LeaseEnded | TimeEvent | Fenced
 Event = QueueEvent | StopAsked | AttemptEvent
 
 
@@ -139,12 +171,34 @@ class OpenHold:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ExtendHold:
+    """Add to the attempt's hold and write the extension down; a refusal undoes the whole step."""
+
+    hold_id: HoldId
+    slices: tuple[HoldSlice, ...]
+    extension: Extension
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfirmExtension:
+    """Note that the agent knows of an extension."""
+
+    attempt_id: AttemptId
+    number: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class IssueOrder:
-    """Tell the agent; an order of this kind that is there already is handed out again."""
+    """Tell the agent; an order of this kind and number that is there is handed out again.
+
+    ``message`` is a line for the job's output.
+    """
 
     kind: OrderKind
     attempt_id: AttemptId
     site_id: SiteId
+    number: int = 0
+    message: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,4 +246,22 @@ class Note:
     is_alarm: bool = False
 
 
-Instruction = OpenHold | IssueOrder | WithdrawOrders | Bill | ReleaseHold | Requeue | Note
+Instruction = (
+    OpenHold
+    | ExtendHold
+    | ConfirmExtension
+    | IssueOrder
+    | WithdrawOrders
+    | Bill
+    | ReleaseHold
+    | Requeue
+    | Note
+)
+
+
+class Step(NamedTuple):
+    """A job and its attempt after an event, and what must be done about it, in this order."""
+
+    job: Job
+    attempt: Attempt | None
+    instructions: tuple[Instruction, ...] = ()

@@ -10,17 +10,18 @@ order changes nothing.
 """
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from typing import Final, NamedTuple
+from datetime import datetime, timedelta
+from typing import Final
 
+from scheduler import granted_time
 from scheduler.events import (
     AttemptEvent,
     Bill,
     Event,
+    Extended,
     Fenced,
     FenceDue,
     GivenUp,
-    Instruction,
     IssueOrder,
     LeaseEnded,
     Lost,
@@ -33,9 +34,9 @@ from scheduler.events import (
     Reported,
     Requeue,
     Seen,
+    Step,
     StopAsked,
-    TimeShort,
-    TimeUsed,
+    TimeEvent,
     Waited,
     WithdrawOrders,
 )
@@ -48,9 +49,6 @@ from suanwang.model.plan import ReasonCode
 ATTEMPTS_MAX: Final = 3
 """After this many attempts that failed through no fault of the user's, the job has failed."""
 
-TIME_SHORT: Final = "time-short"
-"""Kind of the line that warns of the end of what was paid for."""
-
 _PROGRESS: Final = {
     AttemptState.INTENT: 0,
     AttemptState.SUBMITTING: 1,
@@ -59,14 +57,6 @@ _PROGRESS: Final = {
     AttemptState.RECOVERED: 3,
 }
 _ENDS: Final = frozenset({AttemptState.SUCCEEDED, AttemptState.FAILED, AttemptState.STOPPED})
-
-
-class Step(NamedTuple):
-    """A job and its attempt after an event, and what must be done about it, in this order."""
-
-    job: Job
-    attempt: Attempt | None
-    instructions: tuple[Instruction, ...] = ()
 
 
 def advance(job: Job, attempt: Attempt | None, event: Event) -> Step:
@@ -116,6 +106,7 @@ def _place(job: Job, event: Placed) -> Step:
         hold_id=HoldId(f"hold:{attempt_id(job.id, number)}"),
         price_uyuan_per_unit_hour=event.price_uyuan_per_unit_hour,
         run_s_max=job.wishes.run_s_max,
+        stop_grace_s=job.wishes.stop_grace_s,
         intent_at=event.at,
         epoch=event.epoch,
         lease_expires_at=event.lease_expires_at,
@@ -166,16 +157,18 @@ def _stop(job: Job, attempt: Attempt | None, event: StopAsked) -> Step:
 def _attempt_event(job: Job, attempt: Attempt, event: AttemptEvent) -> Step:
     if isinstance(event, Reported):
         return _reported(job, attempt, event)
+    if isinstance(event, Extended) and not granted_time.may_grow(job, attempt):
+        raise _invalid(job, attempt, event, "it has ended, or is being stopped")
     if attempt.state.is_dead:
         return Step(job, attempt)
     if isinstance(event, Fenced):
         return _fence(job, attempt, event.at, event.message)
+    if isinstance(event, TimeEvent):
+        return granted_time.pass_on(job, attempt, event)
     return _sight_event(job, attempt, event)
 
 
-def _sight_event(
-    job: Job, attempt: Attempt, event: Seen | Lost | FenceDue | LeaseEnded | TimeShort | TimeUsed
-) -> Step:
+def _sight_event(job: Job, attempt: Attempt, event: Seen | Lost | FenceDue | LeaseEnded) -> Step:
     match event:
         case Seen():
             return _seen(job, attempt, event)
@@ -185,10 +178,6 @@ def _sight_event(
             return _fence_due(job, attempt)
         case LeaseEnded():
             return _lease_ended(job, attempt)
-        case TimeShort():
-            return _time_short(job, attempt)
-        case TimeUsed():
-            return _time_used(job, attempt)
 
 
 def _reported(job: Job, attempt: Attempt, event: Reported) -> Step:
@@ -269,33 +258,6 @@ def _lease_ended(job: Job, attempt: Attempt) -> Step:
     return lost._replace(instructions=(*lost.instructions, _order("fence", attempt)))
 
 
-def _time_short(job: Job, attempt: Attempt) -> Step:
-    """Its hold covers all its time and no more, so what runs short is said before it is gone."""
-    if attempt.stop_requested or attempt.started_at is None:
-        return Step(job, attempt)
-    end = attempt.started_at + timedelta(seconds=attempt.run_s_max)
-    message = (
-        f"nine tenths of the {attempt.run_s_max} s that were paid for are used; "
-        f"it is stopped at {end.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
-    )
-    note = Note(kind=TIME_SHORT, message=message, attempt_id=attempt.id)
-    return Step(replace(job, message=message), attempt, (note,))
-
-
-def _time_used(job: Job, attempt: Attempt) -> Step:
-    if attempt.stop_requested or attempt.started_at is None:
-        return Step(job, attempt)
-    message = f"all {attempt.run_s_max} s that were paid for are used"
-    return Step(
-        replace(job, state=JobState.STOPPING, reason=ReasonCode.TIME_LIMIT, message=message),
-        replace(attempt, stop_requested=True),
-        (
-            _order("stop", attempt),
-            Note(kind="time-used", message=message, attempt_id=attempt.id),
-        ),
-    )
-
-
 def _order(kind: OrderKind, attempt: Attempt) -> IssueOrder:
     return IssueOrder(kind=kind, attempt_id=attempt.id, site_id=attempt.site_id)
 
@@ -337,8 +299,8 @@ def _reason_of_end(job: Job, attempt: Attempt) -> tuple[ReasonCode | None, str]:
         return ReasonCode.USER_FAILED, words
     if job.stop_requested:
         return ReasonCode.USER_STOPPED, attempt.message or "stopped by the user"
-    if attempt.stop_requested or _ran_s(attempt) >= attempt.run_s_max:
-        return ReasonCode.TIME_LIMIT, f"stopped after the {attempt.run_s_max} s that were paid for"
+    if attempt.stop_requested or _ran_s(attempt) >= attempt.run_s_confirmed:
+        return ReasonCode.TIME_LIMIT, granted_time.words_of_the_end(attempt)
     return ReasonCode.USER_STOPPED, attempt.message or "stopped at the site"
 
 
@@ -367,12 +329,13 @@ def billable_window(attempt: Attempt, now: datetime) -> tuple[datetime, datetime
     """Return the part of an attempt's run that may be billed, or None where nothing may.
 
     The agent's clock is not trusted: nothing before the intent, nothing after ``now`` or after the
-    lease, and no more than the time that was paid for. The window is never negative.
+    lease, and no more than the time that was paid for: the longest run and the grace of its stop.
+    The window is never negative.
     """
     if attempt.started_at is None:
         return None
     start = min(max(attempt.started_at, attempt.intent_at), now)
-    limit = start + timedelta(seconds=attempt.run_s_max)
+    limit = start + timedelta(seconds=attempt.use_s_max)
     end = min(attempt.ended_at or now, now, attempt.lease_expires_at, limit)
     return (start, end) if end > start else None
 

@@ -37,6 +37,11 @@ HELP: Final[Mapping[str, tuple[Kind, str]]] = {
     "suanwang_site_jobs": ("gauge", "jobs that are or were at a site, by state"),
     "suanwang_attempts": ("gauge", "attempts by site and state"),
     "suanwang_orders_open": ("gauge", "orders that a site has not acknowledged"),
+    "suanwang_extensions": ("gauge", "extensions of attempts by site, and who asked"),
+    "suanwang_extensions_unconfirmed": (
+        "gauge",
+        "live attempts whose site does not know yet of time that was granted",
+    ),
     "suanwang_pool_units": ("gauge", "units of a pool that are not drained"),
     "suanwang_pool_units_free": ("gauge", "units of a pool that no attempt occupies"),
     "suanwang_site_reachable": ("gauge", "1 while the site's agent and executor answer"),
@@ -82,6 +87,10 @@ def _jobs(connection: Connection) -> Iterator[Metric]:
         yield _metric("suanwang_attempts", count, site=site, state=word)
     for site, count in sorted(store_metrics.open_orders_by_site(connection).items()):
         yield _metric("suanwang_orders_open", count, site=site)
+    for (site, by), count in sorted(store_metrics.extensions_by_site(connection).items()):
+        yield _metric("suanwang_extensions", count, site=site, by=by)
+    for site, count in sorted(store_metrics.unconfirmed_by_site(connection).items()):
+        yield _metric("suanwang_extensions_unconfirmed", count, site=site)
 
 
 def _sites(connection: Connection, now: datetime) -> Iterator[Metric]:

@@ -256,7 +256,7 @@ def _job(job: Job, now: datetime) -> JobSpec:
         id=job.id,
         tenant_id=job.tenant_id,
         units=wishes.units,
-        run_s=float(wishes.run_s_max),
+        run_s=float(wishes.use_s_max),
         accelerators=wishes.accelerators,
         origin=wishes.origin,
         latency_ms_max=wishes.latency_ms_max,

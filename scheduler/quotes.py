@@ -102,7 +102,7 @@ def _too_dear(
 
 
 def _price_fen(job: Job, pool: Pool) -> int:
-    unit_ms = job.wishes.units * job.wishes.run_s_max * 1_000
+    unit_ms = job.wishes.units * job.wishes.use_s_max * 1_000
     return int(hold_fen(unit_ms, pool.price_uyuan_per_unit_hour))
 
 

@@ -13,7 +13,7 @@ from typing import Final
 
 from sqlalchemy import Connection, Engine
 
-from scheduler import registry, store, store_orders, store_plans, store_usage
+from scheduler import extension, registry, store, store_orders, store_plans, store_usage
 from scheduler.context import Context, Limits
 from scheduler.events import (
     AttemptEvent,
@@ -26,11 +26,12 @@ from scheduler.events import (
     TimeShort,
     TimeUsed,
 )
-from scheduler.lifecycle import TIME_SHORT, billable_window
+from scheduler.granted_time import automatic_s, may_grow
+from scheduler.lifecycle import billable_window
 from scheduler.snapshot import is_reachable
 from scheduler.transition import settle_again, take
 from suanwang.db.engine import reading
-from suanwang.errors import Conflict, InvalidTransition, NotFound
+from suanwang.errors import Conflict, InvalidTransition, NotFound, Refused
 from suanwang.ids import AttemptId, SiteId
 from suanwang.model.attempt import Attempt, AttemptState, FailureKind
 from suanwang.model.job import Job
@@ -45,18 +46,30 @@ _LOG = logging.getLogger(__name__)
 
 KEEP_RUNS_FOR: Final = timedelta(days=7)
 """Planning runs that no decision names are kept this long."""
+SHORT: Final = timedelta(seconds=30)
+"""Time is short from here on, however short the run: two reconciles and an agent's call."""
 _SLACK_S: Final = 30.0
 """The agent stops what has used its time by itself; the centre steps in this much later."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sight:
-    """What the centre knows around an attempt when it judges it."""
+    """What the centre knows around an attempt when it judges it.
+
+    ``extends_by_s`` is how much more time the job's own wish still allows it.
+    """
 
     is_site_reachable: bool
     was_handed_out: bool
     is_fence_pending: bool
-    is_warned: bool = False
+    extends_by_s: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExtensionDue:
+    """The attempt runs short, and its job wishes for more time then."""
+
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +83,9 @@ class ReconcileReport:
     grants: int = 0
 
 
-def due_event(attempt: Attempt, sight: Sight, now: datetime, limits: Limits) -> AttemptEvent | None:
+def due_event(
+    attempt: Attempt, sight: Sight, now: datetime, limits: Limits
+) -> AttemptEvent | ExtensionDue | None:
     """Return what time alone says about a live attempt, or None; pure."""
     silent_s = (now - (attempt.last_seen_at or attempt.intent_at)).total_seconds()
     is_lost = silent_s >= limits.unknown_after_s
@@ -86,22 +101,27 @@ def due_event(attempt: Attempt, sight: Sight, now: datetime, limits: Limits) -> 
     return _due_of_time(attempt, sight, now)
 
 
-def _due_of_time(attempt: Attempt, sight: Sight, now: datetime) -> AttemptEvent | None:
+def _due_of_time(
+    attempt: Attempt, sight: Sight, now: datetime
+) -> AttemptEvent | ExtensionDue | None:
     if attempt.started_at is None or attempt.stop_requested:
         return None
     if now >= attempt.started_at + timedelta(seconds=attempt.run_s_max + _SLACK_S):
         return TimeUsed(at=now)
-    if _runs_short(attempt, now) and not sight.is_warned:
-        return TimeShort(at=now)
-    return None
+    if not _runs_short(attempt, now):
+        return None
+    if sight.extends_by_s:
+        return ExtensionDue(at=now)
+    return TimeShort(at=now) if attempt.warned_s != attempt.run_s_max else None
 
 
 def _runs_short(attempt: Attempt, now: datetime) -> bool:
-    """Whether nine tenths of the time, and so of the hold, are used."""
+    """Whether nine tenths of the time, and so of the hold, are used, or the last of it runs."""
     if attempt.started_at is None:
         return False
+    granted = timedelta(seconds=attempt.run_s_max)
     used = now - attempt.started_at
-    return used * 10 >= timedelta(seconds=attempt.run_s_max) * 9
+    return used * 10 >= granted * 9 or used >= granted - SHORT
 
 
 def reconcile(engine: Engine, writer: Writer, context: Context) -> ReconcileReport:
@@ -155,10 +175,13 @@ def _judge(writer: Writer, context: Context, epoch: int, seen: Attempt) -> bool:
         job, attempt = _lock(turn.connection, seen)
         if attempt is None or attempt.state.is_dead:
             return False
-        event = due_event(attempt, _sight(turn.connection, attempt, now), now, context.limits)
-        if event is None:
+        due = due_event(attempt, _sight(turn.connection, job, attempt, now), now, context.limits)
+        if due is None:
             return False
-        take(turn, job, attempt, event)
+        if isinstance(due, ExtensionDue):
+            extension.extend_by_wish(turn, job, attempt, now)
+        else:
+            take(turn, job, attempt, due)
         return True
 
     try:
@@ -166,6 +189,21 @@ def _judge(writer: Writer, context: Context, epoch: int, seen: Attempt) -> bool:
     except (InvalidTransition, NotFound) as error:
         _LOG.warning("not reconciled: %s", error.message, extra={"attempt": seen.id})
         return False
+    except Refused as refused:
+        return writer.write(partial(_warn, context, epoch, seen, refused.message))
+
+
+def _warn(context: Context, epoch: int, seen: Attempt, why: str, turn: Turn) -> bool:
+    """Say once for each grant of time that it ends, and why the wish for more was refused.
+
+    The wish is tried again at every reconcile until the end: money and room may come back.
+    """
+    tenure.require(turn, epoch)
+    job, attempt = _lock(turn.connection, seen)
+    if attempt is None or attempt.state.is_dead or attempt.warned_s == attempt.run_s_max:
+        return False
+    warning = TimeShort(at=context.clock.now(), why_not_longer=why)
+    return take(turn, job, attempt, warning).instructions != ()
 
 
 def _lock(connection: Connection, seen: Attempt) -> tuple[Job, Attempt | None]:
@@ -173,20 +211,13 @@ def _lock(connection: Connection, seen: Attempt) -> tuple[Job, Attempt | None]:
     return job, store.attempts_by_id(connection, [seen.id]).get(seen.id)
 
 
-def _sight(connection: Connection, attempt: Attempt, now: datetime) -> Sight:
+def _sight(connection: Connection, job: Job, attempt: Attempt, now: datetime) -> Sight:
     registered = registry.find_site(connection, attempt.site_id)
     return Sight(
         is_site_reachable=is_reachable(registered, now),
         was_handed_out=store_orders.was_handed_out(connection, attempt.id),
         is_fence_pending=store_orders.is_pending(connection, attempt.id, "fence"),
-        is_warned=_runs_short(attempt, now) and _is_warned(connection, attempt),
-    )
-
-
-def _is_warned(connection: Connection, attempt: Attempt) -> bool:
-    return any(
-        event.kind == TIME_SHORT and event.facts.get("attempt") == attempt.id
-        for event in store.job_events(connection, attempt.job_id)
+        extends_by_s=automatic_s(job, attempt) if may_grow(job, attempt) else 0,
     )
 
 

@@ -37,6 +37,8 @@ def wishes_of(document: Row) -> Wishes:
         earliest_start=_moment(document["earliest_start"]),
         stop_grace_s=document["stop_grace_s"],
         sites=frozenset(document["sites"]),
+        extend_s=document["extend_s"],
+        extend_s_max=document["extend_s_max"],
     )
 
 

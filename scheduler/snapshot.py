@@ -115,7 +115,7 @@ def pool_state(pool: Pool, running: Sequence[Attempt], now: datetime) -> PoolSta
         units_free=max(0, pool.units_usable - used),
         busy_until=tuple(
             sorted(
-                (_free_at(attempt, now), attempt.units)
+                (free_at(attempt, now), attempt.units)
                 for attempt in running
                 if attempt.state is not AttemptState.UNKNOWN
             )
@@ -123,8 +123,9 @@ def pool_state(pool: Pool, running: Sequence[Attempt], now: datetime) -> PoolSta
     )
 
 
-def _free_at(attempt: Attempt, now: datetime) -> datetime:
+def free_at(attempt: Attempt, now: datetime) -> datetime:
+    """Return when the attempt's units fall free at the latest, and not before a minute from now."""
     end = attempt.lease_expires_at
     if attempt.started_at is not None:
-        end = min(end, attempt.started_at + timedelta(seconds=attempt.run_s_max))
+        end = min(end, attempt.started_at + timedelta(seconds=attempt.use_s_max))
     return max(end, now + _OVERDUE)

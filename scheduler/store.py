@@ -15,7 +15,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from scheduler.rows import attempt_of, attempt_row, job_of, job_row
 from suanwang.db.tables import agent_command as command_table
 from suanwang.db.tables import attempt as attempt_table
-from suanwang.db.tables import attempt_log, decision, usage_interval
+from suanwang.db.tables import attempt_log, decision, extension, usage_interval
 from suanwang.db.tables import job as job_table
 from suanwang.db.tables import job_event as event_table
 from suanwang.errors import Conflict, NotFound
@@ -147,7 +147,7 @@ def list_jobs(
 def delete_job(connection: Connection, job: Job) -> None:
     """Remove a final job with everything but its money: the ledger keeps its entries for ever."""
     ids = select(attempt_table.c.id).where(attempt_table.c.job_id == job.id)
-    for table in (command_table, attempt_log, usage_interval):
+    for table in (command_table, attempt_log, extension, usage_interval):
         connection.execute(delete(table).where(table.c.attempt_id.in_(ids)))
     for table in (decision, event_table, attempt_table):
         connection.execute(delete(table).where(table.c.job_id == job.id))

@@ -2,7 +2,8 @@
 
 from sqlalchemy import Connection, func, select
 
-from suanwang.db.tables import agent_command, attempt, job, journal, plan_run
+from scheduler.store import DEAD
+from suanwang.db.tables import agent_command, attempt, extension, job, journal, plan_run
 
 
 def jobs_by_state(connection: Connection) -> dict[str, int]:
@@ -35,6 +36,27 @@ def open_orders_by_site(connection: Connection) -> dict[str, int]:
         select(agent_command.c.site_id, func.count())
         .where(agent_command.c.acknowledged_at.is_(None))
         .group_by(agent_command.c.site_id)
+    )
+    return {str(row[0]): int(row[1]) for row in connection.execute(query)}
+
+
+def extensions_by_site(connection: Connection) -> dict[tuple[str, str], int]:
+    """Return how many extensions there are by (site, ``wish`` or ``person``)."""
+    query = (
+        select(attempt.c.site_id, extension.c.is_automatic, func.count())
+        .join(attempt, attempt.c.id == extension.c.attempt_id)
+        .group_by(attempt.c.site_id, extension.c.is_automatic)
+    )
+    rows = connection.execute(query)
+    return {(str(row[0]), "wish" if row[1] else "person"): int(row[2]) for row in rows}
+
+
+def unconfirmed_by_site(connection: Connection) -> dict[str, int]:
+    """Return how many live attempts of each site have time that the site does not know of."""
+    query = (
+        select(attempt.c.site_id, func.count())
+        .where(attempt.c.unconfirmed_s > 0, attempt.c.state.not_in(DEAD))
+        .group_by(attempt.c.site_id)
     )
     return {str(row[0]): int(row[1]) for row in connection.execute(query)}
 

@@ -2,11 +2,13 @@
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection, delete, select, update
+from sqlalchemy.sql.elements import ColumnElement
 
-from scheduler.events import OrderKind
+from scheduler.events import IssueOrder, OrderKind
 from scheduler.rows import attempt_of
 from scheduler.store import DEAD, insert_if_new
 from suanwang.db.tables import agent_command as command_table
@@ -19,23 +21,38 @@ from suanwang.ids import AttemptId, JobId, SiteId, TenantId
 from suanwang.model.attempt import Attempt
 
 
-def issue_order(
-    connection: Connection, kind: OrderKind, attempt_id: AttemptId, site_id: SiteId, at: datetime
-) -> None:
-    """Write an order; one of this kind that was acknowledged before is handed out again."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenOrder:
+    """An order that its site has not acknowledged; ``message`` is a line for the job's output."""
+
+    id: str
+    kind: str
+    number: int
+    message: str
+    attempt: Attempt
+
+
+def order_id(attempt_id: AttemptId, kind: str, number: int) -> str:
+    """Return the id of an order: the same order is the same id."""
+    return f"{attempt_id}-{kind}{number}" if number else f"{attempt_id}-{kind}"
+
+
+def issue_order(connection: Connection, order: IssueOrder, at: datetime) -> None:
+    """Write an order; the same one, acknowledged before, is handed out again."""
+    name = order_id(order.attempt_id, order.kind, order.number)
     row = {
-        "id": f"{attempt_id}-{kind}",
-        "site_id": site_id,
-        "attempt_id": attempt_id,
-        "kind": kind,
+        "id": name,
+        "site_id": order.site_id,
+        "attempt_id": order.attempt_id,
+        "kind": order.kind,
+        "number": order.number,
+        "message": order.message,
         "issued_at": at,
         "is_handed_out": False,
     }
     if not insert_if_new(connection, command_table, row):
         connection.execute(
-            update(command_table)
-            .where(command_table.c.attempt_id == attempt_id, command_table.c.kind == kind)
-            .values(acknowledged_at=None)
+            update(command_table).where(command_table.c.id == name).values(acknowledged_at=None)
         )
 
 
@@ -70,16 +87,56 @@ def is_pending(connection: Connection, attempt_id: AttemptId, kind: OrderKind) -
     return connection.execute(query).first() is not None
 
 
-def open_orders(connection: Connection, site_id: SiteId) -> tuple[tuple[str, Attempt], ...]:
-    """Return (kind, attempt) of the orders that a site has not acknowledged, oldest first."""
-    query = (
-        select(command_table.c.kind, attempt_table)
-        .join(attempt_table, attempt_table.c.id == command_table.c.attempt_id)
-        .where(command_table.c.site_id == site_id, command_table.c.acknowledged_at.is_(None))
-        .order_by(command_table.c.issued_at, command_table.c.attempt_id, command_table.c.kind)
+def open_orders(connection: Connection, site_id: SiteId) -> tuple[OpenOrder, ...]:
+    """Return the orders that a site has not acknowledged, oldest first."""
+    return _orders(
+        connection,
+        command_table.c.site_id == site_id,
+        command_table.c.acknowledged_at.is_(None),
     )
-    rows = connection.execute(query).mappings()
-    return tuple((str(row["kind"]), attempt_of(dict(row))) for row in rows)
+
+
+def open_orders_among(
+    connection: Connection, site_id: SiteId, order_ids: Sequence[str], kind: OrderKind
+) -> tuple[OpenOrder, ...]:
+    """Return those of the named orders that are of a kind and not acknowledged, oldest first."""
+    return _orders(
+        connection,
+        command_table.c.site_id == site_id,
+        command_table.c.id.in_(order_ids),
+        command_table.c.kind == kind,
+        command_table.c.acknowledged_at.is_(None),
+    )
+
+
+def _orders(connection: Connection, *which: ColumnElement[bool]) -> tuple[OpenOrder, ...]:
+    query = (
+        select(
+            command_table.c.id.label("order_id"),
+            command_table.c.kind,
+            command_table.c.number.label("order_number"),
+            command_table.c.message.label("order_message"),
+            attempt_table,
+        )
+        .join(attempt_table, attempt_table.c.id == command_table.c.attempt_id)
+        .where(*which)
+        .order_by(
+            command_table.c.issued_at,
+            command_table.c.attempt_id,
+            command_table.c.number,
+            command_table.c.kind,
+        )
+    )
+    return tuple(
+        OpenOrder(
+            id=row["order_id"],
+            kind=row["kind"],
+            number=row["order_number"],
+            message=row["order_message"],
+            attempt=attempt_of(dict(row)),
+        )
+        for row in connection.execute(query).mappings()
+    )
 
 
 def acknowledged_live_attempts(connection: Connection, site_id: SiteId) -> tuple[str, ...]:

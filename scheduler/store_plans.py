@@ -10,8 +10,10 @@ from sqlalchemy import Connection, delete, insert, select, update
 from scheduler.rows import placement_document, placement_of, verdict_document, verdict_of
 from scheduler.store import insert_if_new
 from suanwang.db.tables import decision as decision_table
+from suanwang.db.tables import job as job_table
 from suanwang.db.tables import plan_run as run_table
 from suanwang.ids import JobId
+from suanwang.model.job import JobState
 from suanwang.model.plan import Placement, Plan, ReasonCode, SiteVerdict
 
 _BATCH: Final = 500
@@ -99,6 +101,18 @@ def decided(
         for row in connection.execute(query):
             found[JobId(row.job_id)] = (row.decided_at, ReasonCode(row.reason))
     return found
+
+
+def planned_later(connection: Connection) -> tuple[Placement, ...]:
+    """Return where and when the newest decisions want the jobs of the queue to start."""
+    query = (
+        select(decision_table.c.placement)
+        .join(job_table, job_table.c.id == decision_table.c.job_id)
+        .where(job_table.c.state == JobState.QUEUED.value, decision_table.c.placement.is_not(None))
+        .order_by(decision_table.c.job_id)
+    )
+    documents = (row.placement for row in connection.execute(query))
+    return tuple(placement_of(document) for document in documents if document is not None)
 
 
 def prune_runs(connection: Connection, before: datetime) -> int:

@@ -9,19 +9,22 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from scheduler import billing, store, store_orders
+from scheduler import billing, store, store_extensions, store_orders
 from scheduler.events import (
     Bill,
+    ConfirmExtension,
     Event,
+    ExtendHold,
     Instruction,
     IssueOrder,
     Note,
     OpenHold,
     ReleaseHold,
     Requeue,
+    Step,
     WithdrawOrders,
 )
-from scheduler.lifecycle import Step, advance
+from scheduler.lifecycle import advance
 from suanwang.errors import InvalidTransition
 from suanwang.model.attempt import Attempt
 from suanwang.model.job import Job
@@ -60,16 +63,23 @@ def _carry_out(turn: Turn, step: Step, instruction: Instruction, now: datetime) 
                 now,
                 held_fen,
             )
-        case IssueOrder(kind=kind, attempt_id=attempt_id, site_id=site_id):
-            store_orders.issue_order(turn.connection, kind, attempt_id, site_id, now)
+        case ExtendHold(extension=extension):
+            billing.extend_hold(turn, instruction, now)
+            store_extensions.add(turn.connection, extension)
+        case ConfirmExtension(attempt_id=attempt_id, number=number):
+            store_extensions.confirm(turn.connection, attempt_id, number, now)
+        case IssueOrder():
+            store_orders.issue_order(turn.connection, instruction, now)
         case WithdrawOrders(attempt_id=attempt_id):
             store_orders.withdraw_orders(turn.connection, attempt_id)
         case Bill() | ReleaseHold():
             _settle(turn, step, instruction, now)
-        case Note():
-            _tell(turn.connection, step, instruction, now)
-        case Requeue(message=message):
-            _tell(turn.connection, step, Note(kind="requeued", message=message), now)
+        case _:
+            _tell(turn.connection, step, _note(instruction), now)
+
+
+def _note(told: Note | Requeue) -> Note:
+    return told if isinstance(told, Note) else Note(kind="requeued", message=told.message)
 
 
 def settle_again(

@@ -15,9 +15,10 @@ from suanwang.errors import BadInput
 from suanwang.ids import AttemptId
 from suanwang.model.attempt import Attempt
 from suanwang.model.usage import UsageInterval
-from suanwang.model.voucher import Hold
+from suanwang.model.voucher import Hold, Lot
 from suanwang.units import charge_fen
 from voucher.commands import DEFAULT_PAYEE, Capture
+from voucher.tender import Share, split
 
 MS_PER_SECOND: Final = 1_000
 
@@ -94,6 +95,50 @@ def step_fen(before: Charge, after: Charge) -> int:
     if before.attempt_id != after.attempt_id or before.unit_ms > after.unit_ms:
         raise BadInput(f"{after.key} does not follow {before.key}")
     return after.amount_fen - before.amount_fen
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accrual:
+    """What an open hold would pay if the attempt ended now, and what is set aside for it, in fen.
+
+    Nothing of it is booked: the books move when the hold is opened, extended and ended.
+    """
+
+    unit_ms: int
+    voucher_fen: int
+    cash_fen: int
+    held_voucher_fen: int
+    held_cash_fen: int
+
+    @property
+    def cost_fen(self) -> int:
+        """Cost from the start to now."""
+        return self.voucher_fen + self.cash_fen
+
+    @property
+    def held_fen(self) -> int:
+        """The most that the attempt can cost."""
+        return self.held_voucher_fen + self.held_cash_fen
+
+
+def accrue(charge: Charge, hold: Hold, lots: Iterable[Lot]) -> Accrual:
+    """Return who would pay the charge from its hold, by the very rule of the capture at the end.
+
+    ``lots`` has every lot that the hold has a slice of.
+    """
+    ratios = {lot.id: (lot.ratio_num, lot.ratio_den) for lot in lots}
+    slices = [part for part in hold.slices if part.lot_id is not None]
+    shares = [Share(part.amount_fen, *ratios[part.lot_id]) for part in slices if part.lot_id]
+    amount_fen = min(charge.amount_fen, hold.amount_fen)
+    *by_lots, cash_fen = split(amount_fen, shares)
+    held_voucher_fen = sum(part.amount_fen for part in slices)
+    return Accrual(
+        unit_ms=charge.unit_ms,
+        voucher_fen=sum(by_lots),
+        cash_fen=cash_fen,
+        held_voucher_fen=held_voucher_fen,
+        held_cash_fen=hold.amount_fen - held_voucher_fen,
+    )
 
 
 def capture(charge: Charge, hold: Hold, payee: str = DEFAULT_PAYEE) -> Capture:

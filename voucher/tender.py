@@ -6,7 +6,7 @@ at the full one (999 fen over 1/5 and 3/10 leaves 501, 1000 leaves 500). A hold 
 reserve of cash of less than one fen a lot, so that every amount up to the hold can be paid exactly.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from fractions import Fraction
 from itertools import pairwise
@@ -106,6 +106,34 @@ def slices_for(
     if cash > cash_fen:
         return None
     return (*slices, HoldSlice(lot_id=None, amount_fen=cash)) if cash else tuple(slices)
+
+
+def more_slices(
+    price_fen: int, held: Sequence[HoldSlice], lots: Iterable[Lot], drawable: Collection[str]
+) -> tuple[HoldSlice, ...]:
+    """Return what must join a hold so that it covers ``price_fen``: lots in drawing order, cash.
+
+    ``lots`` has every lot that the hold has a slice of, also ended ones: nothing of these is let
+    go, and no more joins than is missing. Only lots in ``drawable`` give more, each up to its share
+    of the whole price. The cash includes the rounding reserve of the hold as it then is.
+    """
+    had = {part.lot_id: part.amount_fen for part in held}
+    had_cash = had.pop(None, 0)
+    left = max(0, price_fen - sum(had.values()) - had_cash)
+    slices: list[HoldSlice] = []
+    shares: list[Share] = []
+    for lot in sorted(lots, key=lambda lot: (lot.rank, lot.expires_at, lot.id)):
+        own, more = had.get(lot.id, 0), 0
+        if lot.id in drawable:
+            limit = share_fen(price_fen, lot.ratio_num, lot.ratio_den)
+            more = max(0, min(lot.available_fen, limit - own, left))
+            left -= more
+        if more:
+            slices.append(HoldSlice(lot_id=lot.id, amount_fen=more))
+        if own + more:
+            shares.append(Share(own + more, lot.ratio_num, lot.ratio_den))
+    cash = max(had_cash + left, cash_needed_fen(shares)) - had_cash
+    return (*slices, HoldSlice(lot_id=None, amount_fen=cash)) if cash > 0 else tuple(slices)
 
 
 def _positive(shares: Sequence[Share]) -> list[Share]:

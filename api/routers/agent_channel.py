@@ -119,7 +119,7 @@ def acknowledge(body: OrderAcks, identity: Agent, context: Context, books: Books
     """Hand these orders out no more: the agent has them on disk."""
     return books.write(
         lambda turn: agents.acknowledge(
-            turn.connection, identity.site, body.ids, context.clock.now()
+            turn, identity.site, body.ids, context.clock.now(), body.late
         )
     )
 

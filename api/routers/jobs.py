@@ -1,11 +1,11 @@
 """Jobs: submit, look, follow, stop, explain."""
 
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query
 from sqlalchemy import Connection
 
-from api.booking import Books
+from api.booking import Books, KeyHeader, ledger_key
 from api.context import ApiContext, Context
 from api.identity import Identity, JobReader, JobRunner
 from api.schemas.common import PAGE_MAX
@@ -15,18 +15,22 @@ from api.schemas.jobs import (
     EventList,
     EventOut,
     ExplanationOut,
+    ExtensionGranted,
+    ExtensionIn,
+    ExtensionOut,
     JobDetail,
     JobIn,
     JobOut,
     JobPage,
     LogPiece,
+    MeterOut,
     StopOut,
     job_out,
 )
-from scheduler import accounting, agents, explain, service
+from scheduler import accounting, agents, explain, extension, service, store_extensions
 from suanwang.errors import BadInput
 from suanwang.ids import SUBMISSION_ID
-from suanwang.model.attempt import Attempt
+from suanwang.model.attempt import Attempt, Extension
 from suanwang.model.job import Job, JobState
 from suanwang.model.wishes import parse_wishes
 from voucher.turn import Turn
@@ -73,6 +77,7 @@ def attempt_out(attempt: Attempt) -> AttemptOut:
         executor_id=attempt.executor_id,
         price_uyuan_per_unit_hour=attempt.price_uyuan_per_unit_hour,
         run_s_max=attempt.run_s_max,
+        run_s_confirmed=attempt.run_s_confirmed,
         intent_at=attempt.intent_at,
         submitted_at=attempt.submitted_at,
         started_at=attempt.started_at,
@@ -98,6 +103,30 @@ def _account_out(account: accounting.JobAccount) -> AccountOut | None:
         quality=account.quality.value,
         pue=account.pue,
     )
+
+
+def _meter_out(meter: accounting.JobMeter) -> MeterOut:
+    accrual = meter.accrual
+    return MeterOut(
+        attempt_id=meter.attempt_id,
+        at=meter.at,
+        used_s=meter.used_ms / 1_000,
+        cost_fen=accrual.cost_fen,
+        voucher_fen=accrual.voucher_fen,
+        cash_fen=accrual.cash_fen,
+        held_fen=accrual.held_fen,
+        held_voucher_fen=accrual.held_voucher_fen,
+        held_cash_fen=accrual.held_cash_fen,
+        run_s_max=meter.run_s_max,
+        run_s_confirmed=meter.run_s_confirmed,
+        stop_grace_s=meter.stop_grace_s,
+        ends_at=meter.ends_at,
+        left_s=meter.left_s,
+    )
+
+
+def _extension_facts(granted: Extension) -> dict[str, Any]:
+    return {name: getattr(granted, name) for name in ExtensionOut.model_fields}
 
 
 @router.post("", status_code=201, summary="Submit a job")
@@ -140,10 +169,14 @@ def look_at_job(submission_id: str, identity: JobReader, context: Context) -> Jo
         job = service.find_job(connection, identity.tenant_scope, submission_id)
         attempts = service.attempts_of(connection, job.id)
         account = accounting.job_account(connection, job.id, context.catalogue)
+        meter = accounting.job_meter(connection, job, context.clock.now())
+        extensions = store_extensions.of_job(connection, job.id)
     return JobDetail(
         **job_out(job).model_dump(),
         attempts=[attempt_out(attempt) for attempt in attempts],
         account=_account_out(account),
+        meter=None if meter is None else _meter_out(meter),
+        extensions=[ExtensionOut(**_extension_facts(granted)) for granted in extensions],
     )
 
 
@@ -208,6 +241,31 @@ def stop_job(submission_id: str, identity: JobRunner, context: Context, books: B
         return service.request_stop(turn, job.tenant_id, submission_id, context.clock.now())
 
     return StopOut(stopped=books.change(stop))
+
+
+@router.post("/{submission_id}/extensions", status_code=201, summary="Give a job more time")
+def extend_job(
+    submission_id: str,
+    body: ExtensionIn,
+    identity: JobRunner,
+    context: Context,
+    books: Books,
+    key: KeyHeader = None,
+) -> ExtensionGranted:
+    """Let a job that has its place run longer, once for each key; the money is set aside first.
+
+    402 says what stands in the way, with both figures; 409 that it has ended or is being stopped.
+    """
+    ask = extension.Ask(
+        by_s=body.by_s, request_key=ledger_key(key, body.key), asked_by=identity.key_id
+    )
+
+    def extend(turn: Turn) -> tuple[Extension, bool]:
+        now = context.clock.now()
+        return extension.extend_job(turn, identity.tenant_scope, submission_id, ask, now)
+
+    granted, is_repeat = books.change(extend)
+    return ExtensionGranted(**_extension_facts(granted), is_repeat=is_repeat)
 
 
 @router.delete("/{submission_id}", status_code=204, summary="Delete a job")

@@ -7,10 +7,12 @@ from typing import Annotated, Final
 from pydantic import ConfigDict, Field
 
 from api.schemas.common import In, Out
+from api.schemas.money import IdempotencyKey
 from suanwang.ids import SUBMISSION_ID
 from suanwang.model.attempt import AttemptState, FailureKind
 from suanwang.model.job import Job, JobState, Wishes
 from suanwang.model.plan import ReasonCode, SiteVerdict
+from suanwang.model.wishes import RUN_S_MAX
 
 REDACTED: Final = "<redacted>"
 """What stands in place of an environment variable's value, as in Ray's own dashboard."""
@@ -64,6 +66,8 @@ class WishesOut(Out):
     earliest_start: datetime | None
     stop_grace_s: int
     sites: list[str]
+    extend_s: int
+    extend_s_max: int
 
 
 class JobOut(Out):
@@ -100,6 +104,7 @@ class AttemptOut(Out):
     executor_id: str
     price_uyuan_per_unit_hour: int
     run_s_max: int
+    run_s_confirmed: int = Field(description="of run_s_max, what its site knows of")
     intent_at: datetime
     submitted_at: datetime | None
     started_at: datetime | None
@@ -124,11 +129,67 @@ class AccountOut(Out):
     pue: float | None
 
 
+class MeterOut(Out):
+    """What runs now: use and cost up to ``at``, what is held, and when it is stopped.
+
+    Nothing of it is booked yet; at the end the whole use is paid once, by the same rule.
+    """
+
+    attempt_id: str
+    at: datetime = Field(description="last sight of the attempt")
+    used_s: float
+    cost_fen: int
+    voucher_fen: int
+    cash_fen: int
+    held_fen: int = Field(description="the most that it can cost, with the grace of its stop")
+    held_voucher_fen: int
+    held_cash_fen: int
+    run_s_max: int
+    run_s_confirmed: int
+    stop_grace_s: int
+    ends_at: datetime | None = Field(description="when its site stops it; null before it runs")
+    left_s: int
+
+
+class ExtensionIn(In):
+    """More time for a job that has its place."""
+
+    model_config = ConfigDict(json_schema_extra={"example": {"by_s": 1_800}})
+
+    by_s: int = Field(ge=1, le=RUN_S_MAX, description="seconds to add to its longest run")
+    key: IdempotencyKey | None = Field(default=None, description="instead of Idempotency-Key")
+
+
+class ExtensionOut(Out):
+    """Time that was added, and the money for it; ``confirmed_at`` is null until the site knows."""
+
+    attempt_id: str
+    number: int
+    at: datetime
+    by_s: int
+    run_s_max: int
+    amount_fen: int
+    is_automatic: bool
+    asked_by: str = Field(description="id of the key that asked; empty: the job's own wish")
+    confirmed_at: datetime | None
+
+
+class ExtensionGranted(ExtensionOut):
+    """An extension; ``is_repeat`` says that the same request was granted before."""
+
+    is_repeat: bool
+
+
 class JobDetail(JobOut):
-    """A job with its attempts and its account (null before anything was used)."""
+    """A job with its attempts, its account (null before the first bill) and its running meter.
+
+    ``meter`` is null unless an attempt lives.
+    """
 
     attempts: list[AttemptOut]
     account: AccountOut | None
+    meter: MeterOut | None
+    extensions: list[ExtensionOut]
 
 
 class JobPage(Out):
@@ -228,6 +289,8 @@ def wishes_out(wishes: Wishes) -> WishesOut:
         earliest_start=wishes.earliest_start,
         stop_grace_s=wishes.stop_grace_s,
         sites=sorted(wishes.sites),
+        extend_s=wishes.extend_s,
+        extend_s_max=wishes.extend_s_max,
     )
 
 

@@ -102,7 +102,8 @@ def ray_message(job: Job) -> str:
         case JobState.PLACED:
             return f"starting at {job.site_id}: {job.message}".removesuffix(": ")
         case JobState.RUNNING:
-            return f"running at {job.site_id}"
+            is_short = job.reason is ReasonCode.TIME_SHORT
+            return f"running at {job.site_id}" + (f": {job.message}" if is_short else "")
         case JobState.STOPPING:
             return f"stopping at {job.site_id}"
         case _:

@@ -49,6 +49,10 @@ class Attempt:
 
     ``executor_id`` is derived from job and number, so a repeated submit is the same submit.
     ``report_seq`` is the last report that was taken in; older ones are repeats.
+
+    ``run_s_max`` grows with each of its ``extensions``. ``unconfirmed_s`` of it are granted and not
+    known to the agent yet, ``auto_extended_s`` were granted without a person. ``warned_s`` is the
+    ``run_s_max`` whose end was announced last.
     """
 
     id: AttemptId
@@ -74,3 +78,40 @@ class Attempt:
     message: str = ""
     stop_requested: bool = False
     report_seq: int = 0
+    stop_grace_s: int = 0
+    extensions: int = 0
+    unconfirmed_s: int = 0
+    auto_extended_s: int = 0
+    warned_s: int = 0
+
+    @property
+    def run_s_confirmed(self) -> int:
+        """The longest run that its agent knows of: it stops the attempt then."""
+        return self.run_s_max - self.unconfirmed_s
+
+    @property
+    def use_s_max(self) -> int:
+        """Most seconds that can be used and so be billed: the run, then the grace of its stop."""
+        return self.run_s_max + self.stop_grace_s
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Extension:
+    """More time for an attempt while it lived, with the money for it; ``number`` counts from 1.
+
+    ``run_s_max`` and ``lease_expires_at`` are those after it. ``confirmed_at`` is when its agent
+    had it on disk: without that the attempt ends at the deadline that the agent knows.
+    """
+
+    attempt_id: AttemptId
+    number: int
+    job_id: JobId
+    at: datetime
+    by_s: int
+    run_s_max: int
+    lease_expires_at: datetime
+    amount_fen: int
+    is_automatic: bool
+    asked_by: str
+    request_key: str
+    confirmed_at: datetime | None = None

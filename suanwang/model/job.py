@@ -37,6 +37,7 @@ class Wishes:
     ``units`` accelerators of one of ``accelerators`` (empty: any, ``cpu`` for cores) for at most
     ``run_s_max`` seconds, within ``latency_ms_max`` of ``origin``. ``data_home`` names the data set
     the job reads, ``data_class`` says how far it may travel. ``uses_voucher`` False pays cash only.
+    An attempt that runs short is given ``extend_s`` more by itself, ``extend_s_max`` in all.
     """
 
     units: int = 1
@@ -53,6 +54,13 @@ class Wishes:
     earliest_start: datetime | None = None
     stop_grace_s: int = 3
     sites: frozenset[str] = frozenset()
+    extend_s: int = 0
+    extend_s_max: int = 0
+
+    @property
+    def use_s_max(self) -> int:
+        """Most seconds that can be used and so be billed: the run, then the grace of its stop."""
+        return self.run_s_max + self.stop_grace_s
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

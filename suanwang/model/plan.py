@@ -33,6 +33,7 @@ class ReasonCode(StrEnum):
     USER_STOPPED = "user-stopped"
     USER_FAILED = "user-failed"
     SITE_FAILED = "site-failed"
+    TIME_SHORT = "time-short"
     TIME_LIMIT = "time-limit"
     BUDGET_USED = "budget-used"
 

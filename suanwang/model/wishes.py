@@ -17,6 +17,9 @@ from suanwang.units import parse_yuan
 
 MINUTES_MAX: Final = 31 * 24 * 60
 """The longest run that can be asked for: 31 days."""
+RUN_S_MAX: Final = MINUTES_MAX * 60
+EXTEND_S_MIN: Final = 30
+"""Shorter steps would be used up before the site hears of the next one."""
 UNITS_MAX: Final = 1_000_000
 GRACE_S_MAX: Final = 3_600
 LATENCY_MS_MAX: Final = 60_000.0
@@ -27,6 +30,8 @@ WISH_KEYS: Final = (
     "units",
     "accelerator",
     "max_minutes",
+    "extend_minutes",
+    "extend_max_minutes",
     "origin",
     "latency_ms",
     "data_class",
@@ -73,6 +78,8 @@ def parse_wishes(
         earliest_start=read.get("earliest", _moment, None),
         stop_grace_s=read.get("grace_s", _whole(0, GRACE_S_MAX), usual.stop_grace_s),
         sites=read.get("sites", _names, frozenset()),
+        extend_s=read.get("extend_minutes", _minutes, 0),
+        extend_s_max=read.get("extend_max_minutes", _minutes, 0),
     )
     _check_together(wishes)
     return wishes
@@ -99,12 +106,43 @@ def _check_together(wishes: Wishes) -> None:
             next_step="add 'origin', such as qingdao",
             key="latency_ms",
         )
+    _check_extension(wishes)
     first, last = wishes.earliest_start, wishes.deadline
     if first is not None and last is not None and last <= first:
         raise BadInput(
             f"metadata key 'deadline' is {last.isoformat()}, "
             f"which is not after 'earliest' {first.isoformat()}",
             key="deadline",
+        )
+
+
+def _check_extension(wishes: Wishes) -> None:
+    """A step without a total would spend without an end; a total needs its step."""
+    if bool(wishes.extend_s) != bool(wishes.extend_s_max):
+        missing, why = "extend_minutes", "how much is added at a time"
+        if wishes.extend_s:
+            missing, why = "extend_max_minutes", "how much may be added in all"
+        raise BadInput(
+            f"metadata key {missing!r} is missing: it says {why}",
+            next_step="give both 'extend_minutes' and 'extend_max_minutes', or neither",
+            key=missing,
+        )
+    if 0 < wishes.extend_s < EXTEND_S_MIN:
+        raise BadInput(
+            f"metadata key 'extend_minutes' is {wishes.extend_s} s, the least is {EXTEND_S_MIN} s",
+            key="extend_minutes",
+        )
+    if wishes.extend_s > wishes.extend_s_max:
+        raise BadInput(
+            f"metadata key 'extend_minutes' is {wishes.extend_s} s, "
+            f"'extend_max_minutes' only {wishes.extend_s_max} s in all",
+            key="extend_minutes",
+        )
+    if wishes.run_s_max + wishes.extend_s_max > RUN_S_MAX:
+        raise BadInput(
+            f"'max_minutes' and 'extend_max_minutes' together are "
+            f"{wishes.run_s_max + wishes.extend_s_max} s, allowed are {RUN_S_MAX}",
+            key="extend_max_minutes",
         )
 
 

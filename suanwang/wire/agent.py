@@ -133,7 +133,35 @@ class FenceOrder(WireModel):
     executor_id: str
 
 
-Order = Annotated[StartOrder | StopOrder | FenceOrder, Field(discriminator="kind")]
+class ExtendOrder(WireModel):
+    """Let this attempt run longer: its new limits, and a line about it for its output.
+
+    An order that comes after the agent began to stop the attempt changes nothing: the agent names
+    it as late when it acknowledges it.
+    """
+
+    kind: Literal["extend"] = "extend"
+    id: str
+    attempt_id: str
+    executor_id: str
+    run_s_max: int
+    lease_expires_at: AwareDatetime
+    note: str = Field(default="", max_length=2_000)
+
+
+class NoteOrder(WireModel):
+    """Write a line from the centre into the attempt's output, once."""
+
+    kind: Literal["note"] = "note"
+    id: str
+    attempt_id: str
+    executor_id: str
+    note: str = Field(max_length=2_000)
+
+
+Order = Annotated[
+    StartOrder | StopOrder | FenceOrder | ExtendOrder | NoteOrder, Field(discriminator="kind")
+]
 
 
 class OrderList(WireModel):
@@ -143,9 +171,13 @@ class OrderList(WireModel):
 
 
 class OrderAcks(WireModel):
-    """Ids of orders that the agent has on disk."""
+    """Ids of orders that the agent has on disk; ``late`` are those among them without effect.
+
+    An extension is late where its attempt is being stopped already, or is not known here.
+    """
 
     ids: tuple[str, ...] = Field(max_length=10_000)
+    late: tuple[str, ...] = Field(default=(), max_length=10_000)
 
 
 class AttemptReport(WireModel):

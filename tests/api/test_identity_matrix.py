@@ -46,6 +46,7 @@ MATRIX: Final[dict[tuple[str, str], frozenset[str]]] = {
     ("GET", "/v1/jobs/{submission_id}/events"): TENANTS,
     ("GET", "/v1/jobs/{submission_id}/logs"): TENANTS,
     ("POST", "/v1/jobs/{submission_id}/stop"): TENANTS,
+    ("POST", "/v1/jobs/{submission_id}/extensions"): TENANTS,
     ("POST", "/v1/quotes"): TENANTS,
     ("GET", "/v1/vouchers"): TENANTS,
     ("POST", "/v1/vouchers"): ADMIN,
@@ -200,7 +201,9 @@ def test_a_foreign_job_does_not_exist(world: World) -> None:
         if method == SOCKET:
             continue
         address = path.replace("{submission_id}", name)
-        assert world.client.call(method, address, world.other).status_code == 404, address
+        body = {"by_s": 60, "key": "k"} if path.endswith("/extensions") else None
+        answer = world.client.call(method, address, world.other, json=body)
+        assert answer.status_code == 404, address
         shown = world.client.call(method, address, world.researcher).status_code
         assert shown != 404 or method == "DELETE", address
         if method == "DELETE":

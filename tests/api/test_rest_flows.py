@@ -94,7 +94,8 @@ def test_a_job_goes_from_quote_to_bill(open_world: World, clock: VirtualClock) -
     world.hello(token)
     assert grant(world).status_code == 201
     (row,) = client.post("/v1/quotes", world.enterprise, {"metadata": FOUR_HOURS}).json()["rows"]
-    assert (row["pool_id"], row["price_fen"]) == ("east-cpu", 48)
+    # Four cores for an hour at 0.12 yuan are 0.48; the three seconds of grace round it up.
+    assert (row["pool_id"], row["price_fen"]) == ("east-cpu", 49)
     assert row["voucher_fen"] + row["cash_fen"] == row["price_fen"]
 
     order = _submit_with_package(world, token)

@@ -22,13 +22,14 @@ from scheduler.events import (
     Reported,
     Requeue,
     Seen,
+    Step,
     StopAsked,
     TimeShort,
     TimeUsed,
     Waited,
     WithdrawOrders,
 )
-from scheduler.lifecycle import Step, advance, billable_window
+from scheduler.lifecycle import advance, billable_window
 from suanwang.errors import InvalidTransition
 from suanwang.ids import PoolId
 from suanwang.model.attempt import Attempt, AttemptState, FailureKind

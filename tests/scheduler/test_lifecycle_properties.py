@@ -1,5 +1,7 @@
 """Any story that agents, users, operators and time can tell, in any order, any number of times."""
 
+from collections import defaultdict
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -12,6 +14,9 @@ from scheduler.events import (
     AttemptEvent,
     Bill,
     Event,
+    Extended,
+    ExtendHold,
+    ExtensionKnown,
     Fenced,
     FenceDue,
     IssueOrder,
@@ -23,8 +28,10 @@ from scheduler.events import (
     Reported,
     Seen,
     StopAsked,
+    TimeShort,
     TimeUsed,
 )
+from scheduler.granted_time import may_grow
 from scheduler.lifecycle import ATTEMPTS_MAX, advance
 from suanwang.errors import InvalidTransition
 from suanwang.ids import PoolId
@@ -35,6 +42,8 @@ from suanwang.units import charge_fen, hold_fen
 
 REPORTABLE = ("submitting", "starting", "running", "succeeded", "failed", "stopped")
 WORDS = st.sampled_from([*REPORTABLE, "unknown", "fenced"])
+RUN_S = 600
+GRACE_S = 30
 SECONDS = st.integers(-500, 5_000)
 
 
@@ -44,10 +53,12 @@ class Story(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.now = START
-        self.job: Job = a_job()
+        job = a_job()
+        self.job: Job = replace(job, wishes=replace(job.wishes, stop_grace_s=GRACE_S))
         self.attempts: dict[int, Attempt] = {}
         self.holds: dict[str, str] = {}
         self.starts: list[str] = []
+        self.granted_s: dict[str, int] = defaultdict(lambda: RUN_S)
         self.told: list[tuple[int, Reported]] = []
         self.final: Job | None = None
 
@@ -63,6 +74,9 @@ class Story(RuleBasedStateMachine):
                 case OpenHold(hold_id=hold_id):
                     assert hold_id not in self.holds, "a hold is opened once"
                     self.holds[hold_id] = "open"
+                case ExtendHold(hold_id=hold_id, extension=extension):
+                    assert self.holds[hold_id] == "open", "only an open hold grows"
+                    self.granted_s[extension.attempt_id] += extension.by_s
                 case Bill(attempt_id=attempt_id) | ReleaseHold(attempt_id=attempt_id):
                     assert self.holds[f"hold:{attempt_id}"] == "open", "a hold ends once"
                     self.holds[f"hold:{attempt_id}"] = "closed"
@@ -78,7 +92,8 @@ class Story(RuleBasedStateMachine):
         assert attempt.intent_at <= bill.started_at < bill.ended_at <= self.now
         assert bill.ended_at <= attempt.lease_expires_at
         used_ms = attempt.units * ((bill.ended_at - bill.started_at) // timedelta(milliseconds=1))
-        held = hold_fen(attempt.units * attempt.run_s_max * 1_000, 10 * YUAN)
+        assert attempt.run_s_max == self.granted_s[attempt.id]
+        held = hold_fen(attempt.units * (attempt.run_s_max + GRACE_S) * 1_000, 10 * YUAN)
         assert charge_fen(used_ms, 10 * YUAN) <= held
 
     @rule(seconds=st.integers(1, 900))
@@ -103,6 +118,39 @@ class Story(RuleBasedStateMachine):
     @rule(was_handed_out=st.booleans())
     def stop(self, was_handed_out: bool) -> None:
         self.happen(StopAsked(at=self.now, was_handed_out=was_handed_out))
+
+    @precondition(lambda self: self.attempts)
+    @rule(by_s=st.integers(1, 900), is_automatic=st.booleans())
+    def extend(self, by_s: int, is_automatic: bool) -> None:
+        """More time, with its money; what ends is never given any."""
+        before = self.job, dict(self.attempts)
+        event = Extended(
+            at=self.now,
+            by_s=by_s,
+            slices=(HoldSlice(lot_id=None, amount_fen=by_s),),
+            amount_fen=by_s,
+            is_automatic=is_automatic,
+            asked_by="",
+            request_key="k",
+        )
+        attempt = self.attempts[self.job.attempts]
+        if may_grow(self.job, attempt):
+            self.happen(event)
+            return
+        with suppress(InvalidTransition):
+            self.happen(event)
+            raise AssertionError("what ends was given more time")
+        assert (self.job, self.attempts) == before
+
+    @precondition(lambda self: self.attempts)
+    @rule(which=st.integers(0, 1_000), grown=st.integers(0, 10), is_late=st.booleans())
+    def site_answers(self, which: int, grown: int, is_late: bool) -> None:
+        """The site knows of some extension, maybe an old one, maybe too late."""
+        attempt = self.attempts[which % self.job.attempts + 1]
+        number = min(grown, attempt.extensions)
+        run_s_max = attempt.run_s_max if number == attempt.extensions else RUN_S
+        event = ExtensionKnown(at=self.now, number=number, run_s_max=run_s_max, is_late=is_late)
+        self.happen(event, attempt.number)
 
     @precondition(lambda self: self.attempts)
     @rule(
@@ -141,7 +189,7 @@ class Story(RuleBasedStateMachine):
         self.happen(replace(event, at=self.now), number)
 
     @precondition(lambda self: self.attempts)
-    @rule(which=st.integers(0, 1_000), kind=st.integers(0, 5))
+    @rule(which=st.integers(0, 1_000), kind=st.integers(0, 6))
     def time_or_people(self, which: int, kind: int) -> None:
         number = which % self.job.attempts + 1
         events: tuple[AttemptEvent, ...] = (
@@ -150,6 +198,7 @@ class Story(RuleBasedStateMachine):
             FenceDue(at=self.now),
             LeaseEnded(at=self.now),
             TimeUsed(at=self.now),
+            TimeShort(at=self.now, why_not_longer="no money"),
             Fenced(at=self.now, message="said so"),
         )
         self.happen(events[kind], number)
@@ -177,6 +226,12 @@ class Story(RuleBasedStateMachine):
         for attempt in self.attempts.values():
             is_open = self.holds[attempt.hold_id] == "open"
             assert is_open != attempt.state.is_dead
+
+    @invariant()
+    def a_site_never_knows_of_more_time_than_was_granted(self) -> None:
+        for attempt in self.attempts.values():
+            assert RUN_S <= attempt.run_s_confirmed <= attempt.run_s_max
+            assert attempt.run_s_max == self.granted_s[attempt.id]
 
     @invariant()
     def attempts_are_counted_and_limited(self) -> None:

@@ -231,7 +231,7 @@ def test_a_site_with_an_unknown_tariff_harms_no_other() -> None:
     assert [one.site_id for one in started] == ["zhongwei"]
 
 
-def test_a_job_is_told_in_seconds_from_now() -> None:
+def test_a_job_is_told_in_seconds_from_now_with_the_grace_of_its_stop() -> None:
     job = a_job(
         units=2,
         run_s_max=900,
@@ -244,7 +244,7 @@ def test_a_job_is_told_in_seconds_from_now() -> None:
         cash_fen_max=500,
     )
     spec = built(a_state(), jobs=(job,)).jobs[0]
-    assert (spec.units, spec.run_s, spec.earliest_s, spec.deadline_s) == (2, 900.0, 600.0, 7_200.0)
+    assert (spec.units, spec.run_s, spec.earliest_s, spec.deadline_s) == (2, 903.0, 600.0, 7_200.0)
     assert (spec.waited_s, spec.latency_ms_max, spec.cash_fen_max) == (30.0, 5.0, 500)
     assert (spec.origin, spec.data_class) == ("qingdao", DataClass.IMPORTANT)
 

@@ -96,8 +96,8 @@ def running(**changes: object) -> Attempt:
             id="nine tenths are used",
         ),
         pytest.param(
-            running(last_seen_at=START + timedelta(seconds=530)),
-            replace(SEEN, is_warned=True),
+            running(last_seen_at=START + timedelta(seconds=530), warned_s=600),
+            SEEN,
             560,
             None,
             id="warned already",

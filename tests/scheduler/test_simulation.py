@@ -16,14 +16,15 @@ from scheduler_builders import CHEAP, NEAR, Centre, a_centre, a_new_job, a_pool,
 from scheduler_sites import FakeSite
 from sqlalchemy import Engine
 
-from scheduler import service
+from scheduler import extension, service, store_extensions
 from suanwang.clock import VirtualClock
 from suanwang.db.engine import reading
-from suanwang.errors import Refused
+from suanwang.errors import Conflict, NotFound, Refused
 from suanwang.ids import SeededIds
 from suanwang.model.attempt import Attempt
 from suanwang.model.job import Job
 from suanwang.model.voucher import HoldState
+from suanwang.units import hold_fen
 from suanwang.wire.agent import AttemptReport
 from voucher import store as money_store
 from voucher.check import check
@@ -50,7 +51,16 @@ class World:
     def step(self) -> None:
         """Let a few things happen, then time pass."""
         for act in self.random.sample(
-            [self.submit, self.cycle, self.cycle, self.talk, self.talk, self.trouble, self.stop],
+            [
+                self.submit,
+                self.cycle,
+                self.cycle,
+                self.talk,
+                self.talk,
+                self.trouble,
+                self.stop,
+                self.extend,
+            ],
             k=4,
         ):
             act()
@@ -65,12 +75,35 @@ class World:
             return
         self.jobs += 1
         with suppress(Refused):
-            self.centre.submit(a_new_job(f"job{self.jobs}", units=self.random.choice((1, 2, 6))))
+            name, units = f"job{self.jobs}", self.random.choice((1, 2, 6))
+            grace_s, step_s = self.random.choice((0, 20)), self.random.choice((0, 60, 200))
+            wishes = {"stop_grace_s": grace_s, "extend_s": step_s, "extend_s_max": 2 * step_s}
+            self.centre.submit(a_new_job(name, units=units, **wishes))
+
+    def extend(self) -> None:
+        """Somebody wants more time for some job, and may click twice, or the centre may die."""
+        if not self.jobs:
+            return
+        name, key = f"job{self.random.randint(1, self.jobs)}", f"k{self.random.randint(1, 3)}"
+        dies = self.random.random() < 0.3
+        for _ in range(self.random.choice((1, 2))):
+            with suppress(Refused, Conflict, NotFound, Crash):
+                ask = extension.Ask(by_s=90, request_key=key, asked_by="key_1")
+                with self.centre.writer.turn() as turn:
+                    extension.extend_job(turn, None, name, ask, self.centre.clock.now())
+                    if dies:
+                        raise Crash("extending")
 
     def stop(self) -> None:
         if self.jobs and self.random.random() < 0.2:
             name = f"job{self.random.randint(1, self.jobs)}"
             self.centre.stop(name)
+
+    def extended(self) -> int:
+        """Return how many extensions were granted to jobs."""
+        with reading(self.centre.engine) as connection:
+            jobs = service.list_jobs(connection, limit=100)
+            return sum(len(store_extensions.of_job(connection, job.id)) for job in jobs)
 
     def cycle(self) -> None:
         """A cycle that may die after any of its steps, inside a transaction too."""
@@ -101,7 +134,9 @@ class World:
             for order in orders:
                 site.take(order, now)
             if self.random.random() < 0.7:
-                self.centre.acknowledge(site.site_id, *(order.id for order in orders))
+                late = tuple(order.id for order in orders if site.is_late(order))
+                ids = tuple(order.id for order in orders)
+                self.centre.acknowledge(site.site_id, *ids, late=late)
 
         def deliver(batch: list[AttemptReport]) -> None:
             self.centre.report(site.site_id, *batch)
@@ -146,6 +181,15 @@ class World:
                     is_open = hold.state is HoldState.OPEN
                     assert is_open != attempt.state.is_dead, (attempt, hold)
                     assert hold.captured_fen <= hold.amount_fen
+                    self._hold_covers(attempt, hold.amount_fen)
+
+    def _hold_covers(self, attempt: Attempt, held_fen: int) -> None:
+        """The most that an attempt can cost is set aside, and its site knows no more than that."""
+        unit_ms = attempt.units * attempt.use_s_max * 1_000
+        assert held_fen >= hold_fen(unit_ms, attempt.price_uyuan_per_unit_hour)
+        run = self.sites[attempt.site_id].runs.get(attempt.id)
+        if run is not None:
+            assert attempt.run_s_confirmed <= run.order.run_s_max <= attempt.run_s_max
 
     def _job_is_sound(self, job: Job, attempts: tuple[Attempt, ...]) -> None:
         alive = [attempt for attempt in attempts if not attempt.state.is_dead]
@@ -195,3 +239,4 @@ def test_no_fault_makes_a_job_run_twice_or_cost_twice(
     assert [job for job in jobs if not job.state.is_final] == []
     assert held == 0
     assert world.crashes > 0
+    assert world.extended() > 0

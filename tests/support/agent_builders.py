@@ -11,7 +11,14 @@ from agent.record import Rules
 from agent.runner import Pace, Runner
 from agent.spool import Spool
 from suanwang.clock import VirtualClock
-from suanwang.wire.agent import AttemptReport, FenceOrder, StartOrder, StopOrder
+from suanwang.wire.agent import (
+    AttemptReport,
+    ExtendOrder,
+    FenceOrder,
+    NoteOrder,
+    StartOrder,
+    StopOrder,
+)
 
 NOON = datetime(2026, 10, 14, tzinfo=UTC)
 
@@ -44,6 +51,25 @@ def a_stop(reason: str = "stopped by the user") -> StopOrder:
 def a_fence() -> FenceOrder:
     """Return an order to prove attempt ``job_1-a1`` dead."""
     return FenceOrder(id="job_1-a1-fence", attempt_id="job_1-a1", executor_id="train-a1")
+
+
+def an_extension(run_s_max: int = 40, number: int = 1, note: str = "longer") -> ExtendOrder:
+    """Return an order that lets attempt ``job_1-a1`` run longer, with a lease of three hours."""
+    return ExtendOrder(
+        id=f"job_1-a1-extend{number}",
+        attempt_id="job_1-a1",
+        executor_id="train-a1",
+        run_s_max=run_s_max,
+        lease_expires_at=NOON + timedelta(hours=3),
+        note=note,
+    )
+
+
+def a_note(words: str = "2 s are left") -> NoteOrder:
+    """Return an order to write a line into the output of attempt ``job_1-a1``."""
+    return NoteOrder(
+        id="job_1-a1-note20", attempt_id="job_1-a1", executor_id="train-a1", note=words
+    )
 
 
 class NoPackages:
@@ -101,6 +127,14 @@ class Site:
         stored = self.spool.reports(1_000)
         self.spool.reports_sent([one.id for one in stored])
         return [one.report for one in stored]
+
+    def output(self) -> str:
+        """Take all output that waits, as a centre would; return it."""
+        text = ""
+        while (piece := self.spool.next_piece()) is not None:
+            text += piece.text
+            self.spool.output_taken(piece.attempt_id, piece.start + len(piece.text))
+        return text
 
     def states(self) -> list[str]:
         """Return the states in the reports that wait, oldest first."""

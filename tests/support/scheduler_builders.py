@@ -6,7 +6,7 @@ from typing import Final
 
 from sqlalchemy import Engine, insert, select
 
-from scheduler import agents, registry, service
+from scheduler import agents, extension, registry, service, store_extensions
 from scheduler.context import Context, Limits
 from scheduler.cycle import CycleReport, run_cycle
 from scheduler.reconcile import ReconcileReport, reconcile
@@ -15,12 +15,14 @@ from suanwang.db.engine import reading, writing
 from suanwang.db.tables import tenant as tenant_table
 from suanwang.energy.catalogue import load_catalogue
 from suanwang.ids import HoldId, JobId, PoolId, SeededIds, SiteId, TenantId, attempt_id
-from suanwang.model.attempt import Attempt, AttemptState
+from suanwang.model.attempt import Attempt, AttemptState, Extension
 from suanwang.model.job import Job, JobState, Wishes
 from suanwang.model.meter import Meter
 from suanwang.model.site import CoolingKind, DataClass, Pool, Site
+from suanwang.model.voucher import Hold
 from suanwang.wire.agent import AttemptReport, Hello, Order, Receipt
 from voucher import commands, ledger
+from voucher import store as money_store
 from voucher.tenure import Candidate
 from voucher.writer import DirectWriter
 
@@ -78,7 +80,7 @@ def a_job(**changes: object) -> Job:
         tenant_id=TENANT,
         state=JobState.QUEUED,
         entrypoint="python train.py",
-        wishes=Wishes(units=1, accelerators=frozenset({"cpu"}), run_s_max=600),
+        wishes=Wishes(units=1, accelerators=frozenset({"cpu"}), run_s_max=600, stop_grace_s=0),
         submitted_at=START,
     )
     return replace(job, **changes)  # type: ignore[arg-type]  # a builder takes any field
@@ -107,7 +109,7 @@ def an_attempt(state: AttemptState = AttemptState.RUNNING, **changes: object) ->
 
 def a_new_job(submission_id: str = "train", units: int = 1, **wishes: object) -> service.NewJob:
     """A submit of tenant t1: cores for ten minutes."""
-    wanted = Wishes(units=units, accelerators=frozenset({"cpu"}), run_s_max=600)
+    wanted = Wishes(units=units, accelerators=frozenset({"cpu"}), run_s_max=600, stop_grace_s=0)
     return service.NewJob(
         tenant_id=TENANT,
         submission_id=submission_id,
@@ -224,10 +226,29 @@ class Centre:
         with writing(self.engine) as connection:
             return agents.orders(connection, SiteId(site_id))
 
-    def acknowledge(self, site_id: str, *ids: str) -> None:
+    def acknowledge(self, site_id: str, *ids: str, late: tuple[str, ...] = ()) -> None:
         """Acknowledge orders."""
-        with writing(self.engine) as connection:
-            agents.acknowledge(connection, SiteId(site_id), ids, self.clock.now())
+        with self.writer.turn() as turn:
+            agents.acknowledge(turn, SiteId(site_id), ids, self.clock.now(), late)
+
+    def extend(
+        self, by_s: int, submission_id: str = "train", key: str = ""
+    ) -> tuple[Extension, bool]:
+        """Ask for more time by hand."""
+        ask = extension.Ask(by_s=by_s, request_key=key or self.ids.new("extend"), asked_by="key_1")
+        with self.writer.turn() as turn:
+            return extension.extend_job(turn, TENANT, submission_id, ask, self.clock.now())
+
+    def extensions(self, submission_id: str = "train") -> tuple[Extension, ...]:
+        """Return a job's extensions."""
+        with reading(self.engine) as connection:
+            job = service.find_job(connection, TENANT, submission_id)
+            return store_extensions.of_job(connection, job.id)
+
+    def hold(self, submission_id: str = "train") -> Hold:
+        """Return the hold of a job's newest attempt."""
+        with reading(self.engine) as connection:
+            return money_store.find_hold(connection, self.attempts(submission_id)[-1].hold_id)
 
     def report(self, site_id: str, *reports: AttemptReport) -> Receipt:
         """Send reports of a site's agent."""

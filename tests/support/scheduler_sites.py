@@ -10,7 +10,14 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from random import Random
 
-from suanwang.wire.agent import AttemptReport, FenceOrder, Order, StartOrder, StopOrder
+from suanwang.wire.agent import (
+    AttemptReport,
+    ExtendOrder,
+    FenceOrder,
+    Order,
+    StartOrder,
+    StopOrder,
+)
 
 
 @dataclass
@@ -47,8 +54,28 @@ class FakeSite:
             self._start(order, now)
         elif isinstance(order, StopOrder):
             self._stop(order, now)
-        else:
+        elif isinstance(order, FenceOrder):
             self._fence(order, now)
+        elif isinstance(order, ExtendOrder):
+            self._extend(order)
+
+    def is_late(self, order: Order) -> bool:
+        """Whether an extension that was taken has no effect here."""
+        run = self.runs.get(order.attempt_id)
+        if not isinstance(order, ExtendOrder):
+            return False
+        return run is None or run.order.run_s_max < order.run_s_max
+
+    def _extend(self, order: ExtendOrder) -> None:
+        run = self.runs.get(order.attempt_id)
+        if run is not None and run.ended_at is None:
+            start = run.order
+            run.order = start.model_copy(
+                update={
+                    "run_s_max": max(start.run_s_max, order.run_s_max),
+                    "lease_expires_at": max(start.lease_expires_at, order.lease_expires_at),
+                }
+            )
 
     def running(self) -> tuple[str, ...]:
         """Attempts that live here."""

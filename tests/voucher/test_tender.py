@@ -1,5 +1,6 @@
 """Splitting a price among lots and cash, to the fen."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -8,9 +9,9 @@ from hypothesis import strategies as st
 from ledger_builders import LATER, START
 
 from suanwang.ids import LotId, TenantId
-from suanwang.model.voucher import Lot
+from suanwang.model.voucher import HoldSlice, Lot
 from suanwang.units import share_fen
-from voucher.tender import Share, cash_needed_fen, slices_for, split
+from voucher.tender import Share, cash_needed_fen, more_slices, slices_for, split
 
 RATIOS = st.sampled_from([(1, 5), (3, 10), (1, 2), (1, 3), (2, 3), (1, 1), (7, 11), (1, 997)])
 
@@ -93,3 +94,41 @@ def test_a_price_is_divided_by_the_rules(
 def test_an_ended_lot_is_skipped() -> None:
     assert slices_for(100, [a_lot()], 0, LATER) is None
     assert slices_for(100, [a_lot()], 0, LATER - timedelta(microseconds=1)) is not None
+
+
+@given(
+    first=st.integers(0, 1_500),
+    more=st.integers(0, 1_500),
+    lots=st.lists(st.tuples(RATIOS, st.integers(0, 900), st.booleans()), max_size=4),
+)
+def test_an_extended_hold_pays_every_amount_up_to_the_longer_run(
+    first: int, more: int, lots: list[tuple[tuple[int, int], int, bool]]
+) -> None:
+    full = [
+        a_lot(f"l{index}", available, num, den)
+        for index, ((num, den), available, _) in enumerate(lots)
+    ]
+    held = slices_for(first, full, 10**6, START) or ()
+    taken = {part.lot_id: part.amount_fen for part in held}
+    left = [replace(lot, available_fen=lot.available_fen - taken.get(lot.id, 0)) for lot in full]
+    drawable = {lot.id for lot, (_, _, may_give) in zip(full, lots, strict=True) if may_give}
+    joined = more_slices(first + more, held, left, drawable)
+    grown = dict(taken)
+    for part in joined:
+        assert part.amount_fen > 0
+        assert part.lot_id is None or part.lot_id in drawable
+        grown[part.lot_id] = grown.get(part.lot_id, 0) + part.amount_fen
+    assert sum(part.amount_fen for part in joined) <= more + len(lots)
+    cash = grown.pop(None, 0)
+    shares = [Share(grown[lot.id], lot.ratio_num, lot.ratio_den) for lot in full if lot.id in grown]
+    assert sum(grown.values()) + cash >= first + more
+    for lot in full:
+        limit = share_fen(first + more, lot.ratio_num, lot.ratio_den)
+        assert grown.get(lot.id, 0) <= min(limit, lot.available_fen)
+    for amount in range(0, first + more + 1, max(1, (first + more) // 50)):
+        assert split(amount, shares)[-1] <= cash
+
+
+def test_a_hold_that_covers_the_longer_run_gets_nothing_more() -> None:
+    held = (HoldSlice(lot_id=None, amount_fen=500),)
+    assert more_slices(500, held, [a_lot()], {"l1"}) == ()

@@ -89,10 +89,34 @@ attempt: Final = Table(
     Column("message", Text, nullable=False, comment="in words"),
     Column("stop_requested", Boolean, nullable=False, comment="a stop was sent"),
     Column("report_seq", Int64, nullable=False, comment="last report taken in"),
+    Column("stop_grace_s", Integer, nullable=False, comment="grace of a stop, s; paid for too"),
+    Column("extensions", Integer, nullable=False, comment="extensions granted"),
+    Column("unconfirmed_s", Integer, nullable=False, comment="granted, not known to the agent, s"),
+    Column("auto_extended_s", Integer, nullable=False, comment="granted without a person, s"),
+    Column("warned_s", Integer, nullable=False, comment="run_s_max whose end was announced, s"),
     UniqueConstraint("job_id", "number"),
     comment="Runs of jobs; at most one of a job is not proven dead.",
 )
 Index("ix_attempt_site_id_state", attempt.c.site_id, attempt.c.state)
+
+extension: Final = Table(
+    "extension",
+    metadata,
+    Column("attempt_id", Text, ForeignKey("attempt.id"), primary_key=True, comment="the attempt"),
+    Column("number", Integer, primary_key=True, comment="counts from 1"),
+    Column("job_id", Text, ForeignKey("job.id"), nullable=False, comment="its job"),
+    Column("at", UtcDateTime, nullable=False, comment="when it was granted, UTC"),
+    Column("by_s", Integer, nullable=False, comment="time that was added, s"),
+    Column("run_s_max", Integer, nullable=False, comment="longest run after it, s"),
+    Column("lease_expires_at", UtcDateTime, nullable=False, comment="lease after it, UTC"),
+    Column("amount_fen", Int64, nullable=False, comment="added to the hold, fen"),
+    Column("is_automatic", Boolean, nullable=False, comment="the job's wish, not a person's act"),
+    Column("asked_by", Text, nullable=False, comment="id of the key that asked; empty: the wish"),
+    Column("request_key", Text, nullable=False, comment="key of the request; a repeat is the same"),
+    Column("confirmed_at", UtcDateTime, comment="when the agent had it on disk, UTC"),
+    UniqueConstraint("job_id", "request_key"),
+    comment="Time that was added to attempts while they lived, and who asked for it.",
+)
 
 usage_interval: Final = Table(
     "usage_interval",
@@ -133,11 +157,13 @@ agent_command: Final = Table(
     Column("id", Text, primary_key=True, comment="id of the order"),
     Column("site_id", Text, ForeignKey("site.id"), nullable=False, comment="who must carry it out"),
     Column("attempt_id", Text, ForeignKey("attempt.id"), nullable=False, comment="which attempt"),
-    Column("kind", Text, nullable=False, comment="start, stop, fence or forget"),
+    Column("kind", Text, nullable=False, comment="start, stop, fence, extend or note"),
+    Column("number", Integer, nullable=False, comment="which of its kind; 0 where there is one"),
+    Column("message", Text, nullable=False, comment="words for the job's output, or empty"),
     Column("issued_at", UtcDateTime, nullable=False, comment="when, UTC"),
     Column("is_handed_out", Boolean, nullable=False, comment="whether an agent may know of it"),
     Column("acknowledged_at", UtcDateTime, comment="when the agent had it on disk, UTC"),
-    UniqueConstraint("attempt_id", "kind"),
+    UniqueConstraint("attempt_id", "kind", "number"),
     comment="Orders to agents; handed out again until they are acknowledged.",
 )
 Index(

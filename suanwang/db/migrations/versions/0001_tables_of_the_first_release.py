@@ -1104,6 +1104,22 @@ def upgrade() -> None:
         sa.Column("message", sa.Text(), nullable=False, comment="in words"),
         sa.Column("stop_requested", sa.Boolean(), nullable=False, comment="a stop was sent"),
         sa.Column("report_seq", Int64, nullable=False, comment="last report taken in"),
+        sa.Column(
+            "stop_grace_s", sa.Integer(), nullable=False, comment="grace of a stop, s; paid for too"
+        ),
+        sa.Column("extensions", sa.Integer(), nullable=False, comment="extensions granted"),
+        sa.Column(
+            "unconfirmed_s",
+            sa.Integer(),
+            nullable=False,
+            comment="granted, not known to the agent, s",
+        ),
+        sa.Column(
+            "auto_extended_s", sa.Integer(), nullable=False, comment="granted without a person, s"
+        ),
+        sa.Column(
+            "warned_s", sa.Integer(), nullable=False, comment="run_s_max whose end was announced, s"
+        ),
         sa.ForeignKeyConstraint(["job_id"], ["job.id"], name=op.f("fk_attempt_job_id_job")),
         sa.ForeignKeyConstraint(["pool_id"], ["pool.id"], name=op.f("fk_attempt_pool_id_pool")),
         sa.ForeignKeyConstraint(["site_id"], ["site.id"], name=op.f("fk_attempt_site_id_site")),
@@ -1149,7 +1165,16 @@ def upgrade() -> None:
         sa.Column("id", sa.Text(), nullable=False, comment="id of the order"),
         sa.Column("site_id", sa.Text(), nullable=False, comment="who must carry it out"),
         sa.Column("attempt_id", sa.Text(), nullable=False, comment="which attempt"),
-        sa.Column("kind", sa.Text(), nullable=False, comment="start, stop, fence or forget"),
+        sa.Column("kind", sa.Text(), nullable=False, comment="start, stop, fence, extend or note"),
+        sa.Column(
+            "number",
+            sa.Integer(),
+            nullable=False,
+            comment="which of its kind; 0 where there is one",
+        ),
+        sa.Column(
+            "message", sa.Text(), nullable=False, comment="words for the job's output, or empty"
+        ),
         sa.Column("issued_at", UtcDateTime(), nullable=False, comment="when, UTC"),
         sa.Column(
             "is_handed_out", sa.Boolean(), nullable=False, comment="whether an agent may know of it"
@@ -1167,7 +1192,9 @@ def upgrade() -> None:
             ["site_id"], ["site.id"], name=op.f("fk_agent_command_site_id_site")
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_agent_command")),
-        sa.UniqueConstraint("attempt_id", "kind", name=op.f("uq_agent_command_attempt_id_kind")),
+        sa.UniqueConstraint(
+            "attempt_id", "kind", "number", name=op.f("uq_agent_command_attempt_id_kind_number")
+        ),
         comment="Orders to agents; handed out again until they are acknowledged.",
     )
     with op.batch_alter_table("agent_command", schema=None) as batch_op:
@@ -1185,6 +1212,48 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("attempt_id", "offset", name=op.f("pk_attempt_log")),
         comment="Output of attempts in pieces, as the agents sent it.",
+    )
+    op.create_table(
+        "extension",
+        sa.Column("attempt_id", sa.Text(), nullable=False, comment="the attempt"),
+        sa.Column("number", sa.Integer(), nullable=False, comment="counts from 1"),
+        sa.Column("job_id", sa.Text(), nullable=False, comment="its job"),
+        sa.Column("at", UtcDateTime(), nullable=False, comment="when it was granted, UTC"),
+        sa.Column("by_s", sa.Integer(), nullable=False, comment="time that was added, s"),
+        sa.Column("run_s_max", sa.Integer(), nullable=False, comment="longest run after it, s"),
+        sa.Column("lease_expires_at", UtcDateTime(), nullable=False, comment="lease after it, UTC"),
+        sa.Column("amount_fen", Int64, nullable=False, comment="added to the hold, fen"),
+        sa.Column(
+            "is_automatic",
+            sa.Boolean(),
+            nullable=False,
+            comment="the job's wish, not a person's act",
+        ),
+        sa.Column(
+            "asked_by",
+            sa.Text(),
+            nullable=False,
+            comment="id of the key that asked; empty: the wish",
+        ),
+        sa.Column(
+            "request_key",
+            sa.Text(),
+            nullable=False,
+            comment="key of the request; a repeat is the same",
+        ),
+        sa.Column(
+            "confirmed_at",
+            UtcDateTime(),
+            nullable=True,
+            comment="when the agent had it on disk, UTC",
+        ),
+        sa.ForeignKeyConstraint(
+            ["attempt_id"], ["attempt.id"], name=op.f("fk_extension_attempt_id_attempt")
+        ),
+        sa.ForeignKeyConstraint(["job_id"], ["job.id"], name=op.f("fk_extension_job_id_job")),
+        sa.PrimaryKeyConstraint("attempt_id", "number", name=op.f("pk_extension")),
+        sa.UniqueConstraint("job_id", "request_key", name=op.f("uq_extension_job_id_request_key")),
+        comment="Time that was added to attempts while they lived, and who asked for it.",
     )
     op.create_table(
         "usage_interval",
@@ -1211,6 +1280,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     # ### commands auto generated by Alembic - please adjust! ###
     op.drop_table("usage_interval")
+    op.drop_table("extension")
     op.drop_table("attempt_log")
     with op.batch_alter_table("agent_command", schema=None) as batch_op:
         batch_op.drop_index("ix_agent_command_site_id_acknowledged_at")
