@@ -11,6 +11,7 @@ from collectors.specs.modbus import ModbusSpec
 from collectors.specs.mqtt import MqttSpec
 from collectors.specs.nvml import NvmlSpec
 from collectors.specs.prometheus import PrometheusSpec
+from collectors.specs.ray import RaySpec
 from collectors.specs.recorded import RecordedSpec
 from collectors.specs.redfish import RedfishSpec
 from collectors.specs.snmp import SnmpSpec
@@ -25,6 +26,7 @@ KINDS: Final[Mapping[str, type[Spec]]] = {
     "ipmi": IpmiSpec,
     "mqtt": MqttSpec,
     "bacnet": BacnetSpec,
+    "ray": RaySpec,
     "file": RecordedSpec,
 }
 """The spec of each kind; the order is that of the docs."""

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from collectors import ipmi_text, redfish_readings
+from collectors import ipmi_text, ray_readings, redfish_readings
 from collectors.formulas import FORMULAS
 from collectors.nvml_fields import METRICS
 from collectors.profiles.base import UNITS, Device, Mark, split_key
@@ -50,7 +50,10 @@ def test_it_is_on_the_page(word: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "metric", sorted({*FROM_PROFILES, *FROM_PRESETS, *FROM_BMC, *METRICS, *mqtt.METRICS})
+    "metric",
+    sorted(
+        {*FROM_PROFILES, *FROM_PRESETS, *FROM_BMC, *METRICS, *mqtt.METRICS, *ray_readings.METRICS}
+    ),
 )
 def test_every_metric_has_its_row(metric: str) -> None:
     assert f"`{metric}`" in TELEMETRY
