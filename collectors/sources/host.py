@@ -3,10 +3,12 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Final
 
 import psutil
 
+from collectors.rapl import POWERCAP, Rapl
 from collectors.sources.port import Pace, SourceError
 from suanwang.clock import Clock
 from suanwang.model.reading import Quality, Reading
@@ -18,17 +20,28 @@ _DOUBLE_COUNTED: Final = ("guest", "guest_nice")
 class HostSource:
     """Cores, memory, load, network and disk of one host; the subject is ``host:<name>``.
 
+    The energy of its processors is told as ``cpu:<host>:<package>`` where RAPL can be read.
+
     ``cpu_ratio`` is the busy share of all cores since the poll before, so the first poll has none.
     Raises SourceError where the system does not let itself be read.
     """
 
-    def __init__(self, clock: Clock, pace: Pace, *, host: str, disk_paths: Sequence[str]) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        pace: Pace,
+        *,
+        host: str,
+        disk_paths: Sequence[str],
+        powercap: Path = POWERCAP,
+    ) -> None:
         self.name = pace.name
         self.interval_s = pace.interval_s
         self.timeout_s = pace.timeout_s
         self._clock = clock
         self._host = host
         self._disk_paths = tuple(disk_paths)
+        self._rapl = Rapl(powercap)
         self._cpu_before: tuple[float, float] | None = None
 
     async def collect(self) -> Sequence[Reading]:
@@ -63,6 +76,8 @@ class HostSource:
             subject = f"disk:{self._host}:{path}"
             readings.append(_reading(subject, "disk_total_bytes", float(usage.total), at))
             readings.append(_reading(subject, "disk_used_bytes", float(usage.used), at))
+        for package, energy_wh in self._rapl.energy_wh(self._clock.monotonic()).items():
+            readings.append(_reading(f"cpu:{self._host}:{package}", "energy_wh", energy_wh, at))
         return tuple(readings)
 
     def _cpu_ratio(self) -> float | None:
