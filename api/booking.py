@@ -80,7 +80,11 @@ class LedgerDesk:
             raise kind(outcome.message, next_step="", ledger_code=code, **outcome.facts)
         assert isinstance(outcome, ledger.Accepted)
         self._context.wake()
-        return Booked(seq=outcome.seq, is_repeat=outcome.is_repeat)
+        return Booked(
+            seq=outcome.seq,
+            is_repeat=outcome.is_repeat,
+            balances_fen=dict(outcome.balances),
+        )
 
 
 def _desk(request: Request, context: Context) -> LedgerDesk:

@@ -76,6 +76,16 @@ class ApiContext:
         """Energy facts by id."""
         return self.scheduling.catalogue
 
+    @property
+    def is_writer(self) -> bool:
+        """Whether this process writes the ledger."""
+        return self.writer.elsewhere is None
+
+    @property
+    def units_waiting(self) -> int:
+        """How many units of work wait for the ledger in this process."""
+        return self.writer.waiting
+
     def reading(self) -> AbstractContextManager[Connection]:
         """Open the one transaction of a handler that only reads."""
         return reading(self.engine)

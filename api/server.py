@@ -1,5 +1,6 @@
 """The centre as one process: database, first key, ledger's writer, scheduler, HTTP, and its end."""
 
+import fcntl
 import ipaddress
 import logging
 import os
@@ -165,7 +166,13 @@ def run_server(
             listening = stack.enter_context(listen(settings.server.host, settings.server.port))
             stack.enter_context(_ending_by_signal())
             address = _address_of(listening)
-            who = _candidate(ids, settings.server, address)
+            is_alone = stack.enter_context(_alone_on(engine))
+            who = Candidate(
+                name=ids.new("centre"),
+                url=settings.server.advertise_url or address,
+                lease=timedelta(seconds=settings.server.lease_s),
+                is_alone=is_alone,
+            )
             writer = stack.enter_context(_writing(engine, clock, who, metrics))
             context = ApiContext(
                 engine=engine,
@@ -196,13 +203,24 @@ def _address_of(listening: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def _candidate(ids: IdSource, server: ServerSettings, address: str) -> Candidate:
-    """Return this process as it stands for the ledger's lease."""
-    return Candidate(
-        name=ids.new("centre"),
-        url=server.advertise_url or address,
-        lease=timedelta(seconds=server.lease_s),
-    )
+@contextmanager
+def _alone_on(engine: Engine) -> Iterator[bool]:
+    """Yield whether no other centre lives on this database, as only SQLite's can know.
+
+    The system lets go of the lock when its holder dies, so a centre that starts again after a
+    crash writes at once.
+    """
+    database = engine.url.database
+    if engine.dialect.name != "sqlite" or not database:
+        yield False
+        return
+    with Path(f"{database}-writer").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            yield False
+        else:
+            yield True
 
 
 def _announce(address: str, state_dir: Path) -> None:

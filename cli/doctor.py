@@ -135,6 +135,7 @@ def _centre(url: str | None, api_key: str | None) -> Iterator[Finding]:
         if not found.api_key:
             yield _warn("sites", "no API key is known, so the sites were not looked at")
             return
+        yield from _writer(client)
         try:
             yield from _sites(client)
         except SuanwangError as failure:
@@ -151,6 +152,21 @@ def _skew(ready: Json) -> Finding:
     ahead = (datetime.fromisoformat(ready["clock"]) - SystemClock().now()).total_seconds()
     text = f"the centre is {abs(ahead):.1f} s {'ahead' if ahead > 0 else 'behind'}"
     return _ok("clock", text) if abs(ahead) <= CLOCK_SKEW_MAX_S else _bad("clock", text)
+
+
+def _writer(client: Client) -> Iterator[Finding]:
+    """Say which process writes the ledger; only an admin may know."""
+    try:
+        found = client.get("/v1/ledger/writer")
+    except SuanwangError as failure:
+        if not isinstance(failure, Forbidden):
+            yield _bad("ledger", failure.message)
+        return
+    if not found["writer"]:
+        yield _bad("ledger", "no process writes it: none of the centre's is ready to")
+        return
+    where = "the process that answers" if found["is_here"] else f"another one at {found['url']}"
+    yield _ok("ledger", f"written by {where}, epoch {found['epoch']}, lease to {found['until']}")
 
 
 def _sites(client: Client) -> Iterator[Finding]:

@@ -20,11 +20,16 @@ LEASE: Final = timedelta(seconds=15)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """A process that would write: its name, unlike any other's, and where others reach it."""
+    """A process that would write: its name, unlike any other's, and where others reach it.
+
+    ``is_alone`` says that no other process can live on this database, so that it need not wait for
+    the end of a dead one's lease.
+    """
 
     name: str
     url: str = ""
     lease: timedelta = LEASE
+    is_alone: bool = False
 
 
 class NotWriting(Unavailable):
@@ -41,7 +46,7 @@ def take(connection: Connection, who: Candidate, now: datetime) -> Tenure:
     tenure = lock_tenure(connection)
     runs = tenure.until is not None and tenure.until > now
     is_ours = runs and tenure.writer == who.name
-    if runs and not is_ours:
+    if runs and not is_ours and not who.is_alone:
         return tenure
     if is_ours and not _is_half_over(tenure, who, now):
         return tenure

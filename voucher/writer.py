@@ -65,6 +65,10 @@ class Writer(Protocol):
     def elsewhere(self) -> Tenure | None:
         """Who writes instead, as it was seen last; None where this process may try."""
 
+    @property
+    def waiting(self) -> int:
+        """How many units and commands wait."""
+
     def nudge(self) -> None:
         """Look soon who writes: somebody could not reach the one that was known."""
 
@@ -409,6 +413,11 @@ class DirectWriter:
     def elsewhere(self) -> Tenure | None:
         """None: it always tries."""
         return None
+
+    @property
+    def waiting(self) -> int:
+        """None wait: each is written at once."""
+        return 0
 
     def nudge(self) -> None:
         """Do nothing: it asks each time."""

@@ -24,11 +24,13 @@ from api.schemas.money import (
     PostingOut,
     RefundIn,
     RepaymentIn,
+    WriterOut,
 )
 from suanwang.units import INT64_MAX
 from voucher import store as voucher_store
 from voucher.commands import ClosePeriod, Refund, Repay
 from voucher.export import export_lines
+from voucher.store_writer import read_tenure
 
 EXPORT_LINES: Final = 500
 """Entries in one piece of an export."""
@@ -59,6 +61,21 @@ def check_ledger(identity: Auditor, context: Context) -> LedgerCheckOut:
         cash_fen=found.cash_fen,
         cash_held_fen=found.cash_held_fen,
         payable_fen=found.payable_fen,
+    )
+
+
+@router.get("/writer", summary="Who writes")
+def read_writer(identity: Auditor, context: Context) -> WriterOut:
+    """Return which process of the centre writes the ledger now, as the database has it."""
+    with context.reading() as connection:
+        found = read_tenure(connection)
+    return WriterOut(
+        writer=found.writer,
+        url=found.url,
+        epoch=found.epoch,
+        until=found.until,
+        is_here=context.is_writer,
+        waiting=context.units_waiting,
     )
 
 

@@ -114,10 +114,14 @@ class PeriodIn(In):
 
 
 class Booked(Out):
-    """The ledger's entry; ``is_repeat`` says that the same request was booked before."""
+    """The ledger's entry; ``is_repeat`` says that the same request was booked before.
+
+    ``balances_fen`` are the accounts that it touched, just after it.
+    """
 
     seq: int
     is_repeat: bool
+    balances_fen: dict[str, int]
 
 
 class LotOut(Out):
@@ -145,6 +149,17 @@ class Purse(Out):
 
     items: list[LotOut]
     cash_fen: dict[str, int]
+
+
+class WriterOut(Out):
+    """Which process writes the ledger and places the jobs; empty and null where none does."""
+
+    writer: str = Field(description="name of the process, new at each start")
+    url: str = Field(description="where the other replicas reach it")
+    epoch: int = Field(description="counts the writers")
+    until: datetime | None = Field(description="end of its lease unless it is renewed")
+    is_here: bool = Field(description="whether it is the process that answers")
+    waiting: int = Field(description="units of work that wait in the process that answers")
 
 
 class LedgerCheckOut(Out):

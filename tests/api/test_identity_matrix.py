@@ -52,6 +52,7 @@ MATRIX: Final[dict[tuple[str, str], frozenset[str]]] = {
     ("POST", "/v1/vouchers"): ADMIN,
     ("POST", "/v1/cash"): ADMIN,
     ("GET", "/v1/ledger/check"): ADMIN,
+    ("GET", "/v1/ledger/writer"): ADMIN,
     ("GET", "/v1/ledger/entries"): TENANTS,
     ("GET", "/v1/ledger/export"): ADMIN,
     ("POST", "/v1/ledger/refunds"): ADMIN,

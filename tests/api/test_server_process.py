@@ -132,3 +132,17 @@ def test_a_start_waits_for_the_database_and_then_gives_up_in_words(clock: Virtua
         wait_for_database(engine, clock, wait_s=5)
     assert clock.monotonic() == 5
     engine.dispose()
+
+
+def test_a_centre_that_was_killed_writes_as_soon_as_it_starts_again(tmp_path: Path) -> None:
+    """On SQLite no other process can hold the ledger, so nobody waits for the dead one's lease."""
+    codes = []
+    for body in ({"id": "t1", "name": "one"}, None):
+        with process(tmp_path, "--no-scheduler") as running:
+            url = address(tmp_path, running)
+            admin = {"Authorization": f"Bearer {(tmp_path / 'admin.key').read_text().strip()}"}
+            if body is not None:
+                httpx.post(f"{url}/v1/tenants", json=body, headers=admin).raise_for_status()
+            cash = {"tenant_id": "t1", "amount_fen": 100, "key": "d1"}
+            codes.append(httpx.post(f"{url}/v1/cash", json=cash, headers=admin).status_code)
+    assert codes == [201, 201]

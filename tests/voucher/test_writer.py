@@ -132,6 +132,13 @@ def test_the_epoch_grows_with_every_new_writer_and_only_then(ledger: Engine) -> 
         assert store_writer.read_tenure(connection).writer == "a"
 
 
+def test_who_is_alone_on_a_database_does_not_wait_for_a_dead_ones_lease(ledger: Engine) -> None:
+    with ledger.begin() as connection:
+        tenure.take(connection, Candidate(name="dead"), START)
+        taken = tenure.take(connection, Candidate(name="heir", is_alone=True), START)
+    assert (taken.writer, taken.epoch) == ("heir", 2)
+
+
 def test_a_tool_is_refused_while_the_centre_writes(ledger: Engine) -> None:
     clock = VirtualClock(START)
     centre = a_writer(ledger, clock, "centre")
