@@ -7,7 +7,7 @@ import typer
 
 from cli.connection import ApiKey, Url, connect
 from cli.output import AsJson, emit_json, line, table, yuan
-from suanwang.errors import Conflict
+from suanwang.errors import BadInput, Conflict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -114,6 +114,31 @@ def show(policy: PolicyName, as_json: AsJson = False) -> None:
         typer.echo(text_of(policy), nl=False)
 
 
+@policy_app.command("applicants")
+def applicants(
+    programme: Annotated[str, typer.Argument(help="Id of a programme in force.")],
+    output: Annotated[Path, typer.Option("--out", "-o", help="A .json file to write.")],
+    url: Url = None,
+    api_key: ApiKey = None,
+) -> None:
+    """Write the applications on which the centre decided, to simulate and replay (city, admin)."""
+    import json
+
+    found: list[object] = []
+    after: str | None = ""
+    with connect(url, api_key) as client:
+        while after is not None:
+            page = client.get(f"/v1/programmes/{programme}/applicants", after=after)
+            found += page["applications"]
+            after = page["next"]
+    document = {"applications": found}
+    try:
+        output.write_text(json.dumps(document, ensure_ascii=False, indent=1), encoding="utf-8")
+    except OSError as failure:
+        raise BadInput(f"cannot write {output}: {failure.strerror or failure}") from failure
+    line(f"{len(found)} applications in {output}")
+
+
 @policy_app.command("simulate")
 def simulate(
     policy: PolicyName, applicants: ListPath, settings: Settings = None, as_json: AsJson = False
@@ -153,6 +178,15 @@ def replay(
     for word, side in (("old", result.old), ("new", result.new)):
         granted = yuan(side.granted_fen)
         line(f"{word}: {side.policy_id} v{side.version} ({side.digest[:12]}…) grants {granted} CNY")
+        for pool in side.pools:
+            line(f"  {_pool_text(pool)}")
+        for code, count in side.refusals:
+            line(f"  refused for {code}: {count}")
+    known = [fate for fate in result.fates if fate.granted_fen is not None]
+    if known:
+        in_fact = sum(fate.granted_fen or 0 for fate in known)
+        unlike = sum(1 for fate in known if fate.granted_fen != fate.before_fen)
+        line(f"in fact {yuan(in_fact)} CNY were granted; the old policy differs for {unlike}")
     for change in ("wins", "loses", "same"):
         line(f"{change}: {sum(1 for fate in result.fates if fate.change == change)}")
 
@@ -227,14 +261,16 @@ def _pool_text(pool: "PoolUse") -> str:
 
 def _print_fates(fates: "Sequence[Fate]") -> None:
     table(
-        ("application", "applicant", "old", "new", "change", "why"),
+        ("application", "applicant", "in fact", "old", "new", "change", "cut by", "why"),
         [
             (
                 fate.application_id,
                 fate.applicant_id,
+                "–" if fate.granted_fen is None else yuan(fate.granted_fen),
                 yuan(fate.before_fen),
                 yuan(fate.after_fen),
                 yuan(fate.change_fen),
+                ", ".join(cut.path for cut in fate.cuts) or "–",
                 "; ".join(one.message for one in fate.reasons[:REASONS_SHOWN]) or "–",
             )
             for fate in fates

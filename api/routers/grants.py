@@ -16,6 +16,7 @@ from api.schemas.common import PAGE_MAX, Moment, Name
 from suanwang.errors import BadInput
 from suanwang.model.tenant import Role
 from voucher.grants import (
+    replaying,
     service,
     store,
     store_audit,
@@ -119,6 +120,23 @@ def verify_programmes(identity: GrantPayer, context: Context) -> bodies.PolicyFa
         ],
         is_sound=not faults,
     )
+
+
+@router.get("/programmes/{programme_id}/applicants", summary="Decided applications, to replay")
+def list_applicants(
+    programme_id: Name,
+    identity: GrantPayer,
+    context: Context,
+    after: Annotated[str, Query(max_length=64)] = "",
+    limit: Annotated[int, Query(ge=1, le=PAGE_MAX)] = 1_000,
+) -> bodies.ApplicantPage:
+    """Return what was asked and granted under a programme, as a list to try policies on."""
+    with context.reading() as connection:
+        store_programmes.find_programme(connection, programme_id)
+        found = replaying.applicants(
+            connection, programme_id, after=after, limit=limit, now=context.clock.now()
+        )
+    return bodies.ApplicantPage(applications=list(found.applications), next=found.next)
 
 
 @router.get("/programmes/{programme_id}/template", summary="A file to fill in")

@@ -77,6 +77,13 @@ class PolicyFaultList(Out):
     is_sound: bool
 
 
+class ApplicantPage(Out):
+    """Decided applications in the form that policies are tried on; ``next`` goes into ``after``."""
+
+    applications: list[dict[str, object]]
+    next: str | None
+
+
 class IdentityIn(In):
     """Who applies: an organisation with its code, or a maker with a sponsor."""
 

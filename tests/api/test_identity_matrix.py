@@ -66,6 +66,7 @@ MATRIX: Final[dict[tuple[str, str], frozenset[str]]] = {
     ("GET", "/v1/reports/signing-key"): EVERY_KEY,
     ("GET", "/v1/programmes"): GRANT_READERS,
     ("GET", "/v1/programmes/verify"): GRANT_PAYERS,
+    ("GET", "/v1/programmes/{programme_id}/applicants"): GRANT_PAYERS,
     ("POST", "/v1/programmes"): ADMIN,
     ("GET", "/v1/programmes/{programme_id}/template"): GRANT_READERS,
     ("POST", "/v1/programmes/{programme_id}/decide"): GRANT_PAYERS,

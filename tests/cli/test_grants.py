@@ -1,51 +1,23 @@
 """``suanwang voucher apply`` against a centre on a socket: from a table to a lot."""
 
-import json
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import httpx
 import pytest
 from api_server import RunningCentre, running_centre
+from cli_desk import RUNNER, Desk
 from grant_builders import HAIYUN_CODE, WORKFLOW, a_file
 from sqlalchemy import Engine
-from typer.testing import CliRunner
 
 from cli.client import SENDS_MAX
 from cli.grants_shown import fact_pairs, facts
 from cli.vouchers import app
 from suanwang.errors import BadInput, Conflict, Forbidden, Refused, Unavailable
 from suanwang.model.tenant import Role
-
-RUNNER = CliRunner()
-
-
-class Desk:
-    """Runs the command with somebody's key."""
-
-    def __init__(self, centre: RunningCentre, key: str) -> None:
-        self._where = ("--url", centre.url, "--api-key", key)
-
-    def run(self, *words: str | Path) -> str:
-        """Run a command that must succeed and return what it prints."""
-        result = RUNNER.invoke(
-            app, ["apply", *map(str, words), *self._where], catch_exceptions=False
-        )
-        assert result.exit_code == 0, result.output
-        return str(result.stdout)
-
-    def json(self, *words: str | Path) -> Any:
-        """Run a command and return the JSON that it prints."""
-        return json.loads(self.run(*words, "--json"))
-
-    def refusal(self, *words: str | Path) -> BaseException:
-        """Run a command that must fail and return its error."""
-        result = RUNNER.invoke(app, ["apply", *map(str, words), *self._where])
-        assert result.exception is not None, result.output
-        return result.exception
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ from suanwang.document import (
 from suanwang.errors import BadInput
 from suanwang.units import parse_yuan
 from voucher.programmes.application import CHINA, Application, Line
-from voucher.programmes.facts import Fact, FactKind, FactValue
+from voucher.programmes.facts import Fact, FactKind, Facts, FactValue
 from voucher.programmes.predicate import Items, StrictModel
 
 ROWS_MAX: Final = 200_000
@@ -55,6 +55,7 @@ class ApplicationFile(StrictModel):
     applicant: str = ""
     submitted_at: datetime | date | str
     other_programmes: Items[str] = ()
+    granted_fen: Annotated[int, Field(ge=0)] | None = None
     facts: dict[str, Cell] = Field(default_factory=dict)
     lines: Annotated[tuple[LineFile, ...], Field(strict=False, min_length=1)]
 
@@ -112,6 +113,7 @@ def _from_document(document: Document, known: Known) -> tuple[Application, ...]:
                     lines=tuple(lines),
                     facts=_facts(one.facts, "applicant.", known),
                     other_programmes=frozenset(one.other_programmes),
+                    granted_fen=one.granted_fen,
                 )
             )
         except _BadFact as failure:
@@ -119,6 +121,29 @@ def _from_document(document: Document, known: Known) -> tuple[Application, ...]:
         except (ValueError, BadInput) as failure:
             raise complain(document, at, str(failure)) from failure
     return tuple(made)
+
+
+def application_out(application: Application, known: Known) -> dict[str, object]:
+    """Return an application as a list in JSON has it, with the facts that are known by name."""
+
+    def facts_of(facts: Facts, prefix: str) -> dict[str, object]:
+        return {
+            name.removeprefix(prefix): value.isoformat() if isinstance(value, date) else value
+            for name, value in sorted(facts.items())
+            if name in known
+        }
+
+    return {
+        "id": application.id,
+        "applicant": application.applicant_id,
+        "submitted_at": application.submitted_at.isoformat(),
+        "other_programmes": sorted(application.other_programmes),
+        "granted_fen": application.granted_fen,
+        "facts": facts_of(application.facts, "applicant."),
+        "lines": [
+            {"id": line.id, "facts": facts_of(line.facts, "line.")} for line in application.lines
+        ],
+    }
 
 
 class _BadFact(ValueError):

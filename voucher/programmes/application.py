@@ -23,7 +23,10 @@ class Line:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Application:
-    """One application. ``submitted_at`` is aware; ``other_programmes`` are ids it already has."""
+    """One application. ``submitted_at`` is aware; ``other_programmes`` are ids it already has.
+
+    ``granted_fen`` is what it was granted in fact, where that is known; it decides nothing.
+    """
 
     id: str
     applicant_id: str
@@ -31,6 +34,7 @@ class Application:
     lines: tuple[Line, ...]
     facts: Facts = field(default_factory=dict)
     other_programmes: frozenset[str] = frozenset()
+    granted_fen: int | None = None
 
     def __post_init__(self) -> None:
         ids = [line.id for line in self.lines]

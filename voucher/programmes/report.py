@@ -131,6 +131,8 @@ def _fate_json(fate: Fate) -> Json:
         "before_fen": fate.before_fen,
         "after_fen": fate.after_fen,
         "change_fen": fate.change_fen,
+        "granted_fen": fate.granted_fen,
+        "cuts": [_cut_json(cut) for cut in fate.cuts],
         "reasons": [finding_json(one) for one in fate.reasons],
     }
 
@@ -140,6 +142,8 @@ def _totals_json(simulation: Simulation) -> Json:
         "policy": simulation.policy_id,
         "version": simulation.version,
         "digest": simulation.digest,
+        "entitled_fen": simulation.entitled_fen,
         "granted_fen": simulation.granted_fen,
         "pools": [_pool_json(pool) for pool in simulation.pools],
+        "refusals": {str(code): count for code, count in simulation.refusals},
     }

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from voucher.programmes.application import Application
 from voucher.programmes.award import Award
-from voucher.programmes.findings import Code, Finding
+from voucher.programmes.findings import Code, Cut, Finding
 from voucher.programmes.programme import Programme
 from voucher.programmes.rounds import PoolUse, decide
 from voucher.programmes.schema import Policy
@@ -104,13 +104,18 @@ class Change(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fate:
-    """One application under two policies; ``reasons`` are those of the new policy."""
+    """One application under two policies; ``reasons`` and ``cuts`` are those of the new policy.
+
+    ``granted_fen`` is what it was granted in fact, where the list says so.
+    """
 
     application_id: str
     applicant_id: str
     before_fen: int
     after_fen: int
     reasons: tuple[Finding, ...]
+    cuts: tuple[Cut, ...] = ()
+    granted_fen: int | None = None
 
     @property
     def change_fen(self) -> int:
@@ -138,6 +143,7 @@ def replay(old: Policy, new: Policy, applications: Sequence[Application]) -> Rep
     """Return who would win and who would lose if ``new`` had been in force instead of ``old``."""
     first, second = simulate(old, applications), simulate(new, applications)
     after = {row.award.application_id: row.award for row in second.rows}
+    granted = {one.id: one.granted_fen for one in applications}
     fates = [
         Fate(
             application_id=row.award.application_id,
@@ -145,6 +151,8 @@ def replay(old: Policy, new: Policy, applications: Sequence[Application]) -> Rep
             before_fen=row.award.amount_fen,
             after_fen=after[row.award.application_id].amount_fen,
             reasons=after[row.award.application_id].reasons,
+            cuts=after[row.award.application_id].cuts,
+            granted_fen=granted[row.award.application_id],
         )
         for row in first.rows
     ]
