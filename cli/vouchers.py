@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from cli import grants, ledger, programmes, reports
+from cli import grants, ledger, programmes, registry, reports
 from cli.connection import ApiKey, Url, connect
 from cli.output import AsJson, Json, clock_time, emit_json, line, table, yuan
 from suanwang.errors import BadInput, SuanwangError
@@ -17,6 +17,7 @@ reports.attach(app)
 ledger.attach(app)
 app.add_typer(programmes.policy_app, name="policy")
 app.add_typer(grants.app, name="apply")
+app.add_typer(registry.app, name="registry")
 app.command("simulate")(programmes.simulate)
 tenants_app = typer.Typer(no_args_is_help=True, help="Register tenants and make their keys.")
 

@@ -11,7 +11,15 @@ from api.asking import Asking
 from api.context import Context
 from api.identity import GrantFiler, GrantPayer, GrantReader, GrantReviewer
 from api.routers import grants_answers as answers
-from api.routers.grants_front import RAW, Counter, NamedUpload, actor_of, front, seen
+from api.routers.grants_front import (
+    RAW,
+    Counter,
+    NamedUpload,
+    actor_of,
+    front,
+    rules_of,
+    seen,
+)
 from api.schemas import grants as bodies
 from suanwang.errors import NotFound
 from voucher.grants import payout, service, store_audit
@@ -85,7 +93,12 @@ def check_application(
     """Return the amount to be expected, and every reason, missing file and flag at once."""
     with context.writing() as connection:
         record = seen(connection, identity, application_id)
-        desk = Desk(connection=connection, actor=actor_of(identity), now=context.clock.now())
+        desk = Desk(
+            connection=connection,
+            actor=actor_of(identity),
+            now=context.clock.now(),
+            rules=rules_of(context.settings),
+        )
         checked = service.check(desk, record)
     return bodies.CheckOut(
         expected_fen=checked.award.amount_fen,

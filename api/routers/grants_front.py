@@ -13,10 +13,14 @@ from api.context import ApiContext, Context
 from api.identity import Identity
 from api.routers import grants_answers as answers
 from api.schemas import grants as bodies
+from suanwang.settings import Settings
+from suanwang.units import FEN_PER_YUAN
 from voucher.grants import store, store_requests
 from voucher.grants.case import Actor
 from voucher.grants.records import Record
 from voucher.grants.steps import Desk, Till, require_sight, till_of
+from voucher.registry.graph import PPM_PER_PERCENT
+from voucher.registry.rules import Rules
 from voucher.turn import Turn
 
 RAW: Final = {
@@ -95,10 +99,26 @@ class Front:
         )
 
 
+def rules_of(settings: Settings) -> Rules:
+    """Return from where on the office looks at ties and contracts."""
+    limit = settings.registry.contract_limit_yuan
+    return Rules(
+        share_ppm_min=settings.registry.related_share_percent * PPM_PER_PERCENT,
+        contract_limit_fen=limit * FEN_PER_YUAN or None,
+        split_days=settings.registry.split_days,
+    )
+
+
 def front(connection: Connection, asked: Asked, identity: Identity, context: ApiContext) -> Front:
     """Return the front at which a caller is served in a transaction."""
     now = context.clock.now()
-    desk = Desk(connection=connection, actor=actor_of(identity), now=now, request=asked.digest)
+    desk = Desk(
+        connection=connection,
+        actor=actor_of(identity),
+        now=now,
+        request=asked.digest,
+        rules=rules_of(context.settings),
+    )
     once = Once(connection=connection, asked=asked, person=identity.key_id, now=now)
     return Front(desk, once)
 

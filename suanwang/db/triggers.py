@@ -9,7 +9,7 @@ from typing import Final
 
 from sqlalchemy import Connection, MetaData, Table, text
 
-APPEND_ONLY: Final = ("journal", "ledger_period", "grant_event", "chain_anchor")
+APPEND_ONLY: Final = ("journal", "ledger_period", "grant_event", "chain_anchor", "registry_entry")
 
 _FUNCTION: Final = """
 CREATE OR REPLACE FUNCTION suanwang_append_only() RETURNS trigger LANGUAGE plpgsql AS $$

@@ -81,6 +81,24 @@ class ServerSettings(Group):
         return self.public_url or f"http://{self.host}:{self.port}"
 
 
+class RegistrySettings(Group):
+    """From where on ties between organisations, and contracts, are looked at."""
+
+    related_share_percent: Annotated[int, Field(ge=1, le=100)] = Field(
+        default=25,
+        description="a shareholding from this percentage on makes two parties related; 25 is that "
+        "of the tax rules on related parties",
+    )
+    contract_limit_yuan: Annotated[int, Field(ge=0)] = Field(
+        default=0,
+        description="contracts under this amount are reviewed less, in yuan; several that reach it "
+        "together are flagged; 0: none is stated, only the caps of policies count",
+    )
+    split_days: Annotated[int, Field(ge=1, le=366)] = Field(
+        default=30, description="contracts signed within so many days are looked at together"
+    )
+
+
 class PolicySettings(Group):
     """What the placement weighs against each other, in yuan."""
 
@@ -178,6 +196,7 @@ class Settings(BaseSettings):
     agent: AgentSettings = AgentSettings()
     client: ClientSettings = ClientSettings()
     log: LogSettings = LogSettings()
+    registry: RegistrySettings = RegistrySettings()
 
     @classmethod
     def settings_customise_sources(

@@ -87,7 +87,11 @@ def with_relations(
 
 
 def relations_of(
-    identity: Identity, facts: Facts, lines: Sequence[Line], known: Known
+    identity: Identity,
+    facts: Facts,
+    lines: Sequence[Line],
+    known: Known,
+    without: frozenset[TieKind] = frozenset(),
 ) -> Relations:
     """Return who is related to whom by the registry, and by what the application itself says."""
     own = party_of(identity)
@@ -101,7 +105,7 @@ def relations_of(
         seller = seller_of(line)
         traits += _traits(seller, line.facts, SELLER_GROUP, SELLER_LEGAL_PERSON, known)
     said = Network(ties=ties, traits=traits, names=names)
-    return Relations(known.network.joined(said), known.share_ppm_min)
+    return Relations(known.network.joined(said), known.share_ppm_min, without)
 
 
 def party_of(identity: Identity) -> str:

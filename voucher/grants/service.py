@@ -14,14 +14,11 @@ from voucher.flagging import Flag, FlagCode
 from voucher.grants import store, store_audit, store_programmes
 from voucher.grants.application import is_round, stage_of
 from voucher.grants.case import EDITABLE, Action, Case, Event, State
-from voucher.grants.duplicates import (
-    GROUP,
-    find_flags,
-    with_relations,
-)
+from voucher.grants.duplicates import GROUP
 from voucher.grants.identity import Identity
 from voucher.grants.people import APPLICANTS, CITY
 from voucher.grants.records import LINES_MAX, Draft, Record, facts_out, known_facts, read_facts
+from voucher.grants.screening import feed, screened
 from voucher.grants.steps import (
     Desk,
     decide_together,
@@ -48,7 +45,8 @@ class Checked:
     """What the checks say before anything is handed in: the award to be had, reasons, flags.
 
     ``blocking`` keeps it from being handed in; ``unknown`` are facts that reviewers must still
-    state; ``missing`` is evidence that is not attached.
+    state; ``missing`` is evidence that is not attached; ``screened`` is the application with what
+    is known elsewhere.
     """
 
     award: Award
@@ -56,6 +54,7 @@ class Checked:
     unknown: tuple[str, ...]
     missing: tuple[str, ...]
     flags: tuple[Flag, ...]
+    screened: Record
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,13 +154,9 @@ def check(desk: Desk, record: Record) -> Checked:
     """Return what would happen if it were handed in now; changes nothing but takes locks."""
     connection = desk.connection
     programme = programme_of(connection, record)
-    lines = with_relations(record.identity, record.facts, record.lines)
-    others = store.others(connection, record)
-    flags = find_flags(record.identity, record.facts, lines, others)
-    flags += _code_flag(desk, record)
-    filed = replace(record, lines=lines).application(
-        store.other_programmes(connection, record), desk.now
-    )
+    found = screened(desk, record)
+    flags = found.flags + _code_flag(desk, record)
+    filed = found.application(store.other_programmes(connection, record), desk.now)
     award = assess(programme, filed, store_programmes.load_usage(connection, programme.policy.id))
     unknown = tuple(one for one in award.reasons if one.code is Code.FACT_UNKNOWN)
     is_reviewed = any(one.role != "applicant" for one in programme.policy.workflow or ())
@@ -174,6 +169,7 @@ def check(desk: Desk, record: Record) -> Checked:
         unknown=tuple(texts(unknown)) if is_reviewed else (),
         missing=_missing(desk, record, _first_stages(programme)),
         flags=flags,
+        screened=found,
     )
 
 
@@ -205,9 +201,10 @@ def submit(desk: Desk, application_id: str) -> Record:
             next_step="correct it, or apply under another programme",
             findings=list(checked.blocking),
         )
+    _require_not_banned(desk, record.identity, checked.screened.facts)
+    feed(desk, checked.screened)
     ready = replace(
-        record,
-        lines=with_relations(record.identity, record.facts, record.lines),
+        checked.screened,
         flags=checked.flags,
         submitted_at=record.submitted_at or desk.now,
         case=replace(record.case, has_flags=bool(checked.flags)),
@@ -238,10 +235,8 @@ def review(desk: Desk, application_id: str, verdict: Verdict) -> Record:
         _require_evidence(desk, record, stage)
     found, changes = _with_findings(record, programme, verdict)
     store_programmes.lock_all(desk.connection)
-    flags = find_flags(
-        found.identity, found.facts, found.lines, store.others(desk.connection, found)
-    )
-    flags += _code_flag(desk, found)
+    found = screened(desk, found)
+    flags = found.flags + _code_flag(desk, found)
     found = replace(found, flags=flags, case=replace(found.case, has_flags=bool(flags)))
     facts = {"set": changes, "flags": [flag.message for flag in flags]}
     return take(desk, found, event, facts)
@@ -391,8 +386,7 @@ def _with_findings(
         stated = read_facts(verdict.line_facts.get(line.id, {}), known, "line.")
         lines.append(Line(id=line.id, facts={**line.facts, **stated}))
         changes |= _changes(f"{line.id}: ", line.facts, lines[-1].facts)
-    related = with_relations(record.identity, facts, lines)
-    return replace(record, facts=facts, lines=related), changes
+    return replace(record, facts=facts, lines=tuple(lines)), changes
 
 
 def _changes(prefix: str, before: Facts, after: Facts) -> dict[str, list[object]]:

@@ -6,7 +6,7 @@ wait for these rows too.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from sqlalchemy import Connection
@@ -27,17 +27,22 @@ from voucher.programmes.rounds import decide
 from voucher.programmes.schema import CapScope
 from voucher.programmes.share import split
 from voucher.programmes.usage import CLAIMED, SpendKey, Usage, cap_key, caps_of
+from voucher.registry.rules import Rules
 from voucher.turn import Turn
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Desk:
-    """Who acts, when, and on which connection; ``request`` is the digest of what was asked."""
+    """Who acts, when, and on which connection; ``request`` is the digest of what was asked.
+
+    ``rules`` say from where on a tie or a contract is looked at.
+    """
 
     connection: Connection
     actor: Actor
     now: datetime
     request: str = ""
+    rules: Rules = field(default_factory=Rules)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +60,7 @@ def till_of(turn: Turn, desk: Desk) -> Till:
         actor=desk.actor,
         now=desk.now,
         request=desk.request,
+        rules=desk.rules,
         turn=turn,
     )
 

@@ -1,6 +1,6 @@
 """Rows of applications: reading, writing, and the locks of those who change one. Never commits."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Final
@@ -11,7 +11,7 @@ from suanwang.db.tables import grant_application, grant_line, tenant
 from suanwang.errors import BadInput, NotFound
 from voucher.flagging import read_flag
 from voucher.grants.case import LIVING, Case, Due, DueKind, State
-from voucher.grants.duplicates import Elsewhere, Others
+from voucher.grants.duplicates import GROUP, Elsewhere, Others
 from voucher.grants.identity import Identity, IdentityKind
 from voucher.grants.records import (
     Record,
@@ -150,6 +150,28 @@ def others(connection: Connection, record: Record) -> Others:
         _own(record).where(_TABLE.c.programme_id == record.programme_id).order_by(_TABLE.c.id)
     )
     return Others(lines=lines, own_applications=tuple(row.id for row in own))
+
+
+def group_of_others(
+    connection: Connection, application_id: str, members: Iterable[str]
+) -> str | None:
+    """Return the group that the first other application of organisations counts under, or None.
+
+    ``members`` are their codes; only living applications that were handed in count.
+    """
+    keys = {f"code:{code}" for code in members}
+    rows = connection.execute(
+        select(_TABLE.c.facts)
+        .where(
+            _TABLE.c.id != application_id,
+            _TABLE.c.identity_key.in_(sorted(keys)),
+            _TABLE.c.submitted_at.is_not(None),
+            _TABLE.c.state.in_(_LIVING),
+        )
+        .order_by(_TABLE.c.submitted_at, _TABLE.c.id)
+    )
+    stated = (text_fact(row.facts, GROUP) for row in rows)
+    return next((group for group in stated if group is not None), None)
 
 
 def other_programmes(connection: Connection, record: Record) -> frozenset[str]:

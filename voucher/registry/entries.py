@@ -8,7 +8,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from datetime import date
+from datetime import date, datetime
 from enum import StrEnum
 from typing import Final
 
@@ -81,13 +81,13 @@ class Contract:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Invoice:
-    """A line of an electronic invoice; price and tax apart."""
+    """A line of an electronic invoice; price and tax apart, 0 where nobody has stated them."""
 
     number: str
     line: int
     seller: str
     buyer: str
-    amount_fen: int
+    amount_fen: int = 0
     tax_fen: int = 0
     contract_no: str = ""
     issued_on: date | None = None
@@ -136,8 +136,8 @@ class Statement:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of everything stated, in hex."""
-        stated = [kind_of(self.entry).value, str(self.valid_from), str(self.valid_to), self.source]
+        """SHA-256 of what is stated and when, by whomever, in hex."""
+        stated = [kind_of(self.entry).value, str(self.valid_from), str(self.valid_to)]
         text = json.dumps([stated, document(self.entry)], sort_keys=True, ensure_ascii=False)
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -153,7 +153,7 @@ class Recorded:
     statement: Statement
     version: int
     recorded_by: str
-    recorded_at: str
+    recorded_at: datetime
 
 
 def kind_of(entry: Entry) -> Kind:
@@ -196,8 +196,8 @@ def fault_of(statement: Statement) -> str:
             return f"number: {entry.number} is not all digits"
         case Invoice() if len(entry.number) != INVOICE_DIGITS:
             return f"number: {len(entry.number)} digits, an electronic invoice has {INVOICE_DIGITS}"
-        case Invoice() if entry.amount_fen <= 0 or entry.tax_fen < 0 or entry.line < 1:
-            return "amount_fen: an invoice line has a price above zero and a tax of zero or more"
+        case Invoice() if entry.amount_fen < 0 or entry.tax_fen < 0 or entry.line < 1:
+            return "amount_fen: a line counts from 1, price and tax are not below zero"
     return ""
 
 

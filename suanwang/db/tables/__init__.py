@@ -30,6 +30,7 @@ from suanwang.db.tables.jobs import (
 )
 from suanwang.db.tables.ledger import account, hold, journal, ledger_head, ledger_period, lot
 from suanwang.db.tables.metadata import metadata
+from suanwang.db.tables.parties import registry_entry, registry_salt, registry_term
 from suanwang.db.tables.registry import link, meter, pool, rack, site
 from suanwang.db.tables.telemetry import (
     energy_day,
@@ -87,6 +88,9 @@ __all__ = [
     "plan_run",
     "pool",
     "rack",
+    "registry_entry",
+    "registry_salt",
+    "registry_term",
     "rollup_due",
     "sample",
     "series",

@@ -135,6 +135,71 @@ def upgrade() -> None:
         comment="Requests about grants that came under a key, with the first answer to each.",
     )
     op.create_table(
+        "registry_entry",
+        sa.Column(
+            "kind",
+            sa.Text(),
+            nullable=False,
+            comment="organisation, relation, contract, invoice or receipt",
+        ),
+        sa.Column(
+            "key", sa.Text(), nullable=False, comment="what tells it apart in its kind, a JSON list"
+        ),
+        sa.Column(
+            "version", sa.Integer(), autoincrement=False, nullable=False, comment="counts from 1"
+        ),
+        sa.Column(
+            "body", Json, nullable=False, comment="what is stated; money in fen, shares in ppm"
+        ),
+        sa.Column("valid_from", sa.Text(), nullable=False, comment="first day it holds, ISO 8601"),
+        sa.Column(
+            "valid_to", sa.Text(), nullable=False, comment="last day it holds, ISO 8601, or nothing"
+        ),
+        sa.Column(
+            "source",
+            sa.Text(),
+            nullable=False,
+            comment="hand, table, or the application it is from",
+        ),
+        sa.Column("digest", sa.Text(), nullable=False, comment="SHA-256 of what is stated, hex"),
+        sa.Column("recorded_by", sa.Text(), nullable=False, comment="key that recorded it"),
+        sa.Column("recorded_at", UtcDateTime(), nullable=False, comment="when, UTC"),
+        sa.PrimaryKeyConstraint("kind", "key", "version", name=op.f("pk_registry_entry")),
+        comment="Statements about parties and papers; a later one takes over, rows are never changed.",
+    )
+    op.create_table(
+        "registry_salt",
+        sa.Column("id", sa.Integer(), autoincrement=False, nullable=False, comment="always 1"),
+        sa.Column(
+            "salt", sa.Text(), nullable=False, comment="secret that pseudonyms are made with"
+        ),
+        sa.CheckConstraint("id = 1", name=op.f("ck_registry_salt_only_one")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_registry_salt")),
+        comment="What keeps pseudonyms of people from being guessed; whoever records holds this row.",
+    )
+    op.create_table(
+        "registry_term",
+        sa.Column("kind", sa.Text(), nullable=False, comment="kind of the entry"),
+        sa.Column("field", sa.Text(), nullable=False, comment="field of its body"),
+        sa.Column("value", sa.Text(), nullable=False, comment="value of the field"),
+        sa.Column("key", sa.Text(), nullable=False, comment="key of the entry"),
+        sa.Column(
+            "version", sa.Integer(), autoincrement=False, nullable=False, comment="its version"
+        ),
+        sa.ForeignKeyConstraint(
+            ["kind", "key", "version"],
+            ["registry_entry.kind", "registry_entry.key", "registry_entry.version"],
+            name="fk_registry_term_registry_entry",
+        ),
+        sa.PrimaryKeyConstraint(
+            "kind", "field", "value", "key", "version", name=op.f("pk_registry_term")
+        ),
+        comment="By which values entries are found.",
+    )
+    with op.batch_alter_table("registry_term", schema=None) as batch_op:
+        batch_op.create_index("ix_registry_term_key", ["kind", "key", "version"], unique=False)
+
+    op.create_table(
         "grant_spent",
         sa.Column("programme_id", sa.Text(), nullable=False, comment="programme, all versions"),
         sa.Column("fact", sa.Text(), nullable=False, comment="line.contract_no or line.invoice_no"),
@@ -1274,6 +1339,7 @@ def upgrade() -> None:
     op.make_append_only("ledger_period")
     op.make_append_only("grant_event")
     op.make_append_only("chain_anchor")
+    op.make_append_only("registry_entry")
     # ### end Alembic commands ###
 
 
@@ -1368,6 +1434,12 @@ def downgrade() -> None:
     op.drop_table("grant_usage")
     op.drop_table("grant_spent")
     op.drop_table("grant_request")
+    with op.batch_alter_table("registry_term", schema=None) as batch_op:
+        batch_op.drop_index("ix_registry_term_key")
+
+    op.drop_table("registry_term")
+    op.drop_table("registry_salt")
+    op.drop_table("registry_entry")
     op.drop_table("grant_programme")
     with op.batch_alter_table("grant_message", schema=None) as batch_op:
         batch_op.drop_index("ix_grant_message_tenant_id_at")
