@@ -13,6 +13,7 @@ from api.limits import BodyLimitMiddleware, refuse_unstorable_text
 from api.problems import PROBLEM_ANSWERS, install_problems
 from api.routers import (
     agent_channel,
+    energy,
     gateway,
     gateway_tail,
     grant_steps,
@@ -34,6 +35,7 @@ from suanwang import __version__
 PEOPLE_ROUTERS: Final[tuple[APIRouter, ...]] = (
     tenants.router,
     sites.router,
+    energy.router,
     jobs.router,
     quotes.router,
     vouchers.router,

@@ -1,8 +1,8 @@
 """What the demo prints at its end: where each job ran and why, what it used, and who paid."""
 
 from cli.demo_run import DemoResult
+from cli.energy import pue_table
 from cli.output import Json, line, number, table, yuan
-from cli.sites import pue_table
 from cli.vouchers import lot_table
 from cli.world import story
 from suanwang.scenario.world import World

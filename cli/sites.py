@@ -1,4 +1,4 @@
-"""``suanwang sites`` and ``suanwang pue``: what the network consists of, and how it does."""
+"""``suanwang sites``: what the network consists of, and how it does."""
 
 from pathlib import Path
 from typing import Annotated
@@ -164,42 +164,3 @@ def _switch(site_id: str, verb: str, client: Json, *, as_json: bool) -> None:
         emit_json(answer)
     else:
         line(f"{site_id} is {'open' if verb == 'open' else 'closed'}")
-
-
-def pue(
-    site_id: Annotated[str | None, typer.Argument(help="One site; all when left out.")] = None,
-    hours: Annotated[int, typer.Option(min=1, help="Length of the period, to now.")] = 24,
-    url: Url = None,
-    api_key: ApiKey = None,
-    as_json: AsJson = False,
-) -> None:
-    """Show PUE with its coverage and quality; anything under a year is interim."""
-    with connect(url, api_key) as client:
-        names = [site_id] if site_id else [site["id"] for site in client.get("/v1/sites")["items"]]
-        figures = [client.get(f"/v1/sites/{name}/pue", hours=hours) for name in names]
-    if as_json:
-        emit_json({"items": figures})
-    else:
-        pue_table(figures)
-
-
-def pue_table(figures: list[Json], title: str = "") -> None:
-    """Print PUE figures, one line a site."""
-    table(
-        ("site", "PUE", "kind", "category", "facility Wh", "IT Wh", "covered", "quality", "note"),
-        [
-            (
-                figure["site_id"],
-                number(figure["value"], 4),
-                "interim" if figure["is_interim"] else "annual",
-                figure["category"],
-                number(figure["facility_wh"], 3),
-                number(figure["it_wh"], 3),
-                f"{figure['coverage_facility']:.0%} / {figure['coverage_it']:.0%}",
-                figure["quality"],
-                figure["withheld"],
-            )
-            for figure in figures
-        ],
-        title=title,
-    )

@@ -107,7 +107,13 @@ def energy_wh(
     empty period.
     """
     _check(start, end)
-    meters = load_meters(connection, site_id, (role,))
+    return energy_of(connection, load_meters(connection, site_id, (role,)), start, end)
+
+
+def energy_of(
+    connection: Connection, meters: Sequence[KnownMeter], start: datetime, end: datetime
+) -> EnergyFigure:
+    """Return the energy of meters in a period, in Wh, each as far as it is known by itself."""
     period = Interval(to_epoch_ms(start), to_epoch_ms(end))
     energy_mwh = covered_ms = interpolated_ms = estimated_ms = 0
     for known in meters:

@@ -1,15 +1,15 @@
 """Sites: registered by their operators, read by everyone with a key."""
 
-from datetime import datetime, timedelta
-from typing import Annotated
+from datetime import datetime
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Response
 from sqlalchemy import Connection
 
 from api.booking import Books, LedgerDesk
 from api.context import ApiContext, Context
 from api.identity import Identity, SiteManager, SiteReader, make_key
+from api.ownership import may_manage, own_site
 from api.schemas.common import fact_out
 from api.schemas.sites import (
     DeclaredDead,
@@ -29,26 +29,11 @@ from scheduler.registry import RegisteredSite
 from scheduler.snapshot import take_snapshot
 from suanwang.errors import BadInput, Conflict, NotFound
 from suanwang.ids import SiteId
-from suanwang.model.meter import PueFigure
 from suanwang.model.network import ComputeNetwork, PoolState, SiteState
 from suanwang.model.tenant import Role
 from voucher.turn import Turn
 
 router = APIRouter(prefix="/v1/sites", tags=["sites"])
-
-Hours = Annotated[int, Query(ge=1, le=366 * 24, description="hours back from now")]
-
-
-def _may_manage(identity: Identity, operator: str) -> bool:
-    return identity.role is Role.ADMIN or operator == identity.tenant_id
-
-
-def _own_site(connection: Connection, identity: Identity, site_id: str) -> RegisteredSite:
-    """Return a site that the caller manages; raise NotFound, also for somebody else's."""
-    found = registry.find_site(connection, SiteId(site_id))
-    if not _may_manage(identity, found.site.operator):
-        raise NotFound(f"there is no site {site_id!r} of yours")
-    return found
 
 
 def _pool_out(state: PoolState) -> PoolOut:
@@ -138,7 +123,7 @@ def register_site(
     site = body.to_site()
     context.catalogue.check_site(site)
     _check_timezone(body.timezone)
-    if not _may_manage(identity, site.operator):
+    if not may_manage(identity, site.operator):
         raise BadInput(
             f"operator: {site.operator!r} is not your tenant id {identity.tenant_id!r}",
             next_step=f"write {identity.tenant_id!r}",
@@ -148,7 +133,7 @@ def register_site(
     def register(turn: Turn) -> tuple[SiteOut, bool]:
         connection = turn.connection
         former = _find(connection, site.id)
-        if former is not None and not _may_manage(identity, former.site.operator):
+        if former is not None and not may_manage(identity, former.site.operator):
             raise Conflict(f"the site id {site.id!r} is taken", next_step="choose another id")
         registry.register_site(connection, site, body.to_meters(), links, context.clock.now())
         return _site(connection, context, site.id), former is None
@@ -185,7 +170,7 @@ def look_at_site(site_id: str, identity: SiteReader, context: Context) -> SiteOu
 def make_site_token(site_id: str, identity: SiteManager, context: Context) -> TokenOut:
     """Make a new token for the site's agent; all earlier ones end at once."""
     with context.writing() as connection:
-        _own_site(connection, identity, site_id)
+        own_site(connection, identity, site_id)
         revoke_site_tokens(connection, site_id, context.clock.now())
         made = make_key(
             connection,
@@ -202,7 +187,7 @@ def _set_open(
     site_id: str, identity: Identity, context: ApiContext, books: LedgerDesk, *, is_open: bool
 ) -> SiteOut:
     def change(turn: Turn) -> SiteOut:
-        _own_site(turn.connection, identity, site_id)
+        own_site(turn.connection, identity, site_id)
         registry.set_open(turn.connection, SiteId(site_id), is_open)
         return _site(turn.connection, context, site_id)
 
@@ -226,7 +211,7 @@ def declare_site_dead(
     """
 
     def declare(turn: Turn) -> DeclaredDead:
-        site = _own_site(turn.connection, identity, site_id).site
+        site = own_site(turn.connection, identity, site_id).site
         actor = f"{identity.role.value} {identity.tenant_id} (key {identity.key_id})"
         dead = declare_dead(turn, site.id, actor, context.clock.now())
         return DeclaredDead(site_id=site.id, attempts=list(dead))
@@ -240,24 +225,12 @@ def close_site(site_id: str, identity: SiteManager, context: Context, books: Boo
     return _set_open(site_id, identity, context, books, is_open=False)
 
 
-@router.get("/{site_id}/pue", summary="PUE of a site")
-def read_pue(site_id: str, identity: SiteReader, context: Context, hours: Hours = 24) -> PueFigure:
-    """Return the PUE of the last hours with energies, coverage, quality and category.
-
-    ``value`` is null where it is withheld; ``withheld`` says why.
-    """
-    now = context.clock.now()
-    with context.reading() as connection:
-        site = registry.find_site(connection, SiteId(site_id)).site
-        return telemetry.pue(connection, site.id, now - timedelta(hours=hours), now, now)
-
-
 @router.get("/{site_id}/sources", summary="Telemetry sources of a site")
 def list_sources(site_id: str, identity: SiteManager, context: Context) -> SourceList:
     """Return each source's last word about itself: up or down, why, how long it took, how old."""
     now = context.clock.now()
     with context.reading() as connection:
-        _own_site(connection, identity, site_id)
+        own_site(connection, identity, site_id)
         states = telemetry.source_states(connection, SiteId(site_id))
     return SourceList(
         items=[

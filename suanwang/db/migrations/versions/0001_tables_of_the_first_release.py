@@ -135,71 +135,6 @@ def upgrade() -> None:
         comment="Requests about grants that came under a key, with the first answer to each.",
     )
     op.create_table(
-        "registry_entry",
-        sa.Column(
-            "kind",
-            sa.Text(),
-            nullable=False,
-            comment="organisation, relation, contract, invoice or receipt",
-        ),
-        sa.Column(
-            "key", sa.Text(), nullable=False, comment="what tells it apart in its kind, a JSON list"
-        ),
-        sa.Column(
-            "version", sa.Integer(), autoincrement=False, nullable=False, comment="counts from 1"
-        ),
-        sa.Column(
-            "body", Json, nullable=False, comment="what is stated; money in fen, shares in ppm"
-        ),
-        sa.Column("valid_from", sa.Text(), nullable=False, comment="first day it holds, ISO 8601"),
-        sa.Column(
-            "valid_to", sa.Text(), nullable=False, comment="last day it holds, ISO 8601, or nothing"
-        ),
-        sa.Column(
-            "source",
-            sa.Text(),
-            nullable=False,
-            comment="hand, table, or the application it is from",
-        ),
-        sa.Column("digest", sa.Text(), nullable=False, comment="SHA-256 of what is stated, hex"),
-        sa.Column("recorded_by", sa.Text(), nullable=False, comment="key that recorded it"),
-        sa.Column("recorded_at", UtcDateTime(), nullable=False, comment="when, UTC"),
-        sa.PrimaryKeyConstraint("kind", "key", "version", name=op.f("pk_registry_entry")),
-        comment="Statements about parties and papers; a later one takes over, rows are never changed.",
-    )
-    op.create_table(
-        "registry_salt",
-        sa.Column("id", sa.Integer(), autoincrement=False, nullable=False, comment="always 1"),
-        sa.Column(
-            "salt", sa.Text(), nullable=False, comment="secret that pseudonyms are made with"
-        ),
-        sa.CheckConstraint("id = 1", name=op.f("ck_registry_salt_only_one")),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_registry_salt")),
-        comment="What keeps pseudonyms of people from being guessed; whoever records holds this row.",
-    )
-    op.create_table(
-        "registry_term",
-        sa.Column("kind", sa.Text(), nullable=False, comment="kind of the entry"),
-        sa.Column("field", sa.Text(), nullable=False, comment="field of its body"),
-        sa.Column("value", sa.Text(), nullable=False, comment="value of the field"),
-        sa.Column("key", sa.Text(), nullable=False, comment="key of the entry"),
-        sa.Column(
-            "version", sa.Integer(), autoincrement=False, nullable=False, comment="its version"
-        ),
-        sa.ForeignKeyConstraint(
-            ["kind", "key", "version"],
-            ["registry_entry.kind", "registry_entry.key", "registry_entry.version"],
-            name="fk_registry_term_registry_entry",
-        ),
-        sa.PrimaryKeyConstraint(
-            "kind", "field", "value", "key", "version", name=op.f("pk_registry_term")
-        ),
-        comment="By which values entries are found.",
-    )
-    with op.batch_alter_table("registry_term", schema=None) as batch_op:
-        batch_op.create_index("ix_registry_term_key", ["kind", "key", "version"], unique=False)
-
-    op.create_table(
         "grant_spent",
         sa.Column("programme_id", sa.Text(), nullable=False, comment="programme, all versions"),
         sa.Column("fact", sa.Text(), nullable=False, comment="line.contract_no or line.invoice_no"),
@@ -309,6 +244,49 @@ def upgrade() -> None:
         sa.Column("note", sa.Text(), nullable=False, comment="what the planner says about itself"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_plan_run")),
         comment="Planning runs.",
+    )
+    op.create_table(
+        "registry_entry",
+        sa.Column(
+            "kind",
+            sa.Text(),
+            nullable=False,
+            comment="organisation, relation, contract, invoice or receipt",
+        ),
+        sa.Column(
+            "key", sa.Text(), nullable=False, comment="what tells it apart in its kind, a JSON list"
+        ),
+        sa.Column(
+            "version", sa.Integer(), autoincrement=False, nullable=False, comment="counts from 1"
+        ),
+        sa.Column(
+            "body", Json, nullable=False, comment="what is stated; money in fen, shares in ppm"
+        ),
+        sa.Column("valid_from", sa.Text(), nullable=False, comment="first day it holds, ISO 8601"),
+        sa.Column(
+            "valid_to", sa.Text(), nullable=False, comment="last day it holds, ISO 8601, or nothing"
+        ),
+        sa.Column(
+            "source",
+            sa.Text(),
+            nullable=False,
+            comment="hand, table, or the application it is from",
+        ),
+        sa.Column("digest", sa.Text(), nullable=False, comment="SHA-256 of what is stated, hex"),
+        sa.Column("recorded_by", sa.Text(), nullable=False, comment="key that recorded it"),
+        sa.Column("recorded_at", UtcDateTime(), nullable=False, comment="when, UTC"),
+        sa.PrimaryKeyConstraint("kind", "key", "version", name=op.f("pk_registry_entry")),
+        comment="Statements about parties and papers; a later one takes over, rows are never changed.",
+    )
+    op.create_table(
+        "registry_salt",
+        sa.Column("id", sa.Integer(), autoincrement=False, nullable=False, comment="always 1"),
+        sa.Column(
+            "salt", sa.Text(), nullable=False, comment="secret that pseudonyms are made with"
+        ),
+        sa.CheckConstraint("id = 1", name=op.f("ck_registry_salt_only_one")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_registry_salt")),
+        comment="What keeps pseudonyms of people from being guessed; whoever records holds this row.",
     )
     op.create_table(
         "site",
@@ -693,6 +671,28 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_rack")),
         comment="Racks by rated power; one standard rack is 2.5 kW.",
     )
+    op.create_table(
+        "registry_term",
+        sa.Column("kind", sa.Text(), nullable=False, comment="kind of the entry"),
+        sa.Column("field", sa.Text(), nullable=False, comment="field of its body"),
+        sa.Column("value", sa.Text(), nullable=False, comment="value of the field"),
+        sa.Column("key", sa.Text(), nullable=False, comment="key of the entry"),
+        sa.Column(
+            "version", sa.Integer(), autoincrement=False, nullable=False, comment="its version"
+        ),
+        sa.ForeignKeyConstraint(
+            ["kind", "key", "version"],
+            ["registry_entry.kind", "registry_entry.key", "registry_entry.version"],
+            name="fk_registry_term_registry_entry",
+        ),
+        sa.PrimaryKeyConstraint(
+            "kind", "field", "value", "key", "version", name=op.f("pk_registry_term")
+        ),
+        comment="By which values entries are found.",
+    )
+    with op.batch_alter_table("registry_term", schema=None) as batch_op:
+        batch_op.create_index("ix_registry_term_key", ["kind", "key", "version"], unique=False)
+
     op.create_table(
         "rollup_due",
         sa.Column("site_id", sa.Text(), nullable=False, comment="the site"),
@@ -1394,6 +1394,10 @@ def downgrade() -> None:
     op.drop_table("site_energy")
     op.drop_table("series")
     op.drop_table("rollup_due")
+    with op.batch_alter_table("registry_term", schema=None) as batch_op:
+        batch_op.drop_index("ix_registry_term_key")
+
+    op.drop_table("registry_term")
     op.drop_table("rack")
     with op.batch_alter_table("pool", schema=None) as batch_op:
         batch_op.drop_index("ix_pool_site_id")
@@ -1425,6 +1429,8 @@ def downgrade() -> None:
     op.drop_table("api_key")
     op.drop_table("tenant")
     op.drop_table("site")
+    op.drop_table("registry_salt")
+    op.drop_table("registry_entry")
     op.drop_table("plan_run")
     op.drop_table("ledger_head")
     with op.batch_alter_table("journal", schema=None) as batch_op:
@@ -1434,12 +1440,6 @@ def downgrade() -> None:
     op.drop_table("grant_usage")
     op.drop_table("grant_spent")
     op.drop_table("grant_request")
-    with op.batch_alter_table("registry_term", schema=None) as batch_op:
-        batch_op.drop_index("ix_registry_term_key")
-
-    op.drop_table("registry_term")
-    op.drop_table("registry_salt")
-    op.drop_table("registry_entry")
     op.drop_table("grant_programme")
     with op.batch_alter_table("grant_message", schema=None) as batch_op:
         batch_op.drop_index("ix_grant_message_tenant_id_at")

@@ -1,0 +1,142 @@
+"""The energy record of a site: its PUE, what stands behind it, and its meters."""
+
+from dataclasses import asdict
+from datetime import datetime, timedelta
+from typing import Annotated, Final
+from zoneinfo import ZoneInfo
+
+from fastapi import APIRouter, Query
+from sqlalchemy import Connection
+
+from api.context import Context
+from api.identity import Identity, SiteManager, SiteReader
+from api.ownership import own_site
+from api.schemas.energy import EpisodeBegun, EpisodeIn, EpisodeOut, MeterList, MeterOut
+from collectors import store as telemetry
+from collectors import store_explain as explaining
+from collectors import store_meters
+from collectors.store_explain import Checked, Explained
+from scheduler import registry
+from suanwang.errors import NotFound
+from suanwang.ids import SiteId
+from suanwang.model.meter import PueCategory, PueFigure
+from suanwang.periods import EXAMPLES, Period, parse_period
+
+router = APIRouter(prefix="/v1/sites", tags=["energy"])
+
+Hours = Annotated[int, Query(ge=1, le=366 * 24, description="hours back from now")]
+PeriodText = Annotated[
+    str | None,
+    Query(max_length=100, description=f"in the site's time zone, instead of hours: {EXAMPLES}"),
+]
+Category = Annotated[
+    PueCategory | None, Query(description="where IT is measured; else what the site declares")
+]
+_MEASURES: Final = tuple(name for name in MeterOut.model_fields if name != "episodes")
+
+
+def _period(
+    connection: Connection, site_id: str, text: str | None, hours: int, now: datetime
+) -> Period:
+    """Return the asked period; raise NotFound for an unknown site, BadInput for no period."""
+    site = registry.find_site(connection, SiteId(site_id)).site
+    if text is None:
+        return Period(now - timedelta(hours=hours), now)
+    return parse_period(text, ZoneInfo(site.timezone), now)
+
+
+@router.get("/{site_id}/pue", summary="PUE of a site")
+def read_pue(
+    site_id: str,
+    identity: SiteReader,
+    context: Context,
+    hours: Hours = 24,
+    period: PeriodText = None,
+    category: Category = None,
+) -> PueFigure:
+    """Return the PUE of a period with energies, coverage, quality and category.
+
+    ``value`` is null where it is withheld; ``withheld`` says why.
+    """
+    now = context.clock.now()
+    with context.reading() as connection:
+        asked = _period(connection, site_id, period, hours, now)
+        return telemetry.pue(connection, site_id, asked.start, asked.end, now, category)
+
+
+@router.get("/{site_id}/pue/explain", summary="What stands behind a PUE")
+def explain_pue(
+    site_id: str,
+    identity: SiteReader,
+    context: Context,
+    hours: Hours = 24,
+    period: PeriodText = None,
+    category: Category = None,
+) -> Explained:
+    """Return the figure with each meter's energy, gaps, oddities, sources and revisions."""
+    now = context.clock.now()
+    with context.reading() as connection:
+        asked = _period(connection, site_id, period, hours, now)
+        return explaining.explain(connection, site_id, asked.start, asked.end, now, category)
+
+
+@router.get("/{site_id}/pue/check", summary="Compute the record again")
+def check_pue(
+    site_id: str,
+    identity: SiteManager,
+    context: Context,
+    hours: Hours = 72,
+    period: PeriodText = None,
+) -> Checked:
+    """Compute whole days from the raw readings and say which windows of the record differ."""
+    now = context.clock.now()
+    with context.reading() as connection:
+        own_site(connection, identity, site_id)
+        asked = _period(connection, site_id, period, hours, now)
+        return explaining.check(connection, site_id, asked.start, asked.end, now)
+
+
+@router.get("/{site_id}/meters", summary="Meters of a site")
+def list_meters(site_id: str, identity: SiteManager, context: Context) -> MeterList:
+    """Return the meters with their episodes: each device and transformer ratio that they had."""
+    with context.reading() as connection:
+        own_site(connection, identity, site_id)
+        return MeterList(
+            items=[
+                MeterOut(
+                    **{name: getattr(one, name) for name in _MEASURES},
+                    episodes=[
+                        EpisodeOut(**asdict(episode))
+                        for episode in store_meters.episodes(connection, one.id)
+                    ],
+                )
+                for one in store_meters.site_meters(connection, site_id)
+            ]
+        )
+
+
+@router.post(
+    "/{site_id}/meters/{meter_id}/episodes", summary="A meter was replaced", status_code=201
+)
+def begin_episode(
+    site_id: str,
+    meter_id: str,
+    body: EpisodeIn,
+    identity: SiteManager,
+    context: Context,
+) -> EpisodeBegun:
+    """Record another device or other ratios; windows from then on are computed anew.
+
+    A repeat of the same episode changes nothing and answers 201 again.
+    """
+    with context.writing() as connection:
+        _own_meter(connection, identity, site_id, meter_id)
+        episode = body.to_episode(f"key {identity.key_id}")
+        seq = store_meters.begin_episode(connection, meter_id, episode, context.clock.now())
+    return EpisodeBegun(meter_id=meter_id, seq=seq)
+
+
+def _own_meter(connection: Connection, identity: Identity, site_id: str, meter_id: str) -> None:
+    own_site(connection, identity, site_id)
+    if store_meters.find_meter(connection, meter_id).site_id != site_id:
+        raise NotFound(f"there is no meter {meter_id} at site {site_id}")

@@ -1,0 +1,90 @@
+"""Bodies around meters and their energy record."""
+
+from typing import Annotated
+
+from pydantic import AwareDatetime, Field
+
+from api.schemas.common import In, Out, Title
+from collectors.store_meters import FACTOR_MAX, NewEpisode
+from suanwang.model.meter import Carrier, MeterRole, PueCategory
+
+RegisterWh = Annotated[float, Field(ge=0, le=9e12, allow_inf_nan=False)]
+Factor = Annotated[int, Field(ge=1, le=FACTOR_MAX)]
+
+
+class EpisodeIn(In):
+    """A meter was replaced, or its transformers were: what holds from a moment on."""
+
+    from_at: AwareDatetime
+    final_wh: RegisterWh | None = Field(
+        default=None, description="register of the old life at its end, Wh; null: nobody read it"
+    )
+    initial_wh: RegisterWh | None = Field(
+        default=None, description="register of the new life at its start, Wh"
+    )
+    factor_num: Factor = 1
+    factor_den: Factor = 1
+    rated_w: Annotated[int, Field(gt=0, le=10**12)] | None = None
+    resolution_wh: float | None = Field(default=None, gt=0, le=10**9, allow_inf_nan=False)
+    modulus_wh: int | None = Field(default=None, ge=0, le=9 * 10**12)
+    reason: Title
+
+    def to_episode(self, actor: str) -> NewEpisode:
+        """Return the episode of the record."""
+        return NewEpisode(
+            from_at=self.from_at,
+            final_wh=self.final_wh,
+            initial_wh=self.initial_wh,
+            factor_num=self.factor_num,
+            factor_den=self.factor_den,
+            rated_w=self.rated_w,
+            resolution_wh=self.resolution_wh,
+            modulus_wh=self.modulus_wh,
+            reason=self.reason,
+            actor=actor,
+        )
+
+
+class EpisodeBegun(Out):
+    """The number of an episode of a meter."""
+
+    meter_id: str
+    seq: int
+
+
+class EpisodeOut(Out):
+    """An episode as it is in the record; ``from_at`` is null for the first."""
+
+    seq: int
+    from_at: AwareDatetime | None
+    initial_wh: float | None
+    final_wh: float | None
+    factor_num: int
+    factor_den: int
+    rated_w: int
+    resolution_wh: float
+    modulus_wh: int
+    reason: str
+    actor: str
+    recorded_at: AwareDatetime
+
+
+class MeterOut(Out):
+    """A meter with its episodes; none were recorded: it has had one life so far."""
+
+    id: str
+    name: str
+    role: MeterRole
+    category: PueCategory
+    carrier: Carrier
+    rated_w: int
+    resolution_wh: float
+    modulus_wh: int
+    poll_s: float
+    episodes: list[EpisodeOut]
+
+
+class MeterList(Out):
+    """Meters of a site by their ids."""
+
+    items: list[MeterOut]

@@ -1,0 +1,290 @@
+"""``suanwang pue`` and ``suanwang meters``: the energy record, and what stands behind it."""
+
+from datetime import datetime
+from typing import Annotated, Final
+
+import typer
+
+from cli.connection import ApiKey, Url, connect
+from cli.output import NOTHING, AsJson, Json, clock_time, emit_json, line, number, table
+from suanwang.errors import BadInput
+from suanwang.periods import EXAMPLES
+
+SiteName = Annotated[str, typer.Argument(help="The site's id.")]
+MeterName = Annotated[str, typer.Argument(help="The meter's id.")]
+PeriodName = Annotated[str, typer.Argument(help=f"Such as {EXAMPLES}.")]
+Category = Annotated[
+    str | None,
+    typer.Option(help="PUE1, PUE2 or PUE3: where IT is measured; else what the site declares."),
+]
+Hours = Annotated[int, typer.Option(min=1, help="Length of the period, to now.")]
+PeriodOption = Annotated[
+    str | None, typer.Option(help="A period in the site's time zone, instead of --hours.")
+]
+LISTED_MAX: Final = 10
+
+app = typer.Typer(help="PUE of sites, what stands behind it, and a check of the record.")
+meters_app = typer.Typer(help="Meters of a site: list them, replace one, change its ratio.")
+
+
+@app.callback(invoke_without_command=True)
+def pue(
+    context: typer.Context,
+    hours: Hours = 24,
+    url: Url = None,
+    api_key: ApiKey = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show the PUE of every site with its coverage and quality; under a year it is interim."""
+    if context.invoked_subcommand is None:
+        with connect(url, api_key) as client:
+            names = [site["id"] for site in client.get("/v1/sites")["items"]]
+            figures = [client.get(f"/v1/sites/{name}/pue", hours=hours) for name in names]
+        _print(figures, as_json=as_json)
+
+
+@app.command("show")
+def show(
+    site_id: SiteName,
+    hours: Hours = 24,
+    period: PeriodOption = None,
+    category: Category = None,
+    url: Url = None,
+    api_key: ApiKey = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show the PUE of one site over any period."""
+    asked = _asked(period, category, hours=hours)
+    with connect(url, api_key) as client:
+        figure = client.get(f"/v1/sites/{site_id}/pue", **asked)
+    _print([figure], as_json=as_json)
+
+
+def _asked(period: str | None, category: str | None, **more: Json) -> dict[str, Json]:
+    """Return the query, without what was not asked."""
+    asked = {"period": period, "category": category, **more}
+    return {name: value for name, value in asked.items() if value is not None}
+
+
+def _print(figures: list[Json], *, as_json: bool) -> None:
+    if as_json:
+        emit_json({"items": figures})
+    else:
+        pue_table(figures)
+
+
+@app.command("explain")
+def explain(
+    site_id: SiteName,
+    period: PeriodName = "last-24h",
+    category: Category = None,
+    url: Url = None,
+    api_key: ApiKey = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show each meter's part, gaps, oddities and revisions behind a figure."""
+    with connect(url, api_key) as client:
+        found = client.get(f"/v1/sites/{site_id}/pue/explain", **_asked(period, category))
+    if as_json:
+        emit_json(found)
+        return
+    pue_table([found["figure"]], title=f"by the rules {found['formula']}")
+    table(
+        ("meter", "role", "kWh", "covered", "quality", "windows from", "states"),
+        [
+            (
+                part["meter_id"],
+                part["role"],
+                number(part["energy_wh"] / 1000, 3),
+                f"{part['coverage']:.2%}",
+                part["quality"],
+                _counts(part["sources"]),
+                _counts(part["states"]),
+            )
+            for part in found["meters"]
+        ],
+    )
+    for part in found["meters"]:
+        _print_notes(part)
+
+
+def _print_notes(part: Json) -> None:
+    """Say in words what was wrong with one meter."""
+    for gap in part["gaps"][:LISTED_MAX]:
+        line(
+            f"{part['meter_id']}: gap {clock_time(gap['start'])} to {clock_time(gap['end'])}, "
+            f"{gap['covered']:.0%} of it known"
+        )
+    more = len(part["gaps"][LISTED_MAX:]) + part["gaps_more"]
+    if more:
+        line(f"{part['meter_id']}: {more} more gaps; --json lists them")
+    for odd in part["oddities"][:LISTED_MAX]:
+        line(
+            f"{part['meter_id']}: {odd['kind']} {clock_time(odd['start'])} "
+            f"to {clock_time(odd['end'])}"
+        )
+    for reason, count in part["reasons"].items():
+        line(f"{part['meter_id']}: {count} windows revised: {reason}")
+
+
+def _counts(counts: Json) -> str:
+    return ", ".join(f"{name} {count}" for name, count in sorted(counts.items())) or NOTHING
+
+
+@app.command("check")
+def check(
+    site_id: SiteName,
+    period: PeriodName = "last-7d",
+    url: Url = None,
+    api_key: ApiKey = None,
+    as_json: AsJson = False,
+) -> None:
+    """Compute whole days again from the raw readings; exit 1 where the record differs."""
+    with connect(url, api_key) as client:
+        found = client.get(f"/v1/sites/{site_id}/pue/check", period=period)
+    differences = found["differences"]
+    if as_json:
+        emit_json(found)
+    else:
+        since = clock_time(found["raw_from"]) if found["raw_from"] else "the beginning"
+        line(
+            f"{found['windows']} windows computed again, {len(differences)} differ; "
+            f"raw readings are kept from {since}"
+        )
+        for one in differences[:LISTED_MAX]:
+            line(
+                f"{one['meter_id']} {clock_time(one['start'])}: recorded {one['recorded_wh']} Wh "
+                f"({one['recorded_source']}), recomputed {one['recomputed_wh']} Wh "
+                f"({one['recomputed_source']})"
+            )
+    if differences:
+        raise typer.Exit(1)
+
+
+@meters_app.command("list")
+def list_meters(
+    site_id: SiteName, url: Url = None, api_key: ApiKey = None, as_json: AsJson = False
+) -> None:
+    """List the meters of a site with their episodes."""
+    with connect(url, api_key) as client:
+        found = client.get(f"/v1/sites/{site_id}/meters")
+    if as_json:
+        emit_json(found)
+        return
+    table(
+        ("meter", "role", "carrier", "category", "rated W", "count Wh", "wraps at Wh", "episodes"),
+        [
+            (
+                one["id"],
+                one["role"],
+                one["carrier"],
+                one["category"],
+                number(one["rated_w"], 0),
+                number(one["resolution_wh"], 3),
+                number(one["modulus_wh"], 0) if one["modulus_wh"] else "never",
+                str(max(1, len(one["episodes"]))),
+            )
+            for one in found["items"]
+        ],
+    )
+    for one in found["items"]:
+        for episode in one["episodes"][1:]:
+            line(
+                f"{one['id']}: from {clock_time(episode['from_at'])} x "
+                f"{episode['factor_num']}/{episode['factor_den']}: {episode['reason']}"
+            )
+
+
+At = Annotated[datetime, typer.Option(help="When it was done; the clock of this machine.")]
+Reason = Annotated[str, typer.Option(help="Why, for the record.")]
+RatioText = Annotated[
+    str, typer.Option(help="Energy is the register times this: 40, or 400/5.", metavar="N[/D]")
+]
+
+
+@meters_app.command("replace")
+def replace(
+    site_id: SiteName,
+    meter_id: MeterName,
+    at: At,
+    reason: Reason,
+    final_wh: Annotated[float | None, typer.Option(help="Last register of the old one.")] = None,
+    initial_wh: Annotated[float | None, typer.Option(help="First of the new one.")] = None,
+    ratio: RatioText = "1",
+    rated_w: Annotated[int | None, typer.Option(help="Most power of the new one, W.")] = None,
+    resolution_wh: Annotated[float | None, typer.Option(help="One count of it, Wh.")] = None,
+    modulus_wh: Annotated[int | None, typer.Option(help="Where it wraps, Wh; 0: never.")] = None,
+    url: Url = None,
+    api_key: ApiKey = None,
+    as_json: AsJson = False,
+) -> None:
+    """Record that a meter was replaced by another one; energy goes on across the seam."""
+    body = {
+        "from_at": at.astimezone().isoformat(), "final_wh": final_wh, "initial_wh": initial_wh,
+        "rated_w": rated_w, "resolution_wh": resolution_wh, "modulus_wh": modulus_wh,
+        "reason": reason, **_factor(ratio),
+    }  # fmt: skip
+    _begin(site_id, meter_id, body, connect(url, api_key), as_json=as_json)
+
+
+@meters_app.command("ratio")
+def change_ratio(
+    site_id: SiteName,
+    meter_id: MeterName,
+    at: At,
+    reason: Reason,
+    ratio: RatioText,
+    register_wh: Annotated[
+        float | None, typer.Option(help="The register at that moment; it goes on from there.")
+    ] = None,
+    url: Url = None,
+    api_key: ApiKey = None,
+    as_json: AsJson = False,
+) -> None:
+    """Record that current or voltage transformers were changed, from a moment on."""
+    body = {
+        "from_at": at.astimezone().isoformat(), "final_wh": register_wh,
+        "initial_wh": register_wh, "reason": reason, **_factor(ratio),
+    }  # fmt: skip
+    _begin(site_id, meter_id, body, connect(url, api_key), as_json=as_json)
+
+
+def _factor(text: str) -> dict[str, int]:
+    numerator, _, denominator = text.partition("/")
+    try:
+        return {"factor_num": int(numerator), "factor_den": int(denominator or "1")}
+    except ValueError:
+        raise BadInput(
+            f"{text!r} is not a ratio of whole numbers", next_step="write 40, or 400/5"
+        ) from None
+
+
+def _begin(site_id: str, meter_id: str, body: Json, client: Json, *, as_json: bool) -> None:
+    with client:
+        answer = client.post(f"/v1/sites/{site_id}/meters/{meter_id}/episodes", body)
+    if as_json:
+        emit_json(answer)
+    else:
+        line(f"{meter_id} has episode {answer['seq']}; its windows are computed anew in a minute")
+
+
+def pue_table(figures: list[Json], title: str = "") -> None:
+    """Print PUE figures, one line a site."""
+    table(
+        ("site", "PUE", "kind", "category", "facility Wh", "IT Wh", "covered", "quality", "note"),
+        [
+            (
+                figure["site_id"],
+                number(figure["value"], 4),
+                "interim" if figure["is_interim"] else "annual",
+                figure["category"],
+                number(figure["facility_wh"], 3),
+                number(figure["it_wh"], 3),
+                f"{figure['coverage_facility']:.0%} / {figure['coverage_it']:.0%}",
+                figure["quality"],
+                figure["withheld"],
+            )
+            for figure in figures
+        ],
+        title=title,
+    )
