@@ -14,16 +14,20 @@ from suanwang.errors import BadInput
 
 
 class Precision(StrEnum):
-    """Number format that a performance figure is stated for (dense, without sparsity)."""
+    """Number format that a performance figure is stated for (dense, without sparsity).
+
+    INT8 counts operations a second; its figures are written in FLOPS all the same.
+    """
 
     FP64 = "FP64"
     FP32 = "FP32"
     FP16 = "FP16"
+    INT8 = "INT8"
 
 
 _SCALE: Final = {"G": 9, "T": 12, "P": 15, "E": 18}
 _TEXT: Final = re.compile(
-    r"\s*(?P<number>\d+(?:\.\d+)?)\s*(?P<scale>[GTPE])(?:FLOPS|FLOP/s)?(?:\s*@?\s*(?P<precision>FP\d+))?\s*"
+    r"\s*(?P<number>\d+(?:\.\d+)?)\s*(?P<scale>[GTPE])(?:FLOPS|FLOP/s)?(?:\s*@?\s*(?P<precision>(?:FP|INT)\d+))?\s*"
 )
 
 
@@ -36,7 +40,9 @@ class Compute:
 
     def __post_init__(self) -> None:
         if not isinstance(self.precision, Precision):
-            raise BadInput(f"compute needs a precision (FP64, FP32 or FP16), got {self.precision}")
+            raise BadInput(
+                f"compute needs a precision (FP64, FP32, FP16 or INT8), got {self.precision}"
+            )
         if self.value < 0:
             raise BadInput(f"compute must not be negative, got {self.value}")
 
@@ -48,9 +54,11 @@ class Compute:
             raise BadInput(f"{text!r} is not a compute figure, such as 160 PFLOPS FP16")
         named = found["precision"]
         if named is None:
-            raise BadInput(f"{text!r} names no precision; write FP64, FP32 or FP16 after it")
+            raise BadInput(f"{text!r} names no precision; write FP64, FP32, FP16 or INT8 after it")
         if named not in set(Precision):
-            raise BadInput(f"{text!r} names the unknown precision {named}; use FP64, FP32 or FP16")
+            raise BadInput(
+                f"{text!r} names the unknown precision {named}; use FP64, FP32, FP16 or INT8"
+            )
         flops = Decimal(found["number"]).scaleb(_SCALE[found["scale"]])
         return cls(int(flops), Precision(named))
 
