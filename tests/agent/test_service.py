@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from agent_builders import a_start
+from agent_builders import a_start, an_extension
 from agent_centre import SITE_TOKEN, Centre, running_centre
 
 from agent.book import AttemptBook
@@ -145,6 +145,22 @@ async def test_an_order_runs_and_its_output_is_there_before_its_end(
     assert centre.acknowledged == ["job_1-a1-start"]
     assert centre.states("job_1-a1") == ["submitting", "starting", "running", "succeeded"]
     assert centre.output_at_end["job_1-a1"] == "one\ntwo\n"
+
+
+async def test_extensions_are_acknowledged_and_those_without_effect_named_as_late(
+    tmp_path: Path, centre: Centre
+) -> None:
+    executor = FakeExecutor(EagerClock(), start_s=0.1)
+    lease = SystemClock().now().replace(year=2100)
+    unknown = an_extension(number=9).model_copy(update={"attempt_id": "job_2-a1"})
+    start = a_start("echo one; sleep 5", run_s_max=1, lease_expires_at=lease)
+    async with running_agent(tmp_path, centre, [], executor):
+        centre.orders += [start, an_extension(2, 1), unknown]
+        await until(lambda: len(centre.acknowledged) == 3)
+        await until(lambda: centre.states("job_1-a1")[-1:] == ["stopped"])
+    assert centre.late == [unknown.id]
+    assert "stopped after 2 s" in centre.reports[-1].message
+    assert "[suanwang: longer]" in centre.output_at_end["job_1-a1"]
 
 
 async def test_an_outage_in_the_middle_of_a_run_loses_no_report(

@@ -37,6 +37,7 @@ class Centre:
     repeats: int = 0
     orders: list[Order] = field(default_factory=list)
     acknowledged: list[str] = field(default_factory=list)
+    late: list[str] = field(default_factory=list)
     reports: list[AttemptReport] = field(default_factory=list)
     output: dict[str, str] = field(default_factory=dict)
     output_at_end: dict[str, str] = field(default_factory=dict)
@@ -74,8 +75,10 @@ async def _telemetry(centre: Centre, body: str) -> object:
 
 
 async def _ack(centre: Centre, body: str) -> object:
-    ids = OrderAcks.model_validate_json(body).ids
+    acks = OrderAcks.model_validate_json(body)
+    ids = acks.ids
     centre.acknowledged.extend(ids)
+    centre.late.extend(acks.late)
     centre.orders = [order for order in centre.orders if order.id not in ids]
     return {"accepted": len(ids)}
 
