@@ -14,6 +14,7 @@ from api.problems import PROBLEM_ANSWERS, install_problems
 from api.routers import (
     agent_channel,
     energy,
+    funds,
     gateway,
     gateway_tail,
     grant_steps,
@@ -40,6 +41,7 @@ PEOPLE_ROUTERS: Final[tuple[APIRouter, ...]] = (
     quotes.router,
     vouchers.router,
     ledger.router,
+    funds.router,
     grants.router,
     grant_steps.router,
     registry.router,

@@ -26,6 +26,9 @@ _KINDS: Final[dict[RefusalCode, type[SuanwangError]]] = {
     RefusalCode.KEY_REUSED: Conflict,
     RefusalCode.LOT_EXISTS: Conflict,
     RefusalCode.HOLD_NOT_PAID: Conflict,
+    RefusalCode.RECEIPT_USED: Conflict,
+    RefusalCode.NOT_A_CLAIM: Conflict,
+    RefusalCode.NOT_A_VOUCHER: Conflict,
     RefusalCode.PERIOD_EXISTS: Conflict,
     RefusalCode.PERIOD_ORDER: Conflict,
     RefusalCode.PERIOD_RUNS: Conflict,
@@ -35,6 +38,7 @@ _KINDS: Final[dict[RefusalCode, type[SuanwangError]]] = {
     RefusalCode.BAD_TEXT: BadInput,
     RefusalCode.BAD_AMOUNT: BadInput,
     RefusalCode.BAD_RATIO: BadInput,
+    RefusalCode.BAD_FUNDERS: BadInput,
     RefusalCode.BAD_TIME: BadInput,
 }
 

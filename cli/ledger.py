@@ -9,6 +9,7 @@ from cli.output import AsJson, clock_time, emit_json, line, table, yuan
 from suanwang.errors import BadInput
 
 Amount = Annotated[str, typer.Argument(help="Amount in yuan, such as 12.50.")]
+Receipt = Annotated[str, typer.Option(help="Number of the bank's receipt; each is booked once.")]
 Key = Annotated[str, typer.Option(help="Your reference; a repeat changes nothing.")]
 
 
@@ -16,6 +17,7 @@ def attach(app: typer.Typer) -> None:
     """Add the commands to ``suanwang voucher``."""
     app.command("refund")(refund)
     app.command("repay")(repay)
+    app.command("debts")(debts)
     app.command("close-period")(close_period)
     app.command("periods")(periods)
 
@@ -52,19 +54,40 @@ def refund(
 def repay(
     tenant_id: Annotated[str, typer.Argument(help="The tenant's id.")],
     amount: Amount,
+    lot: Annotated[str, typer.Option(help="The lot or claim that was taken back.")],
+    receipt: Receipt,
     key: Key,
     url: Url = None,
     api_key: ApiKey = None,
     as_json: AsJson = False,
 ) -> None:
-    """Book what a tenant paid of its debt from clawbacks."""
-    body = {"tenant_id": tenant_id, "amount_fen": amount_fen(amount)}
+    """Book what a tenant paid of its debt from a clawback."""
+    body = {
+        "tenant_id": tenant_id, "lot_id": lot, "amount_fen": amount_fen(amount),
+        "receipt": receipt,
+    }  # fmt: skip
     with connect(url, api_key) as client:
         answer = client.post("/v1/ledger/repayments", body, key=key)
     if as_json:
         emit_json(answer)
     else:
         line(f"{amount} CNY of the debt of {tenant_id} repaid")
+
+
+def debts(url: Url = None, api_key: ApiKey = None, as_json: AsJson = False) -> None:
+    """List what is owed from clawbacks, by lot."""
+    with connect(url, api_key) as client:
+        answer = client.get("/v1/ledger/debts")
+    if as_json:
+        emit_json(answer)
+        return
+    table(
+        ("tenant", "lot", "programme", "owed"),
+        [
+            (one["tenant_id"], one["lot_id"], one["programme"], yuan(one["open_fen"]))
+            for one in answer["items"]
+        ],
+    )
 
 
 def close_period(

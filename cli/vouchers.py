@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from cli import grants, ledger, programmes, registry, reports
+from cli import funds, grants, ledger, programmes, registry, reports
 from cli.connection import ApiKey, Url, connect
 from cli.output import AsJson, Json, clock_time, emit_json, line, table, yuan
 from suanwang.errors import BadInput, SuanwangError
@@ -15,6 +15,7 @@ TenantName = Annotated[str, typer.Argument(help="The tenant's id.")]
 app = typer.Typer(help="Show vouchers, grant one, check the ledger.")
 reports.attach(app)
 ledger.attach(app)
+funds.attach(app)
 app.add_typer(programmes.policy_app, name="policy")
 app.add_typer(grants.app, name="apply")
 app.add_typer(registry.app, name="registry")

@@ -152,7 +152,7 @@ def reconcile(engine: Engine, writer: Writer, context: Context) -> ReconcileRepo
 def _do_due(context: Context, epoch: int, application_id: str, turn: Turn) -> bool:
     """Do what time alone does to an application for a voucher."""
     tenure.require(turn, epoch)
-    return sweep.do_due(turn.connection, application_id, context.clock.now())
+    return sweep.do_due(turn, application_id, context.clock.now())
 
 
 def _expire(context: Context, epoch: int, turn: Turn) -> int:

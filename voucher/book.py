@@ -12,14 +12,19 @@ from typing import Final, NamedTuple
 
 from suanwang.model.voucher import Hold
 from voucher.chain import Posting
-from voucher.commands import Command
+from voucher.commands import Command, Issue, canonical
+from voucher.funding import Mix, pair, read_mix
 from voucher.outcomes import Refusal, RefusalCode
 
 BANK: Final = "bank:deposits"
-UNGUARDED: Final = frozenset({"funder", "bank", "receivable"})
+UNGUARDED: Final = frozenset({"budget", "bank", "due", "receivable", "reused"})
 """Kinds that go below zero: the world outside, and what tenants owe after a clawback."""
+NEVER_ABOVE_ZERO: Final = frozenset({"budget", "due", "receivable", "reused"})
+"""Kinds of these that owe, and are never owed."""
 LOT_PARTS: Final = ("lot", "held", "spent", "expired", "recalled")
-"""Kinds of the accounts of a lot; together they are always what was granted."""
+"""Kinds of the accounts of a voucher's lot; together they are always what was granted."""
+CLAIM_PARTS: Final = ("claim", "redeemed", "expired", "recalled")
+"""Kinds of the accounts of a claim; together they are always what was granted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +38,40 @@ class LotTerms:
     ratio_den: int
     expires_at: datetime
     rank: int = 0
+    funders: str = ""
+    is_claim: bool = False
+    is_reused: bool = False
+
+    @property
+    def mix(self) -> Mix:
+        """Whose money it is, in fen by funder."""
+        return read_mix(self.funders)
+
+    @property
+    def free(self) -> str:
+        """The account of what can still be used."""
+        return f"claim:{self.id}" if self.is_claim else f"lot:{self.id}"
+
+    @property
+    def used(self) -> str:
+        """The account of what was used."""
+        return f"redeemed:{self.id}" if self.is_claim else f"spent:{self.id}"
+
+
+def terms_of(command: Issue) -> LotTerms:
+    """Return the terms of the lot that a grant makes."""
+    return LotTerms(
+        id=command.lot_id,
+        tenant_id=command.tenant_id,
+        programme=command.programme,
+        ratio_num=command.ratio_num,
+        ratio_den=command.ratio_den,
+        expires_at=command.expires_at,
+        rank=command.rank,
+        funders=canonical(command.mix),
+        is_claim=command.is_claim,
+        is_reused=command.is_reused,
+    )
 
 
 class Period(NamedTuple):
@@ -55,12 +94,14 @@ class Draft(NamedTuple):
     period: Period | None = None
     late_for: str = ""
     told: Mapping[str, int] | None = None
+    receipt: str = ""
 
 
 @dataclass(slots=True, kw_only=True)
 class Book:
     """The state. A missing account stands at zero; ``periods`` are in order of time.
 
+    ``receipts`` are those of the bank that were used, each with its entry, 0 for this batch's.
     ``totals`` adds up all accounts of a kind; without it no period can be closed.
     """
 
@@ -70,6 +111,7 @@ class Book:
     holds: dict[str, Hold] = field(default_factory=dict)
     attempts: dict[str, str] = field(default_factory=dict)
     periods: list[Period] = field(default_factory=list)
+    receipts: dict[str, int] = field(default_factory=dict)
     totals: Counter[str] | None = None
 
     def fold(self, draft: Draft) -> Mapping[str, int]:
@@ -82,6 +124,8 @@ class Book:
             self.attempts[draft.hold.attempt_id] = draft.hold.id
         if draft.period is not None:
             self.periods.append(draft.period)
+        if draft.receipt:
+            self.receipts[draft.receipt] = 0
         return touched if draft.told is None else draft.told
 
     def move(self, postings: tuple[Posting, ...]) -> dict[str, int]:
@@ -101,7 +145,15 @@ class Book:
 
     def available_fen(self, lot: LotTerms, now: datetime) -> int:
         """Return what the lot can still be held for: nothing from its last moment on."""
-        return 0 if now >= lot.expires_at else self.balances.get(f"lot:{lot.id}", 0)
+        return 0 if now >= lot.expires_at else self.balances.get(lot.free, 0)
+
+    def source_of(self, programme: str, funder: str) -> str:
+        """Return where a funder's money for a lot is from: its pool, or (it has none) its budget.
+
+        A funder that never appropriated is open-ended: each grant appropriates what it needs.
+        """
+        owner = pair(programme, funder)
+        return f"pool:{owner}" if f"pool:{owner}" in self.balances else f"budget:{owner}"
 
 
 def kind_of(account: str) -> str:

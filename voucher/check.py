@@ -16,7 +16,15 @@ from sqlalchemy import Connection
 
 from suanwang.units import yuan_text
 from voucher import store_anchors
-from voucher.book import LOT_PARTS, UNGUARDED, Book, Period, kind_of
+from voucher.book import (
+    CLAIM_PARTS,
+    LOT_PARTS,
+    NEVER_ABOVE_ZERO,
+    UNGUARDED,
+    Book,
+    Period,
+    kind_of,
+)
 from voucher.chain import (
     GENESIS,
     Entry,
@@ -27,7 +35,9 @@ from voucher.chain import (
     link_texts,
     microseconds,
 )
-from voucher.commands import canonical, canonical_balances, digest
+from voucher.check_funders import FundersAudit
+from voucher.commands import CLAIM_KIND, KINDS, Issue, canonical, canonical_balances, digest
+from voucher.funding import pair
 from voucher.store_audit import (
     Stored,
     StoredHold,
@@ -41,6 +51,7 @@ from voucher.store_audit import (
     stored_holds,
     stored_lots,
     stored_periods,
+    stored_receipts,
 )
 from voucher.store_book import Head
 
@@ -54,7 +65,8 @@ class LedgerCheck:
 
     ``sum_fen`` is the sum of all accounts, which must be 0. For the lots ``issued_fen`` must be
     ``available + held + spent + expired + recalled``; expiry counts here when it is booked.
-    ``owed_fen`` is what tenants owe from clawbacks.
+    For claims ``issued_fen`` is ``kept + redeemed + expired + recalled``. ``owed_fen`` is what
+    tenants owe from clawbacks, ``due_fen`` what programmes owe to payees and claimants.
     """
 
     entries: int
@@ -72,6 +84,10 @@ class LedgerCheck:
     cash_held_fen: int
     payable_fen: int
     recalled_fen: int
+    claimed_fen: int
+    redeemed_fen: int
+    pooled_fen: int
+    due_fen: int
     owed_fen: int
     head_seq: int
     head_chain: str
@@ -96,8 +112,11 @@ def check(connection: Connection) -> LedgerCheck:
     audit.compare_head(head)
     audit.compare_balances(balances)
     audit.compare_lots(lots, balances)
-    states = audit.compare_holds(stored_holds(connection), balances)
+    audit.funders.compare((lot.terms for lot in lots), balances)
+    programmes = {lot.terms.id: lot.terms.programme for lot in lots}
+    states = audit.compare_holds(stored_holds(connection), balances, programmes)
     audit.compare_periods(stored_periods(connection))
+    audit.compare_receipts(stored_receipts(connection))
     totals: Counter[str] = Counter()
     for name, amount in balances.items():
         totals[kind_of(name)] += amount
@@ -117,6 +136,10 @@ def check(connection: Connection) -> LedgerCheck:
         cash_held_fen=totals["cash_held"],
         payable_fen=totals["payable"],
         recalled_fen=totals["recalled"],
+        claimed_fen=totals["claim"],
+        redeemed_fen=totals["redeemed"],
+        pooled_fen=totals["pool"],
+        due_fen=totals["owed"] + totals["claim_due"],
         owed_fen=-totals["receivable"],
         head_seq=head.seq,
         head_chain=head.chain,
@@ -150,8 +173,13 @@ class _Audit:
     paid: Counter[str] = field(default_factory=Counter)
     given_back: Counter[str] = field(default_factory=Counter)
     periods: list[StoredPeriod] = field(default_factory=list)
+    receipts: dict[str, int] = field(default_factory=dict)
     book: Book = field(default_factory=Book)
     findings: list[str] = field(default_factory=list)
+    funders: FundersAudit = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.funders = FundersAudit(self.findings)
 
     def follow(self, entries: Iterable[Stored]) -> None:
         """Follow the chain and add the postings up."""
@@ -184,11 +212,12 @@ class _Audit:
         if canonical_balances(told) != entry.balances:
             self.findings.append(f"entry {entry.seq}: its balances do not follow from its postings")
         for name, amount in touched.items():
-            if (amount < 0 and kind_of(name) not in UNGUARDED) or (
-                amount > 0 and kind_of(name) == "receivable"
-            ):
+            kind = kind_of(name)
+            is_wrong = amount > 0 and kind in NEVER_ABOVE_ZERO
+            if is_wrong or (amount < 0 and kind not in UNGUARDED):
                 self.findings.append(f"entry {entry.seq}: account {name} comes to {amount} fen")
         self._follow_payments(entry, postings)
+        self.funders.follow(entry, postings, self.book.balances)
 
     def _follow_payments(self, entry: Entry, postings: Sequence[Posting]) -> None:
         for posting in postings:
@@ -196,7 +225,7 @@ class _Audit:
                 self.findings.append(f"entry {entry.seq}: {posting.amount_fen} fen moved")
             if entry.kind == "refund":
                 self.given_back[posting.source] += posting.amount_fen
-            elif entry.kind == "capture" and kind_of(posting.target) in ("spent", "payable"):
+            elif entry.kind == "capture" and kind_of(posting.target) in _PAID_KINDS:
                 self.paid[posting.target] += posting.amount_fen
 
     def _totals(self) -> dict[str, int]:
@@ -207,8 +236,10 @@ class _Audit:
 
     def _follow_kind(self, entry: Entry) -> None:
         self.kinds[entry.kind] += 1
-        if entry.kind == "issue":
+        if entry.kind in (KINDS[Issue], CLAIM_KIND):
             self.issued[json.loads(entry.body)["lot_id"]] = entry.body
+        elif entry.kind in _WITH_RECEIPT:
+            self.receipts[json.loads(entry.body)["receipt"]] = entry.seq
         elif entry.kind == "close-period":
             closed = json.loads(entry.body)
             period = Period(closed["period_id"], datetime.fromisoformat(closed["ends_at"]))
@@ -253,19 +284,23 @@ class _Audit:
         for lot in lots:
             name = lot.terms.id
             missing.discard(name)
-            parts = [balances.get(f"{kind}:{name}", 0) for kind in LOT_PARTS]
+            kinds = CLAIM_PARTS if lot.terms.is_claim else LOT_PARTS
+            parts = [balances.get(f"{kind}:{name}", 0) for kind in kinds]
             if sum(parts) != lot.issued_fen:
                 added = " + ".join(yuan_text(part) for part in parts)
                 self.findings.append(
                     f"lot {name}: {yuan_text(lot.issued_fen)} yuan were granted, "
-                    f"left + held + spent + expired + recalled is {added}"
+                    f"{' + '.join(kinds).replace('lot', 'left')} is {added}"
                 )
             if _grant(lot) != self.issued.get(name):
                 self.findings.append(f"lot {name}: its terms are not those of its grant")
         self.findings.extend(f"lot {name}: granted, but not stored" for name in sorted(missing))
 
     def compare_holds(
-        self, holds: Iterable[StoredHold], balances: Mapping[str, int]
+        self,
+        holds: Iterable[StoredHold],
+        balances: Mapping[str, int],
+        programmes: Mapping[str, str],
     ) -> Counter[str]:
         """Open holds must be what is held, what they paid the journal's; return the states."""
         held: Counter[str] = Counter()
@@ -278,9 +313,9 @@ class _Audit:
                 lot = part.lot_id
                 if hold.state == "open":
                     held[f"held:{lot}" if lot else f"cash_held:{hold.tenant_id}"] += part.amount_fen
-                payee = f"spent:{lot}" if lot else f"payable:{hold.payee}"
-                paid[payee] += part.captured_fen
-                given_back[payee] += part.refunded_fen
+                for name in _paid_names(hold, lot, programmes):
+                    paid[name] += part.captured_fen
+                    given_back[name] += part.refunded_fen
         booked = Counter({n: fen for n, fen in balances.items() if kind_of(n) in _HELD_KINDS})
         self._compare(held, booked, "stand on")
         self._compare(paid, self.paid, "were paid to")
@@ -307,6 +342,13 @@ class _Audit:
                 f"period {stored.period.id}: table and journal differ about entry {stored.seq}"
             )
 
+    def compare_receipts(self, receipts: Mapping[str, int]) -> None:
+        """The bank's receipts must be those that the journal names."""
+        for receipt in sorted({*receipts.items()} ^ {*self.receipts.items()}):
+            self.findings.append(
+                f"receipt {receipt[0]}: table and journal differ about entry {receipt[1]}"
+            )
+
     def told(self) -> tuple[str, ...]:
         """Return the findings, shortened if there are very many."""
         more = len(self.findings) - FINDINGS_MAX
@@ -316,6 +358,17 @@ class _Audit:
 
 
 _HELD_KINDS: Final = frozenset({"held", "cash_held"})
+_PAID_KINDS: Final = frozenset({"spent", "payable", "owed"})
+_WITH_RECEIPT: Final = frozenset({"repay", "pay-claim", "pay-out", "pay-back"})
+
+
+def _paid_names(
+    hold: StoredHold, lot_id: str | None, programmes: Mapping[str, str]
+) -> tuple[str, ...]:
+    """Return the accounts that a slice of a hold pays into."""
+    if lot_id is None:
+        return (f"payable:{hold.payee}",)
+    return f"spent:{lot_id}", f"owed:{pair(programmes.get(lot_id, ''), str(hold.payee))}"
 
 
 def _grant(lot: StoredLot) -> str:
@@ -323,7 +376,7 @@ def _grant(lot: StoredLot) -> str:
     terms = lot.terms
     return canonical(
         {
-            "kind": "issue",
+            "kind": CLAIM_KIND if terms.is_claim else KINDS[Issue],
             "lot_id": terms.id,
             "tenant_id": terms.tenant_id,
             "programme": terms.programme,
@@ -335,5 +388,7 @@ def _grant(lot: StoredLot) -> str:
             "rank": terms.rank,
             "sites": sorted(lot.sites),
             "accelerators": sorted(lot.accelerators),
+            "funders": terms.mix,
+            "is_reused": terms.is_reused,
         }
     )

@@ -7,12 +7,13 @@ body is everything but the key, written as canonical JSON; its SHA-256 is what i
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from json.encoder import encode_basestring as _quoted
 from typing import Final
 
 from suanwang.model.voucher import HoldSlice
+from voucher.funding import PLATFORM, FunderPart, Mix
 
 TEXT_LENGTH_MAX: Final = 200
 """Characters of a key, an id or a name."""
@@ -26,6 +27,9 @@ class Issue:
     """Grant a lot of ``amount_fen`` to a tenant; it pays at most ``ratio_num / ratio_den``.
 
     ``grace_s``: so many seconds beyond its end a job may run that it pays for.
+    ``funders`` says whose money it is, in fen; without it, all is the platform's. A claim is money
+    of a programme that is kept for a tenant until it proves that it paid: it pays for no jobs, it
+    is redeemed. Where a lot ``is_reused``, what it did not pay can be granted again.
     """
 
     key: str
@@ -40,6 +44,96 @@ class Issue:
     sites: frozenset[str] = frozenset()
     accelerators: frozenset[str] = frozenset()
     grace_s: int = 0
+    funders: Mix = ()
+    is_claim: bool = False
+    is_reused: bool = False
+
+    @property
+    def mix(self) -> Mix:
+        """Whose money it is, in fen by funder."""
+        return self.funders or (FunderPart(PLATFORM, self.amount_fen),)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Appropriate:
+    """A funder puts ``amount_fen`` into a programme's pool; ``document`` is what says so.
+
+    From then on lots with money of this funder can only be granted out of its pool.
+    """
+
+    key: str
+    programme: str
+    funder: str
+    amount_fen: int
+    document: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Withdraw:
+    """A funder takes ``amount_fen`` that was not granted out of its pool again."""
+
+    key: str
+    programme: str
+    funder: str
+    amount_fen: int
+    document: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Redeem:
+    """Make ``amount_fen`` of a claim due to its tenant, who has proved that it paid."""
+
+    key: str
+    lot_id: str
+    amount_fen: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PayClaim:
+    """The treasury has paid ``amount_fen`` that is due on a claim; ``receipt`` is the bank's."""
+
+    key: str
+    lot_id: str
+    amount_fen: int
+    receipt: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndClaim:
+    """End a claim: what was never redeemed goes back, and what is due and unpaid is not due.
+
+    With ``keeps_due`` what is due stays due.
+    """
+
+    key: str
+    lot_id: str
+    reason: str
+    keeps_due: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PayOut:
+    """A payee was paid ``amount_fen`` of what it has earned, under the bank's ``receipt``.
+
+    ``programme`` is whose vouchers it earned it with; None: cash of tenants.
+    """
+
+    key: str
+    payee: str
+    programme: str | None
+    amount_fen: int
+    receipt: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PayBack:
+    """A payee has paid ``amount_fen`` of what it was paid back, so that it can be refunded."""
+
+    key: str
+    payee: str
+    programme: str | None
+    amount_fen: int
+    receipt: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,11 +214,16 @@ class Clawback:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Repay:
-    """A tenant pays ``amount_fen`` of its debt from clawbacks, never more than it owes."""
+    """A tenant pays ``amount_fen`` of its debt from the clawback of a lot, never more than it owes.
+
+    ``receipt`` is the bank's.
+    """
 
     key: str
     tenant_id: str
+    lot_id: str
     amount_fen: int
+    receipt: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,19 +251,13 @@ class Expire:
     lot_id: str
 
 
-Command = (
-    Issue
-    | Deposit
-    | OpenHold
-    | ExtendHold
-    | Capture
-    | Release
-    | Expire
-    | Refund
-    | Clawback
-    | Repay
-    | ClosePeriod
-)
+Funds = Appropriate | Withdraw
+Payment = PayOut | PayBack
+OfLot = Redeem | PayClaim | EndClaim | Clawback | Repay | Expire
+"""What is done to one lot, with all its accounts."""
+Plain = Deposit | Refund | Release | ClosePeriod | Funds | Payment | OfLot
+"""Commands of texts, whole numbers and moments."""
+Command = Issue | OpenHold | ExtendHold | Capture | Plain
 
 KINDS: Final[dict[type[Command], str]] = {
     Issue: "issue",
@@ -178,9 +271,25 @@ KINDS: Final[dict[type[Command], str]] = {
     Clawback: "clawback",
     Repay: "repay",
     ClosePeriod: "close-period",
+    Appropriate: "appropriate",
+    Withdraw: "withdraw",
+    Redeem: "redeem",
+    PayClaim: "pay-claim",
+    EndClaim: "end-claim",
+    PayOut: "pay-out",
+    PayBack: "pay-back",
 }
+CLAIM_KIND: Final = "claim"
+"""Kind of the entry that grants a claim, not a voucher."""
 
 _ENCODER: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def kind_of_entry(command: Command) -> str:
+    """Return the kind of the entry that a command becomes."""
+    if isinstance(command, Issue) and command.is_claim:
+        return CLAIM_KIND
+    return KINDS[type(command)]
 
 
 def canonical(document: object) -> str:
@@ -226,7 +335,7 @@ def body(command: Command) -> str:
 
 def plain_body(command: Command) -> str:
     """Return the same as ``body``, of any command, the slow way."""
-    return canonical({"kind": KINDS[type(command)], **_fields(command)})
+    return canonical({"kind": kind_of_entry(command), **_fields(command)})
 
 
 def _slices(slices: Sequence[HoldSlice]) -> str:
@@ -244,21 +353,21 @@ def digest(text: str) -> str:
 
 def texts(command: Command) -> Iterator[str]:
     """Yield every text that the command carries."""
-    yield command.key
     match command:
-        case Issue():
-            yield from (command.lot_id, command.tenant_id, command.programme)
-            yield from (*command.sites, *command.accelerators)
         case OpenHold() | ExtendHold():
-            yield from _hold_texts(command)
+            yield from (command.key, command.hold_id)
+            if isinstance(command, OpenHold):
+                yield from (command.tenant_id, command.attempt_id)
+            yield from (part.lot_id for part in command.slices if part.lot_id is not None)
         case Capture():
-            yield from (command.hold_id, command.payee)
-        case Release():
-            yield command.hold_id
-        case Expire():
-            yield command.lot_id
+            yield from (command.key, command.hold_id, command.payee)
+        case Issue():
+            yield from (command.key, command.lot_id, command.tenant_id, command.programme)
+            yield from (*command.sites, *command.accelerators)
+            yield from (part.funder for part in command.funders)
         case _:
-            yield from _rare_texts(command)
+            values = (getattr(command, one.name) for one in fields(command))
+            yield from (value for value in values if isinstance(value, str))
 
 
 def moments(command: Command) -> Iterator[datetime]:
@@ -272,31 +381,8 @@ def moments(command: Command) -> Iterator[datetime]:
             yield command.ends_at
 
 
-def _hold_texts(command: OpenHold | ExtendHold) -> Iterator[str]:
-    yield command.hold_id
-    if isinstance(command, OpenHold):
-        yield from (command.tenant_id, command.attempt_id)
-    yield from (part.lot_id for part in command.slices if part.lot_id is not None)
-
-
-def _rare_texts(command: Deposit | Refund | Clawback | Repay | ClosePeriod) -> Iterator[str]:
-    match command:
-        case Deposit() | Repay():
-            yield command.tenant_id
-        case Refund():
-            yield from (command.hold_id, command.reason)
-        case Clawback():
-            yield from (command.lot_id, command.reason)
-        case ClosePeriod():
-            yield command.period_id
-
-
 def _fields(command: Command) -> dict[str, object]:
     match command:
-        case Issue():
-            return _issue_fields(command)
-        case OpenHold() | ExtendHold():
-            return _hold_fields(command)
         case Capture():
             return {
                 "hold_id": command.hold_id,
@@ -304,43 +390,26 @@ def _fields(command: Command) -> dict[str, object]:
                 "payee": command.payee,
                 "used_until": _moment(command.used_until),
             }
-        case Release():
-            return {"hold_id": command.hold_id}
-        case Expire():
-            return {"lot_id": command.lot_id}
+        case OpenHold() | ExtendHold():
+            return _hold_fields(command)
+        case Issue():
+            return _issue_fields(command)
+        case ClosePeriod():
+            return {"period_id": command.period_id, "ends_at": _moment(command.ends_at)}
         case _:
-            return _rare_fields(command)
+            names = (one.name for one in fields(command))
+            return {name: getattr(command, name) for name in names if name != "key"}
 
 
 def _hold_fields(command: OpenHold | ExtendHold) -> dict[str, object]:
-    fields: dict[str, object] = {
+    document: dict[str, object] = {
         "hold_id": command.hold_id,
         "slices": [[part.lot_id, part.amount_fen] for part in command.slices],
     }
     if isinstance(command, OpenHold):
-        fields["tenant_id"] = command.tenant_id
-        fields["attempt_id"] = command.attempt_id
-    return fields
-
-
-def _rare_fields(command: Deposit | Refund | Clawback | Repay | ClosePeriod) -> dict[str, object]:
-    match command:
-        case Deposit() | Repay():
-            return {"tenant_id": command.tenant_id, "amount_fen": command.amount_fen}
-        case Refund():
-            return {
-                "hold_id": command.hold_id,
-                "amount_fen": command.amount_fen,
-                "reason": command.reason,
-            }
-        case Clawback():
-            return {
-                "lot_id": command.lot_id,
-                "amount_fen": command.amount_fen,
-                "reason": command.reason,
-            }
-        case ClosePeriod():
-            return {"period_id": command.period_id, "ends_at": _moment(command.ends_at)}
+        document["tenant_id"] = command.tenant_id
+        document["attempt_id"] = command.attempt_id
+    return document
 
 
 def _moment(moment: datetime | None) -> str | None:
@@ -360,4 +429,6 @@ def _issue_fields(command: Issue) -> dict[str, object]:
         "rank": command.rank,
         "sites": sorted(command.sites),
         "accelerators": sorted(command.accelerators),
+        "funders": command.mix,
+        "is_reused": command.is_reused,
     }

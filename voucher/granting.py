@@ -1,31 +1,65 @@
-"""Rules of what comes into the ledger and ends in it: grants, cash, ends, clawbacks, periods."""
+"""Rules of what comes into the ledger and ends in it: pools, grants, cash, ends, periods. Pure."""
 
 from datetime import datetime
 from typing import Final
 
 from suanwang.units import INT64_MAX, yuan_text
-from voucher.book import BANK, Book, Draft, LotTerms, Period, refuse, unknown_tenant
+from voucher.book import BANK, Book, Draft, LotTerms, Period, refuse, terms_of, unknown_tenant
 from voucher.chain import Posting
 from voucher.commands import (
     AMOUNT_FEN_MAX,
-    Clawback,
+    Appropriate,
     ClosePeriod,
+    Command,
     Deposit,
     Expire,
     Issue,
-    Repay,
+    Withdraw,
 )
+from voucher.funding import between, pair
 from voucher.outcomes import Refusal, RefusalCode
 
 GRACE_S_MAX: Final = 36_500 * 86_400
 """Longest grace of a lot: a hundred years."""
 
 
+def appropriate(book: Book, command: Appropriate) -> Draft | Refusal:
+    """Put a funder's money into its pool."""
+    owner = pair(command.programme, command.funder)
+    fault = amount_fault(command, command.amount_fen, book.balance_fen(f"budget:{owner}"))
+    if fault is not None:
+        return fault
+    given = Posting(f"budget:{owner}", f"pool:{owner}", command.amount_fen)
+    return Draft(tenant_id="", postings=(given,))
+
+
+def withdraw(book: Book, command: Withdraw) -> Draft | Refusal:
+    """Take a funder's money out of its pool again."""
+    owner = pair(command.programme, command.funder)
+    fault = amount_fault(command, command.amount_fen, 0)
+    fault = fault or _pool_fault(book, command, command.programme, command.funder)
+    if fault is not None:
+        return fault
+    taken = Posting(f"pool:{owner}", f"budget:{owner}", command.amount_fen)
+    return Draft(tenant_id="", postings=(taken,))
+
+
 def issue(book: Book, command: Issue, now: datetime) -> Draft | Refusal:
-    """Grant a lot from its programme."""
-    funder = f"funder:{command.programme}"
+    """Grant a lot from its funders."""
     if command.tenant_id not in book.tenants:
         return unknown_tenant(command, command.tenant_id)
+    fault = _terms_fault(book, command, now) or _mix_fault(book, command)
+    if fault is not None:
+        return fault
+    terms = terms_of(command)
+    granted = tuple(
+        Posting(book.source_of(command.programme, part.funder), terms.free, part.amount_fen)
+        for part in command.mix
+    )
+    return Draft(tenant_id=command.tenant_id, postings=granted, lot=terms)
+
+
+def _terms_fault(book: Book, command: Issue, now: datetime) -> Refusal | None:
     if command.lot_id in book.lots:
         return refuse(
             command, RefusalCode.LOT_EXISTS, f"lot {command.lot_id} has been issued already"
@@ -47,27 +81,86 @@ def issue(book: Book, command: Issue, now: datetime) -> Draft | Refusal:
             RefusalCode.LOT_EXPIRED,
             f"the lot would end at {command.expires_at.isoformat()}, before it is issued",
         )
-    fault = _amount_fault(command, book.balance_fen(funder))
-    if fault is not None:
-        return fault
-    terms = LotTerms(
-        id=command.lot_id,
-        tenant_id=command.tenant_id,
-        programme=command.programme,
-        ratio_num=command.ratio_num,
-        ratio_den=command.ratio_den,
-        expires_at=command.expires_at,
-        rank=command.rank,
+    return amount_fault(command, command.amount_fen, 0)
+
+
+def _mix_fault(book: Book, command: Issue) -> Refusal | None:
+    amounts = [part.amount_fen for part in command.mix]
+    names = {part.funder for part in command.mix}
+    if min(amounts) <= 0 or sum(amounts) != command.amount_fen or len(names) < len(amounts):
+        return refuse(
+            command,
+            RefusalCode.BAD_FUNDERS,
+            f"the funders of lot {command.lot_id} give {yuan_text(sum(amounts))} yuan in "
+            f"{len(amounts)} parts, the lot is {yuan_text(command.amount_fen)}; "
+            "each funder has one part above zero",
+            funded_fen=sum(amounts),
+            wanted_fen=command.amount_fen,
+        )
+    for part in command.mix:
+        source = book.source_of(command.programme, part.funder)
+        if source.startswith("pool:"):
+            fault = _pool_fault(book, command, command.programme, part.funder, part.amount_fen)
+        else:
+            fault = amount_fault(command, part.amount_fen, book.balance_fen(source))
+        if fault is not None:
+            return fault
+    return None
+
+
+def _pool_fault(
+    book: Book,
+    command: Issue | Withdraw,
+    programme: str,
+    funder: str,
+    wanted_fen: int | None = None,
+) -> Refusal | None:
+    wanted = command.amount_fen if wanted_fen is None else wanted_fen
+    there = book.balance_fen(f"pool:{pair(programme, funder)}")
+    if wanted <= there:
+        return None
+    return refuse(
+        command,
+        RefusalCode.POOL_SHORT,
+        f"the pool of {funder} for {programme} has {yuan_text(there)} yuan, "
+        f"{yuan_text(wanted)} are needed",
+        funder=funder,
+        available_fen=there,
+        wanted_fen=wanted,
     )
-    granted = Posting(funder, f"lot:{command.lot_id}", command.amount_fen)
-    return Draft(tenant_id=command.tenant_id, postings=(granted,), lot=terms)
+
+
+def give_back(book: Book, lot: LotTerms, postings: list[Posting]) -> None:
+    """Add postings that make what a reused lot will not pay grantable again, by funder.
+
+    What is to be given back is all that has expired or was recalled and is not a debt of the
+    tenant. ``reused`` has what was given back so far, and each funder's part of both follows from
+    the amount alone: however often this is asked, each funder gets its part once.
+    """
+    if not lot.is_reused:
+        return
+    moved: dict[str, int] = {}
+    for one in postings:
+        moved[one.source] = moved.get(one.source, 0) - one.amount_fen
+        moved[one.target] = moved.get(one.target, 0) + one.amount_fen
+    names = [f"{kind}:{lot.id}" for kind in ("expired", "recalled", "receivable")]
+    wanted = sum(book.balance_fen(name) + moved.get(name, 0) for name in names)
+    before = -book.balance_fen(f"reused:{lot.id}")
+    mix = lot.mix
+    whole = sum(part.amount_fen for part in mix)
+    parts = between(whole - wanted, whole - before, mix)
+    postings += [
+        Posting(f"reused:{lot.id}", book.source_of(lot.programme, one.funder), amount)
+        for one, amount in zip(mix, parts, strict=True)
+        if amount
+    ]
 
 
 def deposit(book: Book, command: Deposit) -> Draft | Refusal:
     """Take cash in."""
     if command.tenant_id not in book.tenants:
         return unknown_tenant(command, command.tenant_id)
-    fault = _amount_fault(command, book.balance_fen(BANK))
+    fault = amount_fault(command, command.amount_fen, book.balance_fen(BANK))
     if fault is not None:
         return fault
     paid_in = Posting(BANK, f"cash:{command.tenant_id}", command.amount_fen)
@@ -85,60 +178,10 @@ def expire(book: Book, command: Expire, now: datetime) -> Draft | Refusal:
             RefusalCode.LOT_NOT_EXPIRED,
             f"lot {lot.id} pays until {lot.expires_at.isoformat()}",
         )
-    left = book.balance_fen(f"lot:{lot.id}")
-    moved = (Posting(f"lot:{lot.id}", f"expired:{lot.id}", left),) if left else ()
-    return Draft(tenant_id=lot.tenant_id, postings=moved)
-
-
-def claw_back(book: Book, command: Clawback, now: datetime) -> Draft | Refusal:
-    """Take back what is left, then what was paid; the latter is owed from now on."""
-    lot = book.lots.get(command.lot_id)
-    if lot is None:
-        return refuse(command, RefusalCode.UNKNOWN_LOT, f"there is no lot {command.lot_id}")
-    left = book.available_fen(lot, now)
-    spent = book.balance_fen(f"spent:{lot.id}")
-    if not 0 < command.amount_fen <= left + spent:
-        return refuse(
-            command,
-            RefusalCode.ABOVE_LOT,
-            f"of lot {lot.id} {yuan_text(left)} yuan are left and {yuan_text(spent)} paid; "
-            f"{yuan_text(command.amount_fen)} cannot be taken back",
-            left_fen=left,
-            spent_fen=spent,
-            wanted_fen=command.amount_fen,
-        )
-    unused = min(left, command.amount_fen)
-    owed = command.amount_fen - unused
-    postings: list[Posting] = []
-    if unused:
-        postings.append(Posting(f"lot:{lot.id}", f"recalled:{lot.id}", unused))
-    if owed:
-        debtor, funder = f"receivable:{lot.tenant_id}", f"funder:{lot.programme}"
-        postings.append(Posting(f"spent:{lot.id}", f"recalled:{lot.id}", owed))
-        postings.append(Posting(debtor, funder, owed))
+    left = book.balance_fen(lot.free)
+    postings = [Posting(lot.free, f"expired:{lot.id}", left)] if left else []
+    give_back(book, lot, postings)
     return Draft(tenant_id=lot.tenant_id, postings=tuple(postings))
-
-
-def repay(book: Book, command: Repay) -> Draft | Refusal:
-    """Take money in against a debt."""
-    if command.tenant_id not in book.tenants:
-        return unknown_tenant(command, command.tenant_id)
-    debtor = f"receivable:{command.tenant_id}"
-    owed = -book.balance_fen(debtor)
-    if command.amount_fen > owed:
-        return refuse(
-            command,
-            RefusalCode.ABOVE_DEBT,
-            f"tenant {command.tenant_id} owes {yuan_text(owed)} yuan, "
-            f"not {yuan_text(command.amount_fen)}",
-            owed_fen=owed,
-            wanted_fen=command.amount_fen,
-        )
-    fault = _amount_fault(command, book.balance_fen(BANK))
-    if fault is not None:
-        return fault
-    paid = Posting(BANK, debtor, command.amount_fen)
-    return Draft(tenant_id=command.tenant_id, postings=(paid,))
 
 
 def close_period(book: Book, command: ClosePeriod, now: datetime) -> Draft | Refusal:
@@ -167,19 +210,20 @@ def close_period(book: Book, command: ClosePeriod, now: datetime) -> Draft | Ref
     return Draft(tenant_id="", postings=(), period=period, told=totals)
 
 
-def _amount_fault(command: Issue | Deposit | Repay, source_fen: int) -> Refusal | None:
-    if not 0 < command.amount_fen <= AMOUNT_FEN_MAX:
+def amount_fault(command: Command, amount_fen: int, source_fen: int) -> Refusal | None:
+    """Return why an amount cannot be taken from an account that may go below zero, or None."""
+    if not 0 < amount_fen <= AMOUNT_FEN_MAX:
         return refuse(
             command,
             RefusalCode.BAD_AMOUNT,
-            f"{command.amount_fen} fen is not between 1 and {AMOUNT_FEN_MAX}",
-            amount_fen=command.amount_fen,
+            f"{amount_fen} fen is not between 1 and {AMOUNT_FEN_MAX}",
+            amount_fen=amount_fen,
         )
-    if command.amount_fen - source_fen > INT64_MAX:
+    if amount_fen - source_fen > INT64_MAX:
         return refuse(
             command,
             RefusalCode.BAD_AMOUNT,
-            f"{command.amount_fen} fen on top of {-source_fen} do not fit in 64 bits",
-            amount_fen=command.amount_fen,
+            f"{amount_fen} fen on top of {-source_fen} do not fit in 64 bits",
+            amount_fen=amount_fen,
         )
     return None

@@ -18,6 +18,7 @@ from voucher.commands import (
     Refund,
     Release,
 )
+from voucher.funding import pair
 from voucher.outcomes import Refusal, RefusalCode
 from voucher.tender import Share, cash_needed_fen, split, unwind
 
@@ -184,6 +185,12 @@ def _lots_fault(
                 RefusalCode.FOREIGN_LOT,
                 f"lot {lot.id} does not belong to tenant {tenant_id}",
             )
+        if lot.is_claim:
+            return refuse(
+                command,
+                RefusalCode.NOT_A_VOUCHER,
+                f"{lot.id} is a claim, which is redeemed and pays for no jobs",
+            )
         fault = _lot_fault(book, command, lot, part.amount_fen, now)
         if fault is not None:
             return fault
@@ -293,15 +300,23 @@ def _closed(
     """End the hold: ``paid`` has the fen of each slice, the rest goes where it came from."""
     postings: list[Posting] = []
     slices: list[HoldSlice] = []
+    earned: dict[str, int] = {}
     for part, amount in zip(hold.slices, paid, strict=False):
         held, spent, home = _accounts(book, hold, part, payee, now)
         if amount:
             postings.append(Posting(held, spent, amount))
+            if part.lot_id is not None:
+                programme = book.lots[part.lot_id].programme
+                earned[programme] = earned.get(programme, 0) + amount
         if part.amount_fen > amount:
             postings.append(Posting(held, home, part.amount_fen - amount))
         slices.append(
             HoldSlice(lot_id=part.lot_id, amount_fen=part.amount_fen, captured_fen=amount)
         )
+    postings += [
+        Posting(f"due:{programme}", f"owed:{pair(programme, str(payee))}", amount)
+        for programme, amount in earned.items()
+    ]
     state = HoldState.RELEASED if payee is None else HoldState.CAPTURED
     ended = Hold(
         id=hold.id,
@@ -360,6 +375,7 @@ def _refunded(
 ) -> Draft | Refusal:
     postings: list[Posting] = []
     slices: list[HoldSlice] = []
+    unearned: dict[str, int] = {}
     for part, keeps in zip(hold.slices, kept, strict=False):
         back = part.paid_fen - keeps
         _, spent, home = _accounts(book, hold, part, hold.payee, now)
@@ -367,7 +383,15 @@ def _refunded(
             return _gone(book, command, spent, back)
         if back:
             postings.append(Posting(spent, home, back))
+            if part.lot_id is not None:
+                programme = book.lots[part.lot_id].programme
+                unearned[programme] = unearned.get(programme, 0) + back
         slices.append(replace(part, refunded_fen=part.refunded_fen + back))
+    for programme, back in unearned.items():
+        owed = f"owed:{pair(programme, str(hold.payee))}"
+        if back > book.balance_fen(owed):
+            return _gone(book, command, owed, back)
+        postings.append(Posting(owed, f"due:{programme}", back))
     refunded = replace(hold, slices=tuple(slices))
     return Draft(tenant_id=hold.tenant_id, postings=tuple(postings), hold=refunded)
 
@@ -380,7 +404,7 @@ def _gone(book: Book, command: Refund, account: str, back: int) -> Refusal:
         command,
         RefusalCode.LOT_RECALLED if is_lot else RefusalCode.PAYEE_SHORT,
         f"{account} has {yuan_text(there)} yuan, {yuan_text(back)} would come back from it"
-        + (": the rest was clawed back" if is_lot else ""),
+        + (": the rest was clawed back" if is_lot else ": the rest was paid out"),
         available_fen=there,
         wanted_fen=back,
     )

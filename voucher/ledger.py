@@ -16,22 +16,29 @@ from suanwang.errors import BadInput, Conflict
 from voucher.book import Book
 from voucher.chain import Algorithm, Entry, genesis, genesis_before, link, write_moves
 from voucher.commands import (
-    KINDS,
+    Appropriate,
     Capture,
     Clawback,
     ClosePeriod,
     Command,
     Deposit,
+    EndClaim,
     Expire,
     ExtendHold,
     Issue,
     OpenHold,
+    PayBack,
+    PayClaim,
+    PayOut,
+    Redeem,
     Refund,
     Release,
     Repay,
+    Withdraw,
     body,
     canonical_balances,
     digest,
+    kind_of_entry,
     read_balances,
 )
 from voucher.outcomes import Accepted, Outcome, Refusal, RefusalCode
@@ -43,21 +50,28 @@ from voucher.turn import Turn
 __all__ = [
     "Accepted",
     "Algorithm",
+    "Appropriate",
     "Capture",
     "Clawback",
     "ClosePeriod",
     "Command",
     "Deposit",
+    "EndClaim",
     "Expire",
     "ExtendHold",
     "Issue",
     "OpenHold",
     "Outcome",
+    "PayBack",
+    "PayClaim",
+    "PayOut",
+    "Redeem",
     "Refund",
     "Refusal",
     "RefusalCode",
     "Release",
     "Repay",
+    "Withdraw",
     "apply",
     "begin",
 ]
@@ -135,7 +149,7 @@ class _Desk:
         entry = Entry(
             self._head.seq + 1,
             command.key,
-            KINDS[type(command)],
+            kind_of_entry(command),
             draft.tenant_id,
             self._now,
             text,
@@ -152,6 +166,8 @@ class _Desk:
             self.writes.holds[draft.hold.id] = draft.hold
         if draft.period is not None:
             self.writes.periods.append((draft.period, entry.seq))
+        if draft.receipt:
+            self.writes.receipts.append((draft.receipt, entry.seq))
         return Accepted(key=command.key, seq=entry.seq, is_repeat=False, balances=balances)
 
 

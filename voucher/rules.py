@@ -3,22 +3,29 @@
 from datetime import UTC, datetime
 from functools import lru_cache
 
-from voucher import granting, holding
+from voucher import granting, holding, paying
 from voucher.book import Book, Draft, refuse
 from voucher.commands import (
     TEXT_LENGTH_MAX,
+    Appropriate,
     Capture,
     Clawback,
     ClosePeriod,
     Command,
     Deposit,
+    EndClaim,
     Expire,
     ExtendHold,
     Issue,
     OpenHold,
+    PayBack,
+    PayClaim,
+    PayOut,
+    Redeem,
     Refund,
     Release,
     Repay,
+    Withdraw,
     moments,
     texts,
 )
@@ -69,23 +76,49 @@ def decide(book: Book, command: Command, now: datetime) -> Draft | Refusal:
             return holding.extend_hold(book, command, now)
         case Refund():
             return holding.refund(book, command, now)
-        case _:
+        case Issue() | Deposit() | Appropriate() | Withdraw() | Expire() | ClosePeriod():
             return _decide_grant(book, command, now)
+        case _:
+            return _decide_payment(book, command, now)
 
 
 def _decide_grant(
-    book: Book, command: Issue | Deposit | Expire | Clawback | Repay | ClosePeriod, now: datetime
+    book: Book,
+    command: Issue | Deposit | Appropriate | Withdraw | Expire | ClosePeriod,
+    now: datetime,
 ) -> Draft | Refusal:
     match command:
         case Issue():
             return granting.issue(book, command, now)
         case Deposit():
             return granting.deposit(book, command)
+        case Appropriate():
+            return granting.appropriate(book, command)
+        case Withdraw():
+            return granting.withdraw(book, command)
         case Expire():
             return granting.expire(book, command, now)
-        case Clawback():
-            return granting.claw_back(book, command, now)
-        case Repay():
-            return granting.repay(book, command)
         case ClosePeriod():
             return granting.close_period(book, command, now)
+
+
+def _decide_payment(
+    book: Book,
+    command: Redeem | PayClaim | EndClaim | Clawback | Repay | PayOut | PayBack,
+    now: datetime,
+) -> Draft | Refusal:
+    match command:
+        case Clawback():
+            return paying.claw_back(book, command, now)
+        case Repay():
+            return paying.repay(book, command)
+        case Redeem():
+            return paying.redeem(book, command, now)
+        case PayClaim():
+            return paying.pay_claim(book, command)
+        case EndClaim():
+            return paying.end_claim(book, command)
+        case PayOut():
+            return paying.pay_out(book, command)
+        case PayBack():
+            return paying.pay_back(book, command)

@@ -24,9 +24,36 @@ _TITLES: Final[Mapping[str, str]] = {
     "clawback": "Voucher taken back",
     "repay": "Debt repaid",
     "close-period": "Period closed",
+    "claim": "Claim granted",
+    "redeem": "Claim redeemed",
+    "pay-claim": "Paid out by bank",
+    "end-claim": "Claim ended",
+    "appropriate": "Put into a pool",
+    "withdraw": "Taken out of a pool",
+    "pay-out": "Payee paid by bank",
+    "pay-back": "Payee paid back",
 }
 _MOVES: Final[Mapping[tuple[str, str], str]] = {
-    ("funder", "lot"): "{amount} granted as lot {target}",
+    ("budget", "lot"): "{amount} granted as lot {target} by {source}",
+    ("pool", "lot"): "{amount} granted as lot {target} by {source}",
+    ("budget", "claim"): "{amount} kept for claim {target} by {source}",
+    ("pool", "claim"): "{amount} kept for claim {target} by {source}",
+    ("budget", "pool"): "{amount} by {target}",
+    ("pool", "budget"): "{amount} by {source}",
+    ("claim", "redeemed"): "{amount} of claim {source}",
+    ("due", "claim_due"): "{amount} due to you from {source}",
+    ("claim_due", "paid"): "{amount} of claim {source}",
+    ("claim_due", "due"): "{amount} of claim {source} is not due any more",
+    ("claim", "expired"): "{amount} left of claim {source}",
+    ("redeemed", "expired"): "{amount} redeemed of claim {source} and not paid",
+    ("claim", "recalled"): "{amount} left of claim {source}",
+    ("redeemed", "recalled"): "{amount} that was redeemed of claim {source}",
+    ("owed", "paid"): "{amount} earned with vouchers, {source}",
+    ("payable", "bank"): "{amount} earned in cash by {source}",
+    ("paid", "owed"): "{amount} earned with vouchers, {target}",
+    ("bank", "payable"): "{amount} earned in cash by {target}",
+    ("reused", "pool"): "{amount} can be granted again by {target}",
+    ("reused", "budget"): "{amount} is not needed of {target} any more",
     ("bank", "cash"): "{amount} cash",
     ("lot", "held"): "{amount} from lot {source}",
     ("cash", "cash_held"): "{amount} cash",
@@ -41,9 +68,13 @@ _MOVES: Final[Mapping[tuple[str, str], str]] = {
     ("payable", "cash"): "{amount} back to cash from {source}",
     ("lot", "recalled"): "{amount} left of lot {source}",
     ("spent", "recalled"): "{amount} that lot {source} had paid",
-    ("receivable", "funder"): "{amount} owed to {target}",
-    ("bank", "receivable"): "{amount} paid in",
+    ("receivable", "reclaim"): "{amount} owed to {target}",
+    ("bank", "receivable"): "{amount} paid back for {target}",
 }
+
+
+_SILENT: Final = frozenset({("due", "owed"), ("owed", "due")})
+"""What programmes owe to payees: no money of the tenant."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +101,8 @@ def statement(
 
 def line(entry: JournalEntry) -> StatementLine:
     """Return one entry in words."""
-    moves = ", ".join(_move(posting) for posting in entry.postings)
+    told = (one for one in entry.postings if _kinds(one) not in _SILENT)
+    moves = ", ".join(_move(posting) for posting in told)
     title = _TITLES.get(entry.kind, entry.kind)
     return StatementLine(
         seq=entry.seq,
@@ -82,9 +114,12 @@ def line(entry: JournalEntry) -> StatementLine:
     )
 
 
+def _kinds(posting: Posting) -> tuple[str, str]:
+    return kind_of(posting.source), kind_of(posting.target)
+
+
 def _move(posting: Posting) -> str:
-    kinds = (kind_of(posting.source), kind_of(posting.target))
-    words = _MOVES.get(kinds, "{amount} from {source} to {target}")
+    words = _MOVES.get(_kinds(posting), "{amount} from {source} to {target}")
     return words.format(
         amount=f"{yuan_text(posting.amount_fen)} yuan",
         source=posting.source.partition(":")[2],

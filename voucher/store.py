@@ -1,11 +1,13 @@
 """Reads of the ledger for everybody else. Nothing here writes."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from functools import cache, reduce
+from operator import add
+from typing import Any, Final
 
-from sqlalchemy import Connection, FromClause, Row, Select, func, select
+from sqlalchemy import Connection, FromClause, Row, Select, and_, func, or_, select
 from sqlalchemy.sql.elements import ColumnElement
 
 from suanwang.db.tables import account, hold, journal, ledger_period, lot
@@ -78,16 +80,20 @@ class ClosedPeriod:
 def lots(connection: Connection, *, tenant_id: str | None = None, now: datetime) -> tuple[Lot, ...]:
     """Return lots in drawing order, all tenants' without ``tenant_id``.
 
-    What an ended lot has left counts as expired from its last moment on, booked or not.
+    What an ended lot has left counts as expired from its last moment on, booked or not. Claims
+    are not among them: they pay for no jobs.
     """
-    chosen = _lots()
+    chosen = _lots().where(lot.c.is_claim == 0)
     if tenant_id is not None:
         chosen = chosen.where(lot.c.tenant_id == tenant_id)
     return tuple(_lot(row, now) for row in connection.execute(chosen))
 
 
 def find_lot(connection: Connection, lot_id: str, now: datetime) -> Lot:
-    """Return one lot as it stands at ``now``; raise NotFound without it."""
+    """Return one lot or claim as it stands at ``now``; raise NotFound without it.
+
+    Of a claim ``available_fen`` is what can be redeemed, ``spent_fen`` what was redeemed.
+    """
     row = connection.execute(_lots().where(lot.c.id == lot_id)).one_or_none()
     if row is None:
         raise NotFound(f"there is no lot {lot_id}", lot_id=lot_id)
@@ -95,11 +101,13 @@ def find_lot(connection: Connection, lot_id: str, now: datetime) -> Lot:
 
 
 def due_lots(connection: Connection, now: datetime, limit: int = 1_000) -> tuple[LotId, ...]:
-    """Return lots that have ended with money left whose expiry is not booked yet."""
+    """Return lots that have ended and whose end is not wholly booked yet.
+
+    That is with money left, or (where it can be granted again) expired and not given back.
+    """
     rows = connection.execute(
-        select(lot.c.id)
-        .join(account, account.c.id == _named("lot"))
-        .where(lot.c.expires_at <= now, account.c.balance_fen > 0)
+        _sides(select(lot.c.id), (*_FREE, *_RETURNED))
+        .where(lot.c.expires_at <= now, or_(_sum(_FREE) > 0, _to_return()))
         .order_by(lot.c.expires_at, lot.c.id)
         .limit(limit)
     )
@@ -124,7 +132,12 @@ def cash_by_tenant(connection: Connection) -> dict[str, int]:
 
 def debt_fen(connection: Connection, tenant_id: str) -> int:
     """Return what the tenant owes from clawbacks, in fen."""
-    return -_balance(connection, f"receivable:{tenant_id}")
+    owed = connection.execute(
+        select(func.sum(account.c.balance_fen))
+        .join(lot, account.c.id == _named("receivable"))
+        .where(lot.c.tenant_id == tenant_id)
+    )
+    return -int(owed.scalar_one() or 0)
 
 
 def find_hold(connection: Connection, hold_id: str) -> Hold:
@@ -211,32 +224,54 @@ def _named(kind: str) -> ColumnElement[str]:
     return f"{kind}:" + lot.c.id
 
 
-def _lots() -> Select[tuple[object, ...]]:
-    sides = {kind: account.alias(f"{kind}_account") for kind in LOT_PARTS}
+_PARTS: Final = (*LOT_PARTS, "claim", "redeemed")
+_FREE: Final = ("lot", "claim")
+_RETURNED: Final = ("expired", "recalled", "receivable", "reused")
+
+
+@cache
+def _side(kind: str) -> FromClause:
+    return account.alias(f"{kind}_account")
+
+
+def _fen(kind: str) -> ColumnElement[int]:
+    return func.coalesce(_side(kind).c.balance_fen, 0)
+
+
+def _sum(kinds: Sequence[str]) -> ColumnElement[int]:
+    first, *others = (_fen(kind) for kind in kinds)
+    return reduce(add, others, first)
+
+
+def _to_return() -> ColumnElement[bool]:
+    return and_(lot.c.is_reused == 1, _sum(_RETURNED) > 0)
+
+
+def _sides(chosen: Select[tuple[Any, ...]], kinds: Sequence[str]) -> Select[tuple[Any, ...]]:
+    """Join the accounts of these kinds to the lots."""
     joined: FromClause = lot
-    for kind in LOT_PARTS:
-        joined = joined.outerjoin(sides[kind], sides[kind].c.id == _named(kind))
-    amounts = [
-        func.coalesce(sides[kind].c.balance_fen, 0).label(f"{kind}_fen") for kind in LOT_PARTS
-    ]
-    return (
-        select(*lot.c, *amounts)
-        .select_from(joined)
-        .order_by(lot.c.rank, lot.c.expires_at, lot.c.id)
-    )
+    for kind in kinds:
+        joined = joined.outerjoin(_side(kind), _side(kind).c.id == _named(kind))
+    return chosen.select_from(joined)
+
+
+def _lots() -> Select[tuple[Any, ...]]:
+    amounts = [_fen(kind).label(f"{kind}_fen") for kind in _PARTS]
+    return _sides(select(*lot.c, *amounts), _PARTS).order_by(lot.c.rank, lot.c.expires_at, lot.c.id)
 
 
 def _lot(row: Row[tuple[object, ...]], now: datetime) -> Lot:
     ended = now >= row.expires_at
+    left_fen = row.claim_fen if row.is_claim else row.lot_fen
     return Lot(
         id=LotId(row.id),
         tenant_id=TenantId(row.tenant_id),
         programme=row.programme,
         issued_fen=row.issued_fen,
-        available_fen=0 if ended else row.lot_fen,
+        available_fen=0 if ended else left_fen,
         held_fen=row.held_fen,
-        spent_fen=row.spent_fen,
-        expired_fen=row.expired_fen + (row.lot_fen if ended else 0),
+        spent_fen=row.redeemed_fen if row.is_claim else row.spent_fen,
+        expired_fen=row.expired_fen + (left_fen if ended else 0),
         ratio_num=row.ratio_num,
         ratio_den=row.ratio_den,
         expires_at=row.expires_at,

@@ -9,7 +9,15 @@ from typing import Final, NamedTuple
 from sqlalchemy import Connection, select, type_coerce
 from sqlalchemy.types import NullType
 
-from suanwang.db.tables import account, hold, journal, ledger_head, ledger_period, lot
+from suanwang.db.tables import (
+    account,
+    hold,
+    journal,
+    ledger_head,
+    ledger_period,
+    ledger_receipt,
+    lot,
+)
 from suanwang.model.voucher import HoldSlice
 from voucher.book import LotTerms, Period
 from voucher.chain import GENESIS, Entry
@@ -138,6 +146,9 @@ def stored_lots(connection: Connection) -> Iterator[StoredLot]:
                 ratio_den=row.ratio_den,
                 expires_at=row.expires_at,
                 rank=row.rank,
+                funders=row.funders,
+                is_claim=bool(row.is_claim),
+                is_reused=bool(row.is_reused),
             ),
             issued_fen=row.issued_fen,
             issued_at=row.issued_at,
@@ -159,3 +170,9 @@ def stored_periods(connection: Connection) -> tuple[StoredPeriod, ...]:
     """Return the closed periods in order of time."""
     rows = connection.execute(select(*ledger_period.c).order_by(ledger_period.c.ends_at))
     return tuple(StoredPeriod(Period(row.id, row.ends_at), row.seq) for row in rows)
+
+
+def stored_receipts(connection: Connection) -> dict[str, int]:
+    """Return the bank's receipts with the entries that name them."""
+    rows = connection.execute(select(ledger_receipt.c.id, ledger_receipt.c.seq))
+    return {row.id: row.seq for row in rows}

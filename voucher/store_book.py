@@ -3,7 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import fields
 from datetime import datetime
 from functools import cache
 from json.encoder import encode_basestring
@@ -12,25 +12,22 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import CompoundSelect, Connection, Row, Select, func, select, union_all
 from sqlalchemy.dialects import postgresql, sqlite
 
-from suanwang.db.tables import account, hold, journal, ledger_head, ledger_period, lot, tenant
+from suanwang.db.tables import (
+    account,
+    hold,
+    journal,
+    ledger_head,
+    ledger_period,
+    ledger_receipt,
+    lot,
+    tenant,
+)
 from suanwang.ids import HoldId, TenantId
 from suanwang.model.voucher import Hold, HoldSlice, HoldState
-from voucher.book import BANK, LOT_PARTS, Book, LotTerms, Period
+from voucher.book import Book, LotTerms, Period
 from voucher.chain import GENESIS
-from voucher.commands import (
-    Capture,
-    Clawback,
-    ClosePeriod,
-    Command,
-    Deposit,
-    Expire,
-    ExtendHold,
-    Issue,
-    OpenHold,
-    Refund,
-    Release,
-    Repay,
-)
+from voucher.commands import Command
+from voucher.names import Names
 from voucher.store_rows import Dialect, among, dialect, fetch, raw, read_moment
 
 HEAD_ID: Final = 1
@@ -49,66 +46,6 @@ class Known(NamedTuple):
     seq: int
     digest: str
     balances: str
-
-
-@dataclass(slots=True)
-class Names:
-    """What a batch talks about; ``used_from`` is the earliest use that is paid in it."""
-
-    tenants: set[str] = field(default_factory=set)
-    lots: set[str] = field(default_factory=set)
-    recalled: set[str] = field(default_factory=set)
-    holds: set[str] = field(default_factory=set)
-    attempts: set[str] = field(default_factory=set)
-    accounts: set[str] = field(default_factory=set)
-    used_from: datetime | None = None
-    closes: bool = False
-
-    def add(self, command: Command) -> None:
-        """Note everything that the command names."""
-        match command:
-            case OpenHold():
-                self.tenants.add(command.tenant_id)
-                self.holds.add(command.hold_id)
-                self.attempts.add(command.attempt_id)
-                self.lots.update(part.lot_id for part in command.slices if part.lot_id)
-            case Capture():
-                self.holds.add(command.hold_id)
-                self.accounts.add(f"payable:{command.payee}")
-                self._note_use(command.used_until)
-            case Release() | Refund():
-                self.holds.add(command.hold_id)
-            case ExtendHold():
-                self.holds.add(command.hold_id)
-                self.lots.update(part.lot_id for part in command.slices if part.lot_id)
-            case _:
-                self._add_grant(command)
-
-    def _note_use(self, used_until: datetime | None) -> None:
-        if used_until is not None:
-            self.used_from = min(self.used_from or used_until, used_until)
-
-    def _add_grant(
-        self, command: Issue | Deposit | Expire | Clawback | Repay | ClosePeriod
-    ) -> None:
-        match command:
-            case Issue():
-                self.tenants.add(command.tenant_id)
-                self.lots.add(command.lot_id)
-                self.accounts.add(f"funder:{command.programme}")
-            case Deposit():
-                self.tenants.add(command.tenant_id)
-                self.accounts.add(BANK)
-            case Repay():
-                self.tenants.add(command.tenant_id)
-                self.accounts.update((BANK, f"receivable:{command.tenant_id}"))
-            case Clawback():
-                self.lots.add(command.lot_id)
-                self.recalled.add(command.lot_id)
-            case Expire():
-                self.lots.add(command.lot_id)
-            case ClosePeriod():
-                self.closes = True
 
 
 def lock_head(connection: Connection, start: str = GENESIS) -> Head:
@@ -146,28 +83,16 @@ def load_book(connection: Connection, commands: Iterable[Command]) -> Book:
         names.tenants.add(row.tenant_id)
     found = fetch(connection, _tenants, ids=names.tenants)
     book.tenants.update(row.id for row in found)
-    _name_accounts(names, book)
-    rows = fetch(connection, _accounts, ids=names.accounts)
+    rows = fetch(connection, _accounts, ids=names.all_accounts(book))
     book.balances.update({row[0]: row[1] for row in rows})
+    used = fetch(connection, _receipts, ids=names.receipts)
+    book.receipts.update({row.id: row.seq for row in used})
     if names.closes:
         kinds = select(account.c.kind, func.sum(account.c.balance_fen)).group_by(account.c.kind)
         book.totals = Counter({kind: int(total) for kind, total in connection.execute(kinds)})
     if names.closes or names.used_from is not None:
         book.periods += _periods(connection, None if names.closes else names.used_from)
     return book
-
-
-def _name_accounts(names: Names, book: Book) -> None:
-    for lot_id in names.lots:
-        names.accounts.update([f"{kind}:{lot_id}" for kind in LOT_PARTS])
-    for tenant_id in names.tenants:
-        names.accounts.update((f"cash:{tenant_id}", f"cash_held:{tenant_id}"))
-    for one in book.holds.values():
-        if one.payee is not None:
-            names.accounts.add(f"payable:{one.payee}")
-    for lot_id in names.recalled & book.lots.keys():
-        terms = book.lots[lot_id]
-        names.accounts.update((f"funder:{terms.programme}", f"receivable:{terms.tenant_id}"))
 
 
 def _periods(connection: Connection, used_from: datetime | None) -> list[Period]:
@@ -245,7 +170,7 @@ def _holds(kind: Dialect) -> CompoundSelect[Any]:
 
 @cache
 def _lots(kind: Dialect) -> Select[tuple[Any, ...]]:
-    names = ("id", "tenant_id", "programme", "ratio_num", "ratio_den", "expires_at", "rank")
+    names = [one.name for one in fields(LotTerms)]
     return select(*(lot.c[name] for name in names)).where(among(lot.c.id, "ids", kind))
 
 
@@ -257,3 +182,8 @@ def _tenants(kind: Dialect) -> Select[tuple[Any, ...]]:
 @cache
 def _accounts(kind: Dialect) -> Select[tuple[Any, ...]]:
     return select(account.c.id, account.c.balance_fen).where(among(account.c.id, "ids", kind))
+
+
+@cache
+def _receipts(kind: Dialect) -> Select[tuple[Any, ...]]:
+    return select(*ledger_receipt.c).where(among(ledger_receipt.c.id, "ids", kind))

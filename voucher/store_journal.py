@@ -12,12 +12,20 @@ from typing import Final, NamedTuple
 
 from sqlalchemy import Connection, insert, update
 
-from suanwang.db.tables import account, hold, journal, ledger_head, ledger_period, lot
+from suanwang.db.tables import (
+    account,
+    hold,
+    journal,
+    ledger_head,
+    ledger_period,
+    ledger_receipt,
+    lot,
+)
 from suanwang.errors import Conflict
 from suanwang.model.voucher import Hold
 from voucher.book import UNGUARDED, Book, Period, kind_of
 from voucher.chain import Entry
-from voucher.commands import Issue
+from voucher.commands import Issue, canonical
 from voucher.store_book import HEAD_ID, Head, write_slices
 from voucher.store_rows import (
     Change,
@@ -52,12 +60,13 @@ class Before(NamedTuple):
 
 @dataclass(slots=True, kw_only=True)
 class Writes:
-    """What a batch has to write; periods with the entry that closes them."""
+    """What a batch has to write; periods and receipts with the entry that names them."""
 
     sealed: list[Sealed] = field(default_factory=list)
     lots: list[tuple[Issue, datetime]] = field(default_factory=list)
     holds: dict[str, Hold] = field(default_factory=dict)
     periods: list[tuple[Period, int]] = field(default_factory=list)
+    receipts: list[tuple[str, int]] = field(default_factory=list)
 
 
 def write(connection: Connection, former: Head, writes: Writes, before: Before, book: Book) -> None:
@@ -73,6 +82,7 @@ def write(connection: Connection, former: Head, writes: Writes, before: Before, 
     insert_rows(connection, journal, [_journal_row(sealed, kind) for sealed in writes.sealed])
     closed = [(one.id, moment_text(one.ends_at, kind), seq) for one, seq in writes.periods]
     insert_rows(connection, ledger_period, closed)
+    insert_rows(connection, ledger_receipt, writes.receipts)
     newest = writes.sealed[-1]
     moved = connection.execute(
         update(ledger_head)
@@ -150,6 +160,9 @@ def _lot_row(issued: Issue, at: datetime) -> dict[str, object]:
         "issued_at": at,
         "expires_at": issued.expires_at,
         "grace_s": issued.grace_s,
+        "funders": canonical(issued.mix),
+        "is_claim": int(issued.is_claim),
+        "is_reused": int(issued.is_reused),
     }
 
 

@@ -111,13 +111,10 @@ def check_application(
 
 @router.post("/applications/{application_id}/submit", summary="Hand in")
 def submit_application(
-    application_id: str, identity: GrantFiler, context: Context, asked: Asking
+    application_id: str, identity: GrantFiler, counter: Counter
 ) -> bodies.ApplicationOut:
     """Hand an application in; every reason against it is told at once."""
-    with context.writing() as connection:
-        return front(connection, asked, identity, context).step(
-            application_id, lambda desk: service.submit(desk, application_id)
-        )
+    return counter.step(identity, application_id, lambda till: service.submit(till, application_id))
 
 
 @router.post("/applications/{application_id}/withdraw", summary="Withdraw")
@@ -125,14 +122,12 @@ def withdraw_application(
     application_id: str,
     body: bodies.ReasonIn,
     identity: GrantFiler,
-    context: Context,
-    asked: Asking,
+    counter: Counter,
 ) -> bodies.ApplicationOut:
     """Take an application back; what it claimed is free again."""
-    with context.writing() as connection:
-        return front(connection, asked, identity, context).step(
-            application_id, lambda desk: service.withdraw(desk, application_id, body.reason)
-        )
+    return counter.step(
+        identity, application_id, lambda till: service.withdraw(till, application_id, body.reason)
+    )
 
 
 @router.post("/applications/{application_id}/review", summary="Review")
@@ -140,8 +135,7 @@ def review_application(
     application_id: str,
     body: bodies.ReviewIn,
     identity: GrantReviewer,
-    context: Context,
-    asked: Asking,
+    counter: Counter,
 ) -> bodies.ApplicationOut:
     """Approve, return or reject at the open stage, or reopen what was rejected."""
     verdict = service.Verdict(
@@ -151,10 +145,9 @@ def review_application(
         facts=dict(body.facts),
         line_facts=answers.line_facts(body.line_facts),
     )
-    with context.writing() as connection:
-        return front(connection, asked, identity, context).step(
-            application_id, lambda desk: service.review(desk, application_id, verdict)
-        )
+    return counter.step(
+        identity, application_id, lambda till: service.review(till, application_id, verdict)
+    )
 
 
 @router.post("/applications/{application_id}/issue", summary="Issue")
@@ -181,17 +174,17 @@ def redeem_application(
     application_id: str,
     body: bodies.RedeemIn,
     identity: GrantFiler,
-    context: Context,
-    asked: Asking,
+    counter: Counter,
 ) -> bodies.PaymentOut:
     """Redeem what was paid since (mode claim_then_redeem); the same request is the same one."""
     claim = payout.Claim(ref=body.ref, line_facts=answers.line_facts(body.lines))
-    with context.writing() as connection:
-        served = front(connection, asked, identity, context)
-        return served.once.answer(
+    return counter.serve(
+        identity,
+        lambda served, till: served.once.answer(
             bodies.PaymentOut,
-            lambda: answers.payment_out(payout.claim(served.desk, application_id, claim)[1]),
-        )
+            lambda: answers.payment_out(payout.claim(till, application_id, claim)[1]),
+        ),
+    )
 
 
 @router.post("/applications/{application_id}/settle", summary="Settle")
@@ -199,15 +192,14 @@ def settle_application(
     application_id: str,
     body: bodies.SettleIn,
     identity: GrantPayer,
-    context: Context,
-    asked: Asking,
+    counter: Counter,
 ) -> bodies.ApplicationOut:
-    """Note that the treasury paid, under the bank's receipt; a repeat changes nothing."""
-    with context.writing() as connection:
-        return front(connection, asked, identity, context).step(
-            application_id,
-            lambda desk: payout.settle(desk, application_id, body.receipt, body.payment),
-        )
+    """Book that the treasury paid, under the bank's receipt; a repeat changes nothing."""
+    return counter.step(
+        identity,
+        application_id,
+        lambda till: payout.settle(till, application_id, body.receipt, body.payment),
+    )
 
 
 @router.post("/applications/{application_id}/close", summary="Close a claim")
@@ -215,14 +207,12 @@ def close_application(
     application_id: str,
     body: bodies.ReasonIn,
     identity: GrantPayer,
-    context: Context,
-    asked: Asking,
+    counter: Counter,
 ) -> bodies.ApplicationOut:
     """End a claim; what was never redeemed returns to the pool."""
-    with context.writing() as connection:
-        return front(connection, asked, identity, context).step(
-            application_id, lambda desk: payout.close(desk, application_id, body.reason)
-        )
+    return counter.step(
+        identity, application_id, lambda till: payout.close(till, application_id, body.reason)
+    )
 
 
 @router.post("/applications/{application_id}/clawback", status_code=201, summary="Demand back")

@@ -10,7 +10,7 @@ from api.asking import Asking
 from api.context import Context
 from api.identity import GrantFiler, GrantPayer, GrantReader, Identity, ProgrammeManager
 from api.routers import grants_answers as answers
-from api.routers.grants_front import RAW, Upload, front, seen
+from api.routers.grants_front import RAW, Counter, Front, Upload, front, seen
 from api.schemas import grants as bodies
 from api.schemas.common import PAGE_MAX, Moment, Name
 from suanwang.errors import BadInput
@@ -30,6 +30,7 @@ from voucher.grants.importing import import_batch
 from voucher.grants.people import CITY
 from voucher.grants.records import known_facts
 from voucher.grants.sheets import read_table, write_csv, write_xlsx
+from voucher.grants.steps import Till
 from voucher.programmes.facts import Fact
 from voucher.programmes.files import shipped_text
 
@@ -151,14 +152,15 @@ def read_template(
 
 @router.post("/programmes/{programme_id}/decide", summary="Decide a round")
 def decide_round(
-    programme_id: Name, identity: GrantPayer, context: Context, asked: Asking
+    programme_id: Name, identity: GrantPayer, counter: Counter
 ) -> bodies.ApplicationPage:
     """Decide every application that waits, together: pro rata, or in the order of their rank."""
-    with context.writing() as connection:
-        served = front(connection, asked, identity, context)
+
+    def act(served: Front, till: Till) -> bodies.ApplicationPage:
+        connection = till.connection
 
         def again() -> bodies.ApplicationPage | None:
-            request = asked.by(identity.key_id)
+            request = served.once.asked.by(identity.key_id)
             moved = store_requests.steps_of(connection, request)
             return (
                 answers.page_out([store.find(connection, one) for one in moved]) if moved else None
@@ -166,9 +168,11 @@ def decide_round(
 
         return served.once.answer(
             bodies.ApplicationPage,
-            lambda: answers.page_out(service.decide_round(served.desk, programme_id)),
+            lambda: answers.page_out(service.decide_round(till, programme_id)),
             again,
         )
+
+    return counter.serve(identity, act)
 
 
 @router.post("/applications", status_code=201, summary="File an application")

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Final
+from typing import Annotated, Final, TypeVar
 
 from fastapi import Depends, Query, Request
 from sqlalchemy import Connection
@@ -22,6 +22,8 @@ from voucher.grants.steps import Desk, Till, require_sight, till_of
 from voucher.registry.graph import PPM_PER_PERCENT
 from voucher.registry.rules import Rules
 from voucher.turn import Turn
+
+T = TypeVar("T")
 
 RAW: Final = {
     "requestBody": {"required": True, "content": {"application/octet-stream": {"schema": {}}}}
@@ -139,9 +141,17 @@ class _Counter:
         Others lock the same applications and programmes outside of the ledger's groups.
         """
 
-        def work(turn: Turn) -> bodies.ApplicationOut:
+        return self.serve(
+            identity,
+            lambda served, till: served.step(application_id, lambda _: act(till)),
+        )
+
+    def serve(self, identity: Identity, act: Callable[[Front, Till], T]) -> T:
+        """Do anything at a till, in a transaction of its own."""
+
+        def work(turn: Turn) -> T:
             served = front(turn.connection, self.asked, identity, self.context)
-            return served.step(application_id, lambda desk: act(till_of(turn, desk)))
+            return act(served, till_of(turn, served.desk))
 
         return self.books.change(work, alone=True)
 

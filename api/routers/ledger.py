@@ -57,6 +57,10 @@ def check_ledger(identity: Auditor, context: Context) -> LedgerCheckOut:
         spent_fen=found.spent_fen,
         expired_fen=found.expired_fen,
         recalled_fen=found.recalled_fen,
+        claimed_fen=found.claimed_fen,
+        redeemed_fen=found.redeemed_fen,
+        pooled_fen=found.pooled_fen,
+        due_fen=found.due_fen,
         owed_fen=found.owed_fen,
         cash_fen=found.cash_fen,
         cash_held_fen=found.cash_held_fen,
@@ -149,12 +153,14 @@ def refund(
 def repay(
     body: RepaymentIn, identity: MoneyMover, books: Books, idempotency_key: KeyHeader = None
 ) -> Booked:
-    """Book what a tenant paid of its debt from clawbacks, never more than it owes."""
+    """Book what a tenant paid of its debt from a clawback, never more than it owes."""
     return books.book(
         Repay(
             key=ledger_key(idempotency_key, body.key),
             tenant_id=body.tenant_id,
+            lot_id=body.lot_id,
             amount_fen=body.amount_fen,
+            receipt=body.receipt,
         ),
     )
 

@@ -9,6 +9,7 @@ from api.schemas.money import Booked, CashIn, LotOut, Purse, VoucherIn
 from suanwang.model.voucher import Lot
 from voucher import store as voucher_store
 from voucher.commands import Deposit, Issue
+from voucher.funding import FunderPart
 
 router = APIRouter(prefix="/v1", tags=["money"])
 
@@ -64,6 +65,8 @@ def issue_voucher(
             rank=body.rank,
             sites=frozenset(body.sites),
             accelerators=frozenset(body.accelerators),
+            funders=tuple(FunderPart(one.funder, one.amount_fen) for one in body.funders),
+            is_reused=body.is_reused,
         ),
     )
 

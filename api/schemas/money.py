@@ -12,6 +12,16 @@ IdempotencyKey = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[
 
 Reference = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[\x21-\x7e]+$")]
 """An id that the platform made, such as an attempt's or a hold's."""
+LotName = Annotated[str, Field(min_length=1, max_length=200)]
+"""Id of a lot or a claim."""
+Receipt = Annotated[str, Field(min_length=1, max_length=200, description="the bank's, once only")]
+
+
+class FunderPartIn(In):
+    """What one funder puts into a lot."""
+
+    funder: Title
+    amount_fen: FenAboveZero
 
 
 class VoucherIn(In):
@@ -41,6 +51,10 @@ class VoucherIn(In):
     rank: int = Field(default=0, ge=0, le=INT32_MAX, description="lower is drawn first")
     sites: list[Name] = Field(default=[], max_length=1_000, description="empty: every site")
     accelerators: list[Name] = Field(default=[], max_length=1_000, description="empty: all")
+    funders: list[FunderPartIn] = Field(
+        default=[], max_length=50, description="whose money it is; empty: the platform's"
+    )
+    is_reused: bool = Field(default=False, description="what it does not pay is granted anew")
     key: IdempotencyKey | None = Field(default=None, description="instead of Idempotency-Key")
 
 
@@ -86,16 +100,24 @@ class RefundIn(In):
 
 
 class RepaymentIn(In):
-    """Money that a tenant paid in against its debt from clawbacks."""
+    """Money that a tenant paid against its debt from the clawback of a lot or a claim."""
 
     model_config = ConfigDict(
         json_schema_extra={
-            "example": {"tenant_id": "haiyun", "amount_fen": 50_000, "key": "bank-2026-10-14-18"}
+            "example": {
+                "tenant_id": "haiyun",
+                "lot_id": "qd-2026-0001",
+                "amount_fen": 50_000,
+                "receipt": "YH-2026-10-14-18",
+                "key": "repay-18",
+            }
         }
     )
 
     tenant_id: Name
+    lot_id: LotName
     amount_fen: FenAboveZero
+    receipt: Receipt
     key: IdempotencyKey | None = Field(default=None, description="instead of Idempotency-Key")
 
 
@@ -178,6 +200,10 @@ class LedgerCheckOut(Out):
     spent_fen: int
     expired_fen: int
     recalled_fen: int
+    claimed_fen: int = Field(description="kept for claims and not redeemed yet")
+    redeemed_fen: int
+    pooled_fen: int = Field(description="appropriated and not granted")
+    due_fen: int = Field(description="owed to payees and claimants for vouchers and claims")
     owed_fen: int
     cash_fen: int
     cash_held_fen: int

@@ -7,6 +7,7 @@ import pytest
 from api_client import Json, World
 from typer.testing import CliRunner
 
+from cli import funds as funds_commands
 from cli import ledger as ledger_commands
 from cli import vouchers as voucher_commands
 from scheduler.cycle import run_cycle
@@ -154,15 +155,64 @@ def test_a_debt_is_repaid_once_and_never_above_it(
     taken = Clawback(key="c1", lot_id="lot-1", amount_fen=9_998, reason="not eligible")
     with world.writer.turn() as turn:
         ledger.apply(turn, [taken], clock.now())
-    above = post(world, "repayments", tenant_id="haiyun", amount_fen=11, key="b1")
+    of = {"tenant_id": "haiyun", "lot_id": "lot-1", "receipt": "YH-1"}
+    (debt,) = world.client.get("/v1/ledger/debts", world.enterprise).json()["items"]
+    assert (debt["lot_id"], debt["open_fen"]) == ("lot-1", 10)
+    above = post(world, "repayments", **of, amount_fen=11, key="b1")
     assert above.status_code == 402
     assert (above.json()["facts"]["owed_fen"], above.json()["facts"]["wanted_fen"]) == (10, 11)
     for is_repeat in (False, True):
-        paid = post(world, "repayments", tenant_id="haiyun", amount_fen=10, key="b1")
+        paid = post(world, "repayments", **of, amount_fen=10, key="b1")
         assert (paid.status_code, paid.json()["is_repeat"]) == (201, is_repeat)
     assert world.client.get("/v1/ledger/check", world.admin).json()["owed_fen"] == 0
-    nobody = post(world, "repayments", tenant_id="nobody", amount_fen=10, key="b2")
+    assert world.client.get("/v1/ledger/debts", world.enterprise).json()["items"] == []
+    assert post(world, "repayments", **of, amount_fen=10, key="b2").status_code == 402
+    nobody = post(world, "repayments", **of | {"tenant_id": "nobody"}, amount_fen=10, key="b2")
     assert nobody.status_code == 404
+
+
+def test_a_pool_is_filled_granted_from_and_paid_out_once(
+    world: World, token: str, clock: VirtualClock
+) -> None:
+    given = {"programme": "qd", "funder": "city", "amount_fen": 500, "document": "财预1"}
+    for is_repeat in (False, True):
+        filled = post(world, "appropriations", **given, key="a1")
+        assert (filled.status_code, filled.json()["is_repeat"]) == (201, is_repeat)
+    short = post(world, "appropriations", **given, is_withdrawal=True, key="a1")
+    assert short.status_code == 409
+    lot = {
+        "lot_id": "lot-2", "tenant_id": "haiyun", "programme": "qd", "amount_fen": 600,
+        "ratio_num": 1, "ratio_den": 1, "expires_at": "2027-01-01T00:00:00Z", "key": "i1",
+        "funders": [
+            {"funder": "city", "amount_fen": 501},
+            {"funder": "district", "amount_fen": 99},
+        ],
+    }  # fmt: skip
+    beyond = world.client.post("/v1/vouchers", world.admin, json=lot)
+    assert (beyond.status_code, beyond.json()["facts"]["available_fen"]) == (402, 500)
+    lot["funders"] = [
+        {"funder": "city", "amount_fen": 500},
+        {"funder": "district", "amount_fen": 100},
+    ]
+    assert world.client.post("/v1/vouchers", world.admin, json=lot).status_code == 201
+    pools = world.client.get("/v1/ledger/pools?programme=qd", world.admin).json()["items"]
+    shown = {one["funder"]: (one["has_pool"], one["pool_fen"], one["granted_fen"]) for one in pools}
+    assert shown == {"city": (True, 0, 500), "district": (False, 0, 100)}
+
+    run(world, token, clock, "train-1")
+    owed = world.client.get("/v1/ledger/payables", world.admin).json()["items"]
+    (first,) = [one for one in owed if one["programme"] == "qd"]
+    assert first["kind"] == "voucher"
+    asked = {name: first[name] for name in ("payee", "programme")} | {"receipt": "YH-7"}
+    above = post(world, "payments", **asked, amount_fen=first["open_fen"] + 1, key="p1")
+    assert (above.status_code, above.json()["facts"]["due_fen"]) == (402, first["open_fen"])
+    paid = post(world, "payments", **asked, amount_fen=first["open_fen"], key="p1")
+    assert paid.status_code == 201
+    again = post(world, "payments", **asked, amount_fen=1, key="p2")
+    assert again.status_code == 409
+    back = {**asked, "receipt": "YH-8", "amount_fen": 1, "is_return": True}
+    assert post(world, "payments", **back, key="p3").status_code == 201
+    assert is_sound(world)
 
 
 def test_a_closed_period_has_its_head_and_late_use_names_it(
@@ -248,9 +298,10 @@ class AsAdmin:
     def __exit__(self, *_: object) -> None:
         return None
 
-    def get(self, path: str) -> Json:
+    def get(self, path: str, **query: str | None) -> Json:
         """Return the JSON answer to a GET."""
-        return self._world.client.get(path, self._world.admin).json()
+        asked = "&".join(f"{name}={value}" for name, value in query.items() if value)
+        return self._world.client.get(f"{path}?{asked}", self._world.admin).json()
 
     def post(self, path: str, body: Json, *, key: str) -> Json:
         """Return the JSON answer to a POST; refusals come as the domain's error."""
@@ -264,7 +315,8 @@ class AsAdmin:
 @pytest.fixture
 def command(small_world: World, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Run a command of ``suanwang voucher`` as the admin; return what it prints."""
-    monkeypatch.setattr(ledger_commands, "connect", lambda url, key: AsAdmin(small_world))
+    for module in (ledger_commands, funds_commands):
+        monkeypatch.setattr(module, "connect", lambda url, key: AsAdmin(small_world))
 
     def call(*arguments: str) -> str:
         done = CliRunner().invoke(voucher_commands.app, list(arguments), catch_exceptions=False)
@@ -284,7 +336,30 @@ def test_the_commands_book_and_show(small_world: World, clock: VirtualClock, com
     assert json.loads(command(*close, "--json"))["is_repeat"] is True
     (period,) = json.loads(command("periods", "--json"))["items"]
     assert period["chain"] in command("periods")
+    repaid = ("repay", "haiyun", "0.01", "--lot", "lot-1", "--receipt", "YH-1", "--key", "b1")
     with pytest.raises(BadInput, match=r"0\.01"):
-        command("repay", "haiyun", "0.01", "--key", "b1")
+        command(*repaid)
     with pytest.raises(BadInput):
-        command("repay", "haiyun", "much", "--key", "b1")
+        command("repay", "haiyun", "much", *repaid[3:])
+
+
+def test_the_commands_fill_pools_and_pay_by_bank(
+    small_world: World, clock: VirtualClock, command: Any
+) -> None:
+    run(small_world, funded(small_world), clock, "train-1")
+    given = ("qd", "city", "8.00", "--document", "财预1", "--key")
+    assert command("appropriate", *given, "a1") == "8.00 CNY into the pool of city for qd\n"
+    assert json.loads(command("appropriate", *given, "a1", "--json"))["is_repeat"] is True
+    assert "out of the pool" in command("appropriate", *given, "a2", "--withdraw")
+    (pool,) = json.loads(command("pools", "qd", "--json"))["items"]
+    assert (pool["has_pool"], pool["pool_fen"], pool["appropriated_fen"]) == (True, 0, 0)
+    assert "qingdao-2026" in command("pools")
+    items = json.loads(command("payables", "--json"))["items"]
+    (owed,) = [one for one in items if one["kind"] == "voucher"]
+    assert owed["payee"] in command("payables")
+    paid = (owed["payee"], "0.12", "--receipt", "YH-1", "--key", "p1")
+    with pytest.raises(BadInput, match="what did it earn it with"):
+        command("pay", *paid)
+    assert "receipt YH-1" in command("pay", *paid, "--programme", owed["programme"])
+    assert json.loads(command("debts", "--json"))["items"] == []
+    assert "owed" in command("debts")

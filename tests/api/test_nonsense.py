@@ -48,7 +48,13 @@ SEEDS: dict[str, Json] = {
     "/v1/quotes": {"metadata": {"units": "1", "max_minutes": "5", "deadline": "x"}},
     "/v1/cash": {"tenant_id": "haiyun", "amount_fen": 5, "key": "k"},
     "/v1/ledger/refunds": {"attempt_id": "a", "amount_fen": 5, "reason": "r", "key": "k"},
-    "/v1/ledger/repayments": {"tenant_id": "haiyun", "amount_fen": 5, "key": "k"},
+    "/v1/ledger/repayments": {
+        "tenant_id": "haiyun", "lot_id": "l", "amount_fen": 5, "receipt": "r", "key": "k",
+    },
+    "/v1/ledger/appropriations": {
+        "programme": "p", "funder": "f", "amount_fen": 5, "document": "d", "key": "k",
+    },
+    "/v1/ledger/payments": {"payee": "east", "amount_fen": 5, "receipt": "r", "key": "k"},
     "/v1/ledger/periods": {"period_id": "p", "ends_at": "2026-01-01T00:00:00Z", "key": "k"},
     "/v1/tenants": {"id": "x", "name": "x", "uscc": ""},
     "/v1/vouchers": {

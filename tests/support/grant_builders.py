@@ -151,7 +151,7 @@ class Office:
         )  # fmt: skip
         return service.attach(desk, application_id, file, f"%PDF {kind}".encode())
 
-    def approve(self, desk: Desk, application_id: str, reason: str = "") -> Record:
+    def approve(self, desk: Till, application_id: str, reason: str = "") -> Record:
         """Approve the open stage."""
         return service.review(desk, application_id, Verdict(action=Action.APPROVE, reason=reason))
 

@@ -10,23 +10,31 @@ from suanwang.clock import VirtualClock
 from suanwang.db.tables import tenant
 from suanwang.ids import LotId
 from suanwang.model.voucher import HoldSlice
+from voucher.funding import FunderPart
 from voucher.ledger import (
     Accepted,
+    Appropriate,
     Capture,
     Clawback,
     ClosePeriod,
     Command,
     Deposit,
+    EndClaim,
     Expire,
     ExtendHold,
     Issue,
     OpenHold,
     Outcome,
+    PayBack,
+    PayClaim,
+    PayOut,
+    Redeem,
     Refund,
     Refusal,
     RefusalCode,
     Release,
     Repay,
+    Withdraw,
     apply,
 )
 from voucher.tenure import Candidate
@@ -115,10 +123,93 @@ def a_clawback(lot_id: str = "l1", amount_fen: int = 100, key: str = "") -> Claw
     return Clawback(key=key, lot_id=lot_id, amount_fen=amount_fen, reason="moved away")
 
 
-def a_repayment(amount_fen: int, tenant_id: str = "t1", key: str = "") -> Repay:
-    """Pay a debt from clawbacks."""
-    key = key or f"repay:{tenant_id}:{amount_fen}"
-    return Repay(key=key, tenant_id=tenant_id, amount_fen=amount_fen)
+def a_repayment(amount_fen: int, lot_id: str = "l1", tenant_id: str = "t1", key: str = "") -> Repay:
+    """Pay a debt from a clawback."""
+    key = key or f"repay:{lot_id}:{amount_fen}"
+    return Repay(
+        key=key, tenant_id=tenant_id, lot_id=lot_id, amount_fen=amount_fen, receipt=f"R-{key}"
+    )
+
+
+def a_mix(**fen: int) -> tuple[FunderPart, ...]:
+    """Whose money a lot is."""
+    return tuple(FunderPart(funder, amount) for funder, amount in fen.items())
+
+
+def an_appropriation(
+    amount_fen: int = 1_000, funder: str = "city", key: str = "", programme: str = "qingdao-2024"
+) -> Appropriate:
+    """Ten yuan of the city for the pool."""
+    return Appropriate(
+        key=key or f"appropriate:{programme}:{funder}:{amount_fen}",
+        programme=programme,
+        funder=funder,
+        amount_fen=amount_fen,
+        document="财预2026-1",
+    )
+
+
+def a_withdrawal(amount_fen: int, funder: str = "city", key: str = "") -> Withdraw:
+    """Take money out of the pool again."""
+    return Withdraw(
+        key=key or f"withdraw:{funder}:{amount_fen}",
+        programme="qingdao-2024",
+        funder=funder,
+        amount_fen=amount_fen,
+        document="财预2026-2",
+    )
+
+
+def a_claim(claim_id: str = "c1", amount_fen: int = 1_000, **changes: object) -> Issue:
+    """A claim of 10.00 yuan for tenant t1, whose rest can be granted again."""
+    return an_issue(claim_id, amount_fen, **{"is_claim": True, "is_reused": True, **changes})
+
+
+def a_redemption(amount_fen: int, claim_id: str = "c1", key: str = "") -> Redeem:
+    """Make a part of a claim due."""
+    key = key or f"redeem:{claim_id}:{amount_fen}"
+    return Redeem(key=key, lot_id=claim_id, amount_fen=amount_fen)
+
+
+def a_claim_payment(
+    amount_fen: int, claim_id: str = "c1", key: str = "", receipt: str = ""
+) -> PayClaim:
+    """The treasury pays what is due on a claim."""
+    key = key or f"pay-claim:{claim_id}:{amount_fen}"
+    return PayClaim(key=key, lot_id=claim_id, amount_fen=amount_fen, receipt=receipt or f"R-{key}")
+
+
+def a_claims_end(claim_id: str = "c1", key: str = "") -> EndClaim:
+    """End a claim."""
+    return EndClaim(key=key or f"end:{claim_id}", lot_id=claim_id, reason="合同终止")
+
+
+def a_payout(
+    amount_fen: int,
+    payee: str = "platform",
+    programme: str | None = "qingdao-2024",
+    key: str = "",
+    receipt: str = "",
+) -> PayOut:
+    """A payee is paid what it earned."""
+    key = key or f"pay-out:{payee}:{programme}:{amount_fen}"
+    return PayOut(
+        key=key,
+        payee=payee,
+        programme=programme,
+        amount_fen=amount_fen,
+        receipt=receipt or f"R-{key}",
+    )
+
+
+def a_payback(
+    amount_fen: int, payee: str = "platform", programme: str | None = "qingdao-2024", key: str = ""
+) -> PayBack:
+    """A payee pays back what it was paid."""
+    key = key or f"pay-back:{payee}:{programme}:{amount_fen}"
+    return PayBack(
+        key=key, payee=payee, programme=programme, amount_fen=amount_fen, receipt=f"R-{key}"
+    )
 
 
 def a_close(period_id: str, ends_at: datetime, key: str = "") -> ClosePeriod:

@@ -52,7 +52,7 @@ def a_line(seq: int, kind: str, *moves: tuple[str, str, int], **changes: str) ->
 def a_month() -> Sequence[LedgerLine]:
     """A grant, cash, a hold, its payment, and what was left of the lot."""
     return (
-        a_line(1, "issue", ("funder:qingdao-2026", "lot:l1", 100_000)),
+        a_line(1, "issue", ("budget:qingdao-2026/city", "lot:l1", 100_000)),
         a_line(2, "deposit", ("bank:deposits", "cash:haiyun", 50_000)),
         a_line(
             3,

@@ -32,7 +32,7 @@ from suanwang.db.tables import hold, ledger_period
 from suanwang.model.voucher import Hold, Lot
 from suanwang.units import share_fen
 from voucher import store
-from voucher.ledger import RefusalCode, Repay
+from voucher.ledger import RefusalCode
 from voucher.tender import Share, split, unwind
 
 
@@ -193,11 +193,11 @@ def test_a_clawback_takes_what_is_left_first_and_then_makes_a_debt(ledger: Engin
 def test_a_debt_is_cleared_by_repayments_and_by_nothing_else(ledger: Engine) -> None:
     accept(ledger, a_hold("h1", ("whole", 100)), a_capture("h1", 100), a_clawback("whole", 100))
     accept(ledger, a_deposit(500, key="later"))
-    refusal(book(ledger, a_repayment(101)), RefusalCode.ABOVE_DEBT)
-    refusal(book(ledger, Repay(key="n", tenant_id="t1", amount_fen=-1)), RefusalCode.BAD_AMOUNT)
-    accept(ledger, a_repayment(60), a_repayment(40))
+    refusal(book(ledger, a_repayment(101, "whole")), RefusalCode.ABOVE_DEBT)
+    refusal(book(ledger, a_repayment(-1, "whole")), RefusalCode.BAD_AMOUNT)
+    accept(ledger, a_repayment(60, "whole"), a_repayment(40, "whole"))
     assert assert_sound(ledger).owed_fen == 0
-    refusal(book(ledger, a_repayment(1)), RefusalCode.ABOVE_DEBT)
+    refusal(book(ledger, a_repayment(1, "whole")), RefusalCode.ABOVE_DEBT)
     assert cash(ledger) == 1_500
 
 
@@ -222,8 +222,10 @@ def test_a_closed_period_says_its_totals_and_never_changes(ledger: Engine) -> No
     assert closed.balances == {
         "bank": -1_000,
         "cash": 1_000,
-        "funder": -1_100,
+        "budget": -1_100,
+        "due": -50,
         "lot": 1_050,
+        "owed": 50,
         "spent": 50,
     }
     accept(ledger, a_deposit(5, key="later"), now=OCTOBER)

@@ -7,16 +7,25 @@ from ledger_builders import (
     LATER,
     START,
     a_capture,
+    a_claim,
+    a_claim_payment,
+    a_claims_end,
     a_clawback,
     a_close,
     a_deposit,
     a_hold,
+    a_mix,
+    a_payback,
+    a_payout,
+    a_redemption,
     a_refund,
     a_release,
     a_repayment,
+    a_withdrawal,
     accept,
     accepted,
     add_tenants,
+    an_appropriation,
     an_expiry,
     an_issue,
     book,
@@ -96,7 +105,13 @@ def test_a_released_hold_gives_everything_back(ledger: Engine) -> None:
 def test_a_hold_may_be_opened_and_paid_in_one_batch(ledger: Engine) -> None:
     outcomes = accept(ledger, an_issue(), a_hold("h1", ("l1", 400)), a_capture("h1", 100))
     assert [outcome.seq for outcome in outcomes] == [1, 2, 3]
-    assert outcomes[2].balances == {"held:l1": 0, "spent:l1": 100, "lot:l1": 900}
+    assert outcomes[2].balances == {
+        "held:l1": 0,
+        "spent:l1": 100,
+        "lot:l1": 900,
+        "due:qingdao-2024": -100,
+        "owed:qingdao-2024/platform": 100,
+    }
     assert the_hold(ledger).closed_at == START
     assert_sound(ledger)
 
@@ -207,9 +222,50 @@ REFUSALS = [
     pytest.param(a_clawback("l9"), RefusalCode.UNKNOWN_LOT, id="clawback of nothing"),
     pytest.param(a_clawback("l1", 901), RefusalCode.ABOVE_LOT, id="clawback of what is held"),
     pytest.param(a_clawback("l1", 0), RefusalCode.ABOVE_LOT, id="clawback of nothing at all"),
-    pytest.param(a_repayment(1, "t9"), RefusalCode.UNKNOWN_TENANT, id="repaid by nobody"),
-    pytest.param(a_repayment(0), RefusalCode.BAD_AMOUNT, id="nothing repaid"),
-    pytest.param(a_repayment(31), RefusalCode.ABOVE_DEBT, id="more than the debt"),
+    pytest.param(a_repayment(1, tenant_id="t9"), RefusalCode.UNKNOWN_TENANT, id="repaid by nobody"),
+    pytest.param(a_repayment(0, "back"), RefusalCode.BAD_AMOUNT, id="nothing repaid"),
+    pytest.param(a_repayment(31, "back"), RefusalCode.ABOVE_DEBT, id="more than the debt"),
+    pytest.param(a_repayment(1, "l9"), RefusalCode.UNKNOWN_LOT, id="debt of no lot"),
+    pytest.param(a_repayment(1, "l2"), RefusalCode.FOREIGN_LOT, id="another's debt"),
+    pytest.param(an_appropriation(0), RefusalCode.BAD_AMOUNT, id="nothing appropriated"),
+    pytest.param(an_appropriation(10**15 + 1), RefusalCode.BAD_AMOUNT, id="absurdly much"),
+    pytest.param(a_withdrawal(101), RefusalCode.POOL_SHORT, id="more than the pool has"),
+    pytest.param(a_withdrawal(1, "district"), RefusalCode.POOL_SHORT, id="out of no pool"),
+    pytest.param(
+        an_issue("l9", 202, funders=a_mix(city=101, district=101)),
+        RefusalCode.POOL_SHORT,
+        id="granted beyond the pool",
+    ),
+    pytest.param(
+        an_issue("l9", funders=a_mix(city=999)), RefusalCode.BAD_FUNDERS, id="not all is funded"
+    ),
+    pytest.param(
+        an_issue("l9", funders=a_mix(city=0, district=1_000)),
+        RefusalCode.BAD_FUNDERS,
+        id="a funder of nothing",
+    ),
+    pytest.param(
+        an_issue("l9", funders=(*a_mix(city=500), *a_mix(city=500))),
+        RefusalCode.BAD_FUNDERS,
+        id="a funder twice",
+    ),
+    pytest.param(a_hold("h9", ("c1", 1)), RefusalCode.NOT_A_VOUCHER, id="a job from a claim"),
+    pytest.param(a_redemption(1, "l1"), RefusalCode.NOT_A_CLAIM, id="a voucher redeemed"),
+    pytest.param(a_redemption(1, "c9"), RefusalCode.UNKNOWN_LOT, id="no claim redeemed"),
+    pytest.param(a_redemption(0), RefusalCode.BAD_AMOUNT, id="nothing redeemed"),
+    pytest.param(a_redemption(151), RefusalCode.CLAIM_SHORT, id="more than the claim"),
+    pytest.param(a_claim_payment(31), RefusalCode.ABOVE_DUE, id="more than is due"),
+    pytest.param(a_claim_payment(0), RefusalCode.ABOVE_DUE, id="nothing paid"),
+    pytest.param(
+        a_claim_payment(1, receipt="YH-1"), RefusalCode.RECEIPT_USED, id="a receipt twice"
+    ),
+    pytest.param(a_claims_end("l1"), RefusalCode.NOT_A_CLAIM, id="end of a voucher as a claim"),
+    pytest.param(a_payout(41), RefusalCode.ABOVE_DUE, id="more than the payee has earned"),
+    pytest.param(a_payout(1, "nobody"), RefusalCode.ABOVE_DUE, id="paid who earned nothing"),
+    pytest.param(a_payout(1, programme=None), RefusalCode.ABOVE_DUE, id="cash not earned"),
+    pytest.param(a_payout(1, receipt="YH-1"), RefusalCode.RECEIPT_USED, id="paid again"),
+    pytest.param(a_payback(21), RefusalCode.ABOVE_DUE, id="more back than was paid"),
+    pytest.param(a_payback(0), RefusalCode.BAD_AMOUNT, id="nothing back"),
     pytest.param(a_close("sept", EARLIER), RefusalCode.PERIOD_ORDER, id="closed out of order"),
     pytest.param(
         a_close("now", START + timedelta(seconds=1)), RefusalCode.PERIOD_RUNS, id="closed early"
@@ -241,6 +297,10 @@ def test_what_cannot_be_is_refused_by_name(
         a_capture("recalled", 30),
         a_clawback("back", 30),
         a_close("old", EARLIER),
+        an_appropriation(100),
+        a_claim("c1", 200, funders=a_mix(district=200)),
+        a_redemption(50),
+        a_claim_payment(20, receipt="YH-1"),
     )
     before = assert_sound(sqlite_engine)
     refused = refusal(book(sqlite_engine, command), code)
@@ -293,7 +353,13 @@ def test_a_hold_outlives_its_lot_and_the_rest_expires(ledger: Engine) -> None:
     accept(ledger, an_expiry(), now=LATER)
     assert the_lot(ledger, LATER).held_fen == 500
     (paid,) = accept(ledger, a_capture("h1", 150), now=LATER)
-    assert paid.balances == {"held:l1": 100, "spent:l1": 150, "expired:l1": 750}
+    assert paid.balances == {
+        "held:l1": 100,
+        "spent:l1": 150,
+        "expired:l1": 750,
+        "due:qingdao-2024": -150,
+        "owed:qingdao-2024/platform": 150,
+    }
     accept(ledger, a_release("h2"), now=LATER)
     last = the_lot(ledger, LATER)
     assert (last.available_fen, last.held_fen, last.spent_fen, last.expired_fen) == (0, 0, 150, 850)

@@ -1,14 +1,13 @@
 """The ledger against a model of a few dictionaries, over random histories."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Final
 
 import pytest
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -18,20 +17,43 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 from ledger_builders import (
+    LATER,
     START,
     a_capture,
+    a_claim,
+    a_claim_payment,
+    a_claims_end,
     a_clawback,
     a_close,
     a_deposit,
     a_hold,
+    a_mix,
+    a_payback,
+    a_payout,
+    a_redemption,
     a_refund,
     a_release,
     a_repayment,
+    a_withdrawal,
     add_tenants,
+    an_appropriation,
     an_expiry,
     an_issue,
     book,
     more_for,
+)
+from ledger_model import (
+    FUNDERS,
+    HOLDS,
+    LOTS,
+    MIXES,
+    RATIOS,
+    SETTINGS,
+    TENANTS,
+    Model,
+    ModelClaim,
+    ModelLot,
+    compare,
 )
 from postgres_server import PostgresServer
 from sqlalchemy import Engine
@@ -39,88 +61,11 @@ from sqlalchemy import Engine
 from suanwang.db.engine import open_engine
 from suanwang.db.tables import metadata
 from suanwang.units import share_fen
-from voucher import store
+from voucher import store, store_funders
 from voucher.export import export_lines
 from voucher.ledger import Accepted, Command, Outcome
 from voucher.tender import Share, cash_needed_fen
 from voucher.verifier import Verifier
-
-TENANTS: Final = ("t1", "t2")
-LOTS: Final = ("a", "b", "c", "d")
-HOLDS: Final = tuple(f"h{number}" for number in range(24))
-SETTINGS: Final = settings(
-    deadline=None,
-    suppress_health_check=list(HealthCheck),
-    phases=(Phase.explicit, Phase.reuse, Phase.generate),
-)
-"""Without shrinking, which takes minutes on a database: a history has thirty steps at most."""
-RATIOS: Final = ((1, 1), (1, 2), (1, 5), (3, 10))
-
-
-class ModelLot:
-    """A lot as a few numbers."""
-
-    def __init__(self, tenant: str, amount: int, ratio: tuple[int, int], ends: datetime) -> None:
-        self.tenant, self.issued, self.left = tenant, amount, amount
-        self.ratio, self.ends = ratio, ends
-        self.held = self.spent = self.expired = self.recalled = 0
-
-    def usable(self, now: datetime) -> int:
-        """Return what can be held or taken back."""
-        return 0 if now >= self.ends else self.left
-
-    def take_back(self, amount: int, now: datetime) -> None:
-        """Money comes home, or is expired at once."""
-        if now >= self.ends:
-            self.expired += amount
-        else:
-            self.left += amount
-
-
-class Model:
-    """What the ledger should do, written again without postings, keys or batches."""
-
-    def __init__(self) -> None:
-        self.cash = dict.fromkeys(TENANTS, 0)
-        self.lots: dict[str, ModelLot] = {}
-        self.holds: dict[str, tuple[str, dict[str, int], int]] = {}
-        self.ended: set[str] = set()
-        self.paid: dict[str, tuple[str, dict[str, int], int]] = {}
-        self.debts = dict.fromkeys(TENANTS, 0)
-        self.periods: list[datetime] = []
-
-    def drawn(self, names: Iterable[str]) -> list[str]:
-        """Return lots in drawing order."""
-        return sorted(names, key=lambda name: (self.lots[name].ends, name))
-
-    def unwound(self, hold: str, amount: int) -> tuple[dict[str, int], int]:
-        """Return what lots and cash would keep paying after a refund."""
-        _, lots, cash = self.paid[hold]
-        total = sum(lots.values()) + cash - amount
-        kept, left = {}, total
-        for name in self.drawn(lots):
-            kept[name] = min(lots[name], share_fen(total, *self.lots[name].ratio), left)
-            left -= kept[name]
-        for name in self.drawn(lots):
-            more = min(max(0, left - cash), lots[name] - kept[name])
-            kept[name] += more
-            left -= more
-        return kept, left
-
-    def close(self, hold: str, amount: int, now: datetime) -> None:
-        """Pay lots in drawing order, then cash, and give back the rest."""
-        tenant, slices, cash = self.holds.pop(hold)
-        self.ended.add(hold)
-        left, paid = amount, {}
-        for name in self.drawn(slices):
-            lot, part = self.lots[name], slices[name]
-            paid[name] = min(part, share_fen(amount, *lot.ratio), left)
-            left -= paid[name]
-            lot.held -= part
-            lot.spent += paid[name]
-            lot.take_back(part - paid[name], now)
-        self.cash[tenant] += cash - left
-        self.paid[hold] = (tenant, paid, left)
 
 
 class LedgerMachine(RuleBasedStateMachine):
@@ -192,6 +137,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self, name: str, tenant: str, amount: int, ratio: tuple[int, int], lasts_s: int
     ) -> None:
         ends = self.now + timedelta(seconds=lasts_s)
+        mix = MIXES[LOTS.index(name)](amount)
         command = an_issue(
             name,
             amount,
@@ -200,11 +146,85 @@ class LedgerMachine(RuleBasedStateMachine):
             ratio_num=ratio[0],
             ratio_den=ratio[1],
             expires_at=ends,
+            funders=mix,
+            is_reused=len(mix) > 1,
         )
-        is_good = amount > 0 and lasts_s > 0 and name not in self.model.lots
+        is_good = all(part.amount_fen > 0 for part in mix) and lasts_s > 0
+        is_good = is_good and name not in self.model.lots
+        is_good = is_good and self.model.grant(mix)
         self.run(command, is_good)
         if is_good:
-            self.model.lots[name] = ModelLot(tenant, amount, ratio, ends)
+            self.model.lots[name] = ModelLot(tenant, amount, ratio, ends, mix)
+
+    @rule(funder=st.sampled_from(FUNDERS), amount=st.integers(-1, 400))
+    def appropriate(self, funder: str, amount: int) -> None:
+        self.run(an_appropriation(amount, funder, self.key()), amount > 0)
+        if amount > 0:
+            self.model.pools[funder] = self.model.pools.get(funder, 0) + amount
+
+    @rule(funder=st.sampled_from(FUNDERS), amount=st.integers(0, 200))
+    def withdraw(self, funder: str, amount: int) -> None:
+        is_good = 0 < amount <= self.model.pools.get(funder, 0)
+        self.run(a_withdrawal(amount, funder, self.key()), is_good)
+        if is_good:
+            self.model.pools[funder] -= amount
+
+    @rule(kind=st.sampled_from(["voucher", "cash"]), percent=st.integers(0, 120))
+    def pay_out(self, kind: str, percent: int) -> None:
+        open_fen = self.model.earned[kind]
+        amount = open_fen * percent // 100
+        programme = "qingdao-2024" if kind == "voucher" else None
+        is_good = 0 < amount <= open_fen
+        self.run(a_payout(amount, programme=programme, key=self.key()), is_good)
+        if is_good:
+            self.model.earned[kind] -= amount
+            self.model.paid_out[kind] += amount
+
+    @rule(amount=st.integers(0, 100))
+    def pay_back(self, amount: int) -> None:
+        claims_paid = self.model.claim.paid if self.model.claim else 0
+        is_good = 0 < amount <= self.model.paid_out["voucher"] + claims_paid
+        # What claims were paid is on the same account, so it may come back from a payee as well.
+        self.run(a_payback(amount, key=self.key()), is_good)
+        if is_good:
+            self.model.earned["voucher"] += amount
+            self.model.paid_out["voucher"] -= amount
+
+    @rule(amount=st.integers(1, 300))
+    def claim(self, amount: int) -> None:
+        mix = a_mix(city=amount)
+        is_good = self.model.claim is None and self.model.grant(mix)
+        self.run(a_claim("claim", amount, key=self.key(), funders=mix, tenant_id="t1"), is_good)
+        if is_good:
+            self.model.claim = ModelClaim(amount)
+
+    @rule(amount=st.integers(0, 200))
+    def redeem(self, amount: int) -> None:
+        claim = self.model.claim
+        is_good = claim is not None and self.now < LATER and 0 < amount <= claim.kept
+        self.run(a_redemption(amount, "claim", self.key()), is_good)
+        if claim is not None and is_good:
+            claim.kept -= amount
+            claim.due += amount
+
+    @rule(percent=st.integers(0, 120))
+    def pay_the_claim(self, percent: int) -> None:
+        claim = self.model.claim
+        amount = claim.due * percent // 100 if claim else 1
+        is_good = claim is not None and 0 < amount <= claim.due
+        self.run(a_claim_payment(amount, "claim", self.key()), is_good)
+        if claim is not None and is_good:
+            claim.due -= amount
+            claim.paid += amount
+
+    @rule()
+    def end_the_claim(self) -> None:
+        claim = self.model.claim
+        self.run(a_claims_end("claim", self.key()), claim is not None)
+        if claim is not None:
+            self.model.give_back({"city": claim.kept + claim.due})
+            claim.returned += claim.kept + claim.due
+            claim.kept = claim.due = 0
 
     @rule(
         hold=st.sampled_from(HOLDS),
@@ -342,12 +362,16 @@ class LedgerMachine(RuleBasedStateMachine):
             kept, keeps_cash = self.model.unwound(hold, amount)
             backs = {name: lots[name] - kept[name] for name in lots}
             is_good = all(back <= self.model.lots[name].spent for name, back in backs.items())
+            is_good = is_good and sum(backs.values()) <= self.model.earned["voucher"]
+            is_good = is_good and cash - keeps_cash <= self.model.earned["cash"]
         self.run(a_refund(hold, amount, self.key()), is_good)
         if is_good:
             assert keeps_cash <= cash
             self.model.cash[tenant] += cash - keeps_cash
             self.model.paid[hold] = (tenant, kept, keeps_cash)
+            self.model.earned["cash"] -= cash - keeps_cash
             for name, back in backs.items():
+                self.model.earned["voucher"] -= back
                 self.model.lots[name].spent -= back
                 self.model.lots[name].take_back(back, self.now)
 
@@ -361,14 +385,18 @@ class LedgerMachine(RuleBasedStateMachine):
             lot.left -= unused
             lot.spent -= amount - unused
             lot.recalled += amount
-            self.model.debts[lot.tenant] += amount - unused
+            lot.debt += amount - unused
+            self.model.give_back(lot.to_return())
 
-    @rule(tenant=st.sampled_from(TENANTS), amount=st.integers(0, 150))
-    def repay(self, tenant: str, amount: int) -> None:
-        is_good = 0 < amount <= self.model.debts[tenant]
-        self.run(a_repayment(amount, tenant, self.key()), is_good)
-        if is_good:
-            self.model.debts[tenant] -= amount
+    @rule(name=st.sampled_from(LOTS), amount=st.integers(0, 150))
+    def repay(self, name: str, amount: int) -> None:
+        lot = self.model.lots.get(name)
+        is_good = lot is not None and 0 < amount <= lot.debt
+        tenant = lot.tenant if lot is not None else "t1"
+        self.run(a_repayment(amount, name, tenant, self.key()), is_good)
+        if lot is not None and is_good:
+            lot.debt -= amount
+            self.model.give_back(lot.to_return())
 
     @rule(ago_s=st.integers(-50, 300))
     def close_a_period(self, ago_s: int) -> None:
@@ -387,6 +415,7 @@ class LedgerMachine(RuleBasedStateMachine):
         if lot is not None and is_good:
             lot.expired += lot.left
             lot.left = 0
+            self.model.give_back(lot.to_return())
 
     @rule(choice=st.integers(0, 10**6))
     def send_again(self, choice: int) -> None:
@@ -401,34 +430,35 @@ class LedgerMachine(RuleBasedStateMachine):
     @invariant()
     def the_ledger_is_as_the_model_says(self) -> None:
         with self.engine.begin() as connection:
-            lots = {lot.id: lot for lot in store.lots(connection, now=self.now)}
+            lots = store.lots(connection, now=self.now)
             cash = {tenant: store.cash_fen(connection, tenant) for tenant in TENANTS}
             holds = {hold.id: hold.amount_fen for hold in store.open_holds(connection)}
             due = store.due_lots(connection, self.now)
             debts = {tenant: store.debt_fen(connection, tenant) for tenant in TENANTS}
-            entries = [one for tenant in TENANTS for one in store.entries(connection, tenant)]
+            entries = store.entries(connection, None, limit=1_000)
+            funders = store_funders.funders(connection)
+            owed = store_funders.payables(connection)
             report = store.check(connection)
             verifier = Verifier()
             assert verifier.verify(line.encode() for line in export_lines(connection))
         assert report.is_sound, report.findings
         assert {one.key: one.late_for for one in entries if one.kind == "capture"} == self.late
-        assert debts == self.model.debts
-        assert set(due) == {
-            name for name, lot in self.model.lots.items() if self.now >= lot.ends and lot.left
+        assert debts == {
+            tenant: sum(lot.debt for lot in self.model.lots.values() if lot.tenant == tenant)
+            for tenant in TENANTS
         }
+        assert set(due) == {
+            name
+            for name, lot in self.model.lots.items()
+            if self.now >= lot.ends and (lot.left or lot.is_behind())
+        } | self.model.claims_due(self.now)
         assert report.entries == len(self.past)
         assert cash == self.model.cash
         assert holds == {
             name: sum(slices.values()) + part
             for name, (_, slices, part) in self.model.holds.items()
         }
-        assert lots.keys() == self.model.lots.keys()
-        for name, lot in self.model.lots.items():
-            seen, is_over = lots[name], self.now >= lot.ends  # type: ignore[index]  # LotId is text
-            assert seen.available_fen == (0 if is_over else lot.left)
-            assert seen.expired_fen == lot.expired + (lot.left if is_over else 0)
-            assert (seen.held_fen, seen.spent_fen) == (lot.held, lot.spent)
-            assert seen.recalled_fen == lot.recalled
+        compare(self.model, self.now, lots=lots, funders=funders, owed=owed)
 
 
 @contextmanager

@@ -27,7 +27,12 @@ def test_a_statement_tells_the_story_in_words(engine: Engine) -> None:
     with reading(engine) as connection:
         lines = statement(connection, "t1")
     assert [(line.seq, line.text, line.voucher_fen, line.cash_fen) for line in lines] == [
-        (1, "Voucher granted: 1,000.00 yuan granted as lot l1", 100_000, 0),
+        (
+            1,
+            "Voucher granted: 1,000.00 yuan granted as lot l1 by qingdao-2024/platform",
+            100_000,
+            0,
+        ),
         (2, "Cash paid in: 500.00 yuan cash", 0, 50_000),
         (4, "Set aside for a run: 300.00 yuan from lot l1, 200.00 yuan cash", -30_000, -20_000),
         (

@@ -14,15 +14,24 @@ import pytest
 from ledger_builders import (
     START,
     a_capture,
+    a_claim,
+    a_claim_payment,
+    a_claims_end,
     a_clawback,
     a_close,
     a_deposit,
     a_hold,
+    a_mix,
+    a_payback,
+    a_payout,
+    a_redemption,
     a_refund,
     a_release,
     a_repayment,
+    a_withdrawal,
     accept,
     add_tenants,
+    an_appropriation,
     an_issue,
     more_for,
 )
@@ -48,7 +57,9 @@ def export(engine: Engine, request: pytest.FixtureRequest) -> list[bytes]:
     accept(engine, a_hold("h1", ("l1", 300), (None, 200)), more_for("h1", (None, 50)))
     accept(engine, a_capture("h1", 520), a_refund("h1", 20), now=START + timedelta(seconds=1))
     accept(engine, a_hold("h2", ("l1", 10)), a_release("h2"), a_clawback("l1", 900))
-    accept(engine, a_repayment(20), a_close("2026-09", START))
+    accept(engine, a_repayment(20), an_appropriation(500), a_withdrawal(10), a_payout(5))
+    accept(engine, a_claim(funders=a_mix(city=400, 区=600)), a_redemption(30), a_claim_payment(9))
+    accept(engine, a_payback(5), a_claims_end(), a_close("2026-09", START))
     with reading(engine) as connection:
         return [line.encode() for line in export_lines(connection)]
 

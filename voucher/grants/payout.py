@@ -1,7 +1,7 @@
 """After the award: lots, redemption, settlement, and taking money back.
 
-Lots are issued through ``voucher.ledger.apply`` only. Payments of the modes claim_then_redeem and
-reimburse go through the treasury's bank, so here they are noted with the receipt, not booked.
+Money moves in the ledger, in the same transaction as the step that it belongs to: lots are issued
+from their funders, redemptions become due, payments of the treasury are booked with their receipt.
 """
 
 import hashlib
@@ -12,18 +12,17 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Final
 
 from suanwang.errors import BadInput, Conflict, Forbidden, Refused
-from voucher import ledger
 from voucher import store as voucher_store
 from voucher.commands import Clawback, Command, Issue
-from voucher.grants import store_audit, store_programmes
+from voucher.funding import divided
+from voucher.grants import bookings, store_audit, store_programmes
 from voucher.grants.case import Action, Event, State
 from voucher.grants.duplicates import GROUP
 from voucher.grants.records import Record, known_facts, read_facts
 from voucher.grants.steps import Desk, Till, open_case, programme_of, require_funding, take, texts
-from voucher.outcomes import Refusal
 from voucher.programmes.application import CHINA, Line, china_day, text_fact
 from voucher.programmes.facts import Facts
-from voucher.programmes.life import end_of, reclaim
+from voucher.programmes.life import end_of, is_reusing, reclaim
 from voucher.programmes.programme import Programme
 from voucher.programmes.redeem import book_redemption, redeem
 from voucher.programmes.schema import Mode, Policy, Ratio
@@ -93,46 +92,52 @@ def issue(till: Till, application_id: str, terms: LotTerms) -> Record:
         "funding": {share.funder_id: share.amount_fen for share in record.funding},
     }
     issued = take(till, replace(record, lots=lots), replace(event, ends_at=expires_at), facts)
-    _book(till, commands)
+    bookings.book(till.turn, commands, till.now)
     return issued
 
 
-def claim(desk: Desk, application_id: str, request: Claim) -> tuple[Record, store_audit.Redemption]:
+def claim(till: Till, application_id: str, request: Claim) -> tuple[Record, store_audit.Redemption]:
     """Redeem what was paid since: the smallest of claim, ratio of what was paid, and caps.
 
     Raises Refused with every reason where nothing can be redeemed, Conflict for a reference that
     was used for another request.
     """
-    record = open_case(desk, application_id)
-    earlier = store_audit.redemptions(desk.connection, record.id)
+    record = open_case(till, application_id)
+    earlier = store_audit.redemptions(till.connection, record.id)
     for one in earlier:
         if one.ref == request.ref:
             if one.body_digest == request.digest:
                 return record, one
             raise Conflict(f"reference {request.ref} was used for another request")
-    programme = programme_of(desk.connection, record)
-    lines = _with_proofs(desk, record, _paid_lines(record, programme, request))
+    programme = programme_of(till.connection, record)
+    lines = _with_proofs(till, record, _paid_lines(record, programme, request))
     paid = replace(record, lines=lines)
     if record.state is not State.GRANTED or record.award is None:
-        take(desk, record, Event(action=Action.REDEEM, actor=desk.actor), {})
+        take(till, record, Event(action=Action.REDEEM, actor=till.actor), {})
     assert record.award is not None, f"{record.id} was granted without an award"
-    usage = store_programmes.load_usage(desk.connection, record.programme_id)
-    filed, today = paid.application(frozenset(), desk.now), china_day(desk.now)
+    usage = store_programmes.load_usage(till.connection, record.programme_id)
+    filed, today = paid.application(frozenset(), till.now), china_day(till.now)
     found = redeem(programme, filed, record.award, today, _paid_before(earlier), usage)
     if found.amount_fen == 0:
         reasons = texts(found.findings) or ["nothing more was paid than is redeemed already"]
         raise Refused(f"nothing can be redeemed: {'; '.join(reasons)}", findings=reasons)
+    kept = bookings.claim_of(programme.policy, record)
+    if kept is None:
+        require_funding(programme, record)
+        raise Refused(f"nothing is kept for application {record.id}")
     after = usage.copy()
     book_redemption(programme, filed, found.amount_fen, today, after)
-    store_programmes.save_usage(desk.connection, record.programme_id, usage, after, {})
-    event = Event(action=Action.REDEEM, actor=desk.actor, amount_fen=found.amount_fen)
+    store_programmes.save_usage(till.connection, record.programme_id, usage, after, {})
+    event = Event(action=Action.REDEEM, actor=till.actor, amount_fen=found.amount_fen)
     facts = {
         "ref": request.ref,
         "by_line": dict(found.by_line),
         "open_fen": found.open_fen,
         "findings": texts(found.findings),
     }
-    redeemed = take(desk, paid, event, facts)
+    redeemed = take(till, paid, event, facts)
+    due = bookings.redemption(kept, request.ref, found.amount_fen)
+    bookings.book(till.turn, [due], till.now)
     new = store_audit.Redemption(
         seq=len(earlier) + 1,
         ref=request.ref,
@@ -140,25 +145,25 @@ def claim(desk: Desk, application_id: str, request: Claim) -> tuple[Record, stor
         paid_on=today.isoformat(),
         amount_fen=found.amount_fen,
         by_line=found.by_line,
-        filed_by=desk.actor.person,
-        filed_at=desk.now,
+        filed_by=till.actor.person,
+        filed_at=till.now,
     )
-    store_audit.add_redemption(desk.connection, record.id, new)
+    store_audit.add_redemption(till.connection, record.id, new)
     return redeemed, new
 
 
-def settle(desk: Desk, application_id: str, receipt: str, seq: int | None = None) -> Record:
-    """Note that the treasury paid: the whole award (reimburse), or redemption ``seq``.
+def settle(till: Till, application_id: str, receipt: str, seq: int | None = None) -> Record:
+    """Book that the treasury paid: the whole award (reimburse), or redemption ``seq``.
 
     The same receipt again changes nothing; another one for what is paid is a Conflict.
     """
-    record = open_case(desk, application_id)
-    programme = programme_of(desk.connection, record)
+    record = open_case(till, application_id)
+    programme = programme_of(till.connection, record)
     if not receipt.strip():
         raise BadInput("the number of the bank's receipt is missing")
-    payments = store_audit.redemptions(desk.connection, record.id)
+    payments = store_audit.redemptions(till.connection, record.id)
     if programme.policy.benefit.mode is Mode.REIMBURSE and not payments:
-        due = _whole_award(desk, record)
+        due = _whole_award(till, record)
     else:
         wanted = 1 if seq is None and len(payments) == 1 else seq
         due = next((one for one in payments if one.seq == wanted), None) or _no_payment(record)
@@ -166,24 +171,30 @@ def settle(desk: Desk, application_id: str, receipt: str, seq: int | None = None
         if due.receipt == receipt:
             return record
         raise Conflict(f"payment {due.seq} of {record.id} was made under receipt {due.receipt}")
-    if due.filed_by == desk.actor.person and due.filed_at != desk.now:
+    if due.filed_by == till.actor.person and due.filed_at != till.now:
         raise Forbidden("who filed a payment does not make it", rule="four-eyes")
-    event = Event(action=Action.SETTLE, actor=desk.actor, amount_fen=due.amount_fen)
+    event = Event(action=Action.SETTLE, actor=till.actor, amount_fen=due.amount_fen)
     if record.state is State.GRANTED:
         require_funding(programme, record)
-    settled = take(desk, record, event, {"receipt": receipt, "payment": due.seq})
-    if due.seq not in {one.seq for one in payments}:
-        store_audit.add_redemption(desk.connection, record.id, due)
+    settled = take(till, record, event, {"receipt": receipt, "payment": due.seq})
+    is_new = due.seq not in {one.seq for one in payments}
+    if is_new:
+        store_audit.add_redemption(till.connection, record.id, due)
+    kept = bookings.claim_of(programme.policy, record)
+    assert kept is not None, f"{record.id} can be paid and nothing is kept for it"
+    commands: list[Command] = [bookings.redemption(kept, due.ref, due.amount_fen)] if is_new else []
+    commands.append(bookings.payment(kept, due.seq, due.amount_fen, receipt))
+    bookings.book(till.turn, commands, till.now)
     store_audit.settle_redemption(
-        desk.connection, record.id, due.seq, receipt, desk.actor.person, desk.now
+        till.connection, record.id, due.seq, receipt, till.actor.person, till.now
     )
     return settled
 
 
-def close(desk: Desk, application_id: str, reason: str) -> Record:
+def close(till: Till, application_id: str, reason: str) -> Record:
     """End a claim; what was never redeemed returns to the caps and the pool."""
-    record = open_case(desk, application_id)
-    return take(desk, record, Event(action=Action.CLOSE, actor=desk.actor, reason=reason), {})
+    record = open_case(till, application_id)
+    return take(till, record, Event(action=Action.CLOSE, actor=till.actor, reason=reason), {})
 
 
 def request_clawback(desk: Desk, application_id: str, demand: Demand) -> Record:
@@ -195,7 +206,7 @@ def request_clawback(desk: Desk, application_id: str, demand: Demand) -> Record:
     programme = programme_of(desk.connection, record)
     if demand.term < 1 or not 0 <= demand.unserved <= demand.term:
         raise BadInput(f"{demand.unserved} of {demand.term} cannot be unserved")
-    paid = sum(_in_lots(desk, record).values()) + record.case.settled_fen
+    paid = _had(desk, record)
     taken = reclaim(
         programme.policy, demand.trigger, paid, unserved=demand.unserved, term=demand.term
     )
@@ -254,7 +265,7 @@ def decide_clawback(till: Till, application_id: str, *, is_approved: bool, reaso
     )
     store_audit.decide_clawback(till.connection, record.id, decided)
     if is_approved:
-        _take_from_lots(till, record, latest)
+        _take_back(till, record, latest)
     return after
 
 
@@ -274,19 +285,21 @@ def _end(policy: Policy, now: datetime, wished: date | None) -> tuple[datetime, 
         )
     if wished is not None and stated.last_day is not None and wished > stated.last_day:
         raise Refused(f"{wished} is after {stated.last_day}, the last day that the policy allows")
-    end = datetime.combine(min(days) + timedelta(days=1), time(), tzinfo=CHINA)
+    end = bookings.midnight_after(min(days))
     return end.astimezone(UTC), stated.grace_days * _DAY_S
 
 
 def _lots(
     record: Record, programme: Programme, terms: LotTerms, expires_at: datetime, grace_s: int
 ) -> tuple[Issue, ...]:
+    is_reused = is_reusing(programme.policy)
     by_tier: dict[str, int] = {}
     ratios: dict[str, Ratio] = {}
     for line in record.award.lines if record.award else ():
         if line.amount_fen > 0 and line.ratio is not None:
             by_tier[line.tier_id] = by_tier.get(line.tier_id, 0) + line.amount_fen
             ratios[line.tier_id] = line.ratio
+    mixes = divided(bookings.mix_of(record.funding), tuple(by_tier.values()))
     return tuple(
         Issue(
             key=f"grant:{record.id}:{tier}",
@@ -301,8 +314,10 @@ def _lots(
             sites=terms.sites,
             accelerators=terms.accelerators,
             grace_s=grace_s,
+            funders=mix,
+            is_reused=is_reused,
         )
-        for tier, amount in by_tier.items()
+        for (tier, amount), mix in zip(by_tier.items(), mixes, strict=True)
     )
 
 
@@ -357,12 +372,11 @@ def _no_payment(record: Record) -> store_audit.Redemption:
     )
 
 
-def _book(till: Till, commands: Sequence[Command]) -> None:
-    """Book in the ledger; a refusal undoes the whole step."""
-    for outcome in ledger.apply(till.turn, commands, till.now):
-        if isinstance(outcome, Refusal):
-            code, facts = outcome.code.value, dict(outcome.facts)
-            raise Refused(outcome.message, ledger_code=code, ledger_facts=facts)
+def _had(desk: Desk, record: Record) -> int:
+    """Return what an applicant has had: what its lots hold or paid, or what it was paid by bank."""
+    programme = programme_of(desk.connection, record)
+    is_paid_by_bank = bookings.claim_of(programme.policy, record) is not None
+    return record.case.settled_fen if is_paid_by_bank else sum(_in_lots(desk, record).values())
 
 
 def _in_lots(desk: Desk, record: Record) -> dict[str, int]:
@@ -371,9 +385,18 @@ def _in_lots(desk: Desk, record: Record) -> dict[str, int]:
     return {lot.id: lot.available_fen + lot.spent_fen for lot in lots}
 
 
-def _take_from_lots(till: Till, record: Record, demand: store_audit.Clawback) -> None:
-    commands, left = [], demand.amount_fen
-    for lot_id, most in _in_lots(till, record).items():
+def _take_back(till: Till, record: Record, demand: store_audit.Clawback) -> None:
+    """Book a clawback. A claim ends with it, and only what was paid by bank is taken back."""
+    commands: list[Command] = []
+    left = demand.amount_fen
+    programme = programme_of(till.connection, record)
+    kept = bookings.claim_of(programme.policy, record)
+    if kept is not None:
+        commands.append(bookings.end(kept, demand.trigger))
+        lots = {kept: record.case.settled_fen}
+    else:
+        lots = _in_lots(till, record)
+    for lot_id, most in lots.items():
         amount = min(left, most)
         left -= amount
         if amount:
@@ -381,12 +404,12 @@ def _take_from_lots(till: Till, record: Record, demand: store_audit.Clawback) ->
             commands.append(
                 Clawback(key=key, lot_id=lot_id, amount_fen=amount, reason=demand.trigger)
             )
-    if left and record.lots:
+    if left:
         raise Refused(
             f"{demand.amount_fen} fen are demanded back, {left} fen of them are held or expired",
             next_step="wait until running jobs end, or refuse and demand less",
         )
-    _book(till, commands)
+    bookings.book(till.turn, commands, till.now)
 
 
 def _years_on(moment: datetime, years: int) -> datetime:

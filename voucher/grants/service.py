@@ -21,6 +21,7 @@ from voucher.grants.records import LINES_MAX, Draft, Record, facts_out, known_fa
 from voucher.grants.screening import feed, screened
 from voucher.grants.steps import (
     Desk,
+    Till,
     decide_together,
     note,
     open_case,
@@ -173,22 +174,22 @@ def check(desk: Desk, record: Record) -> Checked:
     )
 
 
-def submit(desk: Desk, application_id: str) -> Record:
+def submit(till: Till, application_id: str) -> Record:
     """Hand in: run the checks and go to the first stage of the review.
 
     Where the review has come to a stage of the applicant's own, this is how it does it. Raises
     Refused with every reason at once, BadInput for missing evidence.
     """
-    record = open_case(desk, application_id)
-    own = _own_stage(desk, record)
+    record = open_case(till, application_id)
+    own = _own_stage(till, record)
     if own is not None:
-        _require_evidence(desk, record, own)
+        _require_evidence(till, record, own)
         reason = "the applicant's own stage"
-        return take(desk, record, Event(action=Action.APPROVE, actor=desk.actor, reason=reason), {})
-    _require_editable(desk, record, Action.SUBMIT)
-    store_programmes.lock_all(desk.connection)
-    _require_not_banned(desk, record.identity, record.facts)
-    checked = check(desk, record)
+        return take(till, record, Event(action=Action.APPROVE, actor=till.actor, reason=reason), {})
+    _require_editable(till, record, Action.SUBMIT)
+    store_programmes.lock_all(till.connection)
+    _require_not_banned(till, record.identity, record.facts)
+    checked = check(till, record)
     if checked.missing:
         raise BadInput(
             f"application {record.id} lacks evidence: {', '.join(checked.missing)}",
@@ -201,12 +202,12 @@ def submit(desk: Desk, application_id: str) -> Record:
             next_step="correct it, or apply under another programme",
             findings=list(checked.blocking),
         )
-    _require_not_banned(desk, record.identity, checked.screened.facts)
-    feed(desk, checked.screened)
+    _require_not_banned(till, record.identity, checked.screened.facts)
+    feed(till, checked.screened)
     ready = replace(
         checked.screened,
         flags=checked.flags,
-        submitted_at=record.submitted_at or desk.now,
+        submitted_at=record.submitted_at or till.now,
         case=replace(record.case, has_flags=bool(checked.flags)),
     )
     facts = {
@@ -217,55 +218,55 @@ def submit(desk: Desk, application_id: str) -> Record:
         "policy": record.programme_id,
         "digest": record.programme_digest,
     }
-    return take(desk, ready, Event(action=Action.SUBMIT, actor=desk.actor), facts)
+    return take(till, ready, Event(action=Action.SUBMIT, actor=till.actor), facts)
 
 
-def review(desk: Desk, application_id: str, verdict: Verdict) -> Record:
+def review(till: Till, application_id: str, verdict: Verdict) -> Record:
     """Approve, return or reject at the open stage, or reopen; raises what ``advance`` raises."""
     assert verdict.action in _VERDICTS, verdict.action
-    record = open_case(desk, application_id)
-    programme = programme_of(desk.connection, record)
+    record = open_case(till, application_id)
+    programme = programme_of(till.connection, record)
     event = Event(
-        action=verdict.action, actor=desk.actor, reason=verdict.reason, stage=verdict.stage
+        action=verdict.action, actor=till.actor, reason=verdict.reason, stage=verdict.stage
     )
     if verdict.action is not Action.APPROVE:
-        return take(desk, record, event, {"flags": [flag.message for flag in record.flags]})
+        return take(till, record, event, {"flags": [flag.message for flag in record.flags]})
     stage = stage_of(programme.policy, record.case.stage)
     if stage is not None:
-        _require_evidence(desk, record, stage)
+        _require_evidence(till, record, stage)
     found, changes = _with_findings(record, programme, verdict)
-    store_programmes.lock_all(desk.connection)
-    found = screened(desk, found)
-    flags = found.flags + _code_flag(desk, found)
+    store_programmes.lock_all(till.connection)
+    found = screened(till, found)
+    flags = found.flags + _code_flag(till, found)
     found = replace(found, flags=flags, case=replace(found.case, has_flags=bool(flags)))
     facts = {"set": changes, "flags": [flag.message for flag in flags]}
-    return take(desk, found, event, facts)
+    return take(till, found, event, facts)
 
 
-def withdraw(desk: Desk, application_id: str, reason: str) -> Record:
+def withdraw(till: Till, application_id: str, reason: str) -> Record:
     """Take an application back; what it claimed is free again."""
-    record = open_case(desk, application_id)
-    return take(desk, record, Event(action=Action.WITHDRAW, actor=desk.actor, reason=reason), {})
+    record = open_case(till, application_id)
+    return take(till, record, Event(action=Action.WITHDRAW, actor=till.actor, reason=reason), {})
 
 
-def decide_round(desk: Desk, programme_id: str) -> tuple[Record, ...]:
+def decide_round(till: Till, programme_id: str) -> tuple[Record, ...]:
     """Decide all applications of a programme that wait for it, together, under one version each.
 
     Raises Conflict where nothing waits or the programme decides each by itself, Forbidden for
     somebody who may not.
     """
-    if desk.actor.role not in CITY:
-        raise Forbidden("rounds are decided by the city", role=desk.actor.role.value)
-    programme = store_programmes.find_programme(desk.connection, programme_id)
-    waiting = store.ready(desk.connection, programme_id)
+    if till.actor.role not in CITY:
+        raise Forbidden("rounds are decided by the city", role=till.actor.role.value)
+    programme = store_programmes.find_programme(till.connection, programme_id)
+    waiting = store.ready(till.connection, programme_id)
     if not waiting:
         way = "together" if is_round(programme.policy) else "each at the end of its review"
         raise Conflict(f"no application under {programme_id} waits; they are decided {way}")
     decided: list[Record] = []
     for version in sorted({one.programme_version for one in waiting}):
         batch = [one for one in waiting if one.programme_version == version]
-        used = programme_of(desk.connection, batch[0])
-        decided += decide_together(desk, used, batch)
+        used = programme_of(till.connection, batch[0])
+        decided += decide_together(till, used, batch)
     return tuple(decided)
 
 

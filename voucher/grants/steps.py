@@ -12,7 +12,8 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from suanwang.errors import NotFound, Refused
-from voucher.grants import store, store_audit, store_programmes
+from voucher.commands import Issue
+from voucher.grants import bookings, store, store_audit, store_programmes
 from voucher.grants.application import advance
 from voucher.grants.case import Action, Actor, Case, Effect, Event, State
 from voucher.grants.due import with_due
@@ -123,6 +124,7 @@ def note(
     saved = replace(
         after, case=case, updated_at=desk.now, revision=after.revision + (before is not None)
     )
+    saved = _booked(desk, before, saved)
     if before is None:
         store.add(desk.connection, saved)
     else:
@@ -133,6 +135,18 @@ def note(
     if message is not None:
         store_audit.add_message(desk.connection, saved.case, seq, message, desk.now)
     return saved
+
+
+def _booked(desk: Desk, before: Case | None, after: Record) -> Record:
+    """Keep the money of a grant that is paid by bank, or let it go; note the claim that has it."""
+    policy = programme_of(desk.connection, after).policy
+    commands = bookings.following(policy, before, after, desk.now)
+    if not commands:
+        return after
+    assert isinstance(desk, Till), f"{after.id}: this step books, so it is done at a till"
+    bookings.book(desk.turn, commands, desk.now)
+    kept = tuple(one.lot_id for one in commands if isinstance(one, Issue))
+    return replace(after, lots=kept) if kept or not after.case.is_decided else after
 
 
 def decide_together(

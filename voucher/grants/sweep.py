@@ -11,7 +11,8 @@ from voucher.grants import store, store_due
 from voucher.grants.case import CLOCK, Action, DueKind, Event, State
 from voucher.grants.records import Record
 from voucher.grants.service import require_evidence
-from voucher.grants.steps import Desk, take
+from voucher.grants.steps import Desk, take, till_of
+from voucher.turn import Turn
 
 _LOG = logging.getLogger(__name__)
 
@@ -21,17 +22,18 @@ _WORDS = {
 }
 
 
-def do_due(connection: Connection, application_id: str, now: datetime) -> bool:
+def do_due(turn: Turn, application_id: str, now: datetime) -> bool:
     """Do what is due for an application; return whether anything was.
 
     What cannot be done, such as the end of a publicity whose papers are not on file, becomes
     overdue: it is shown to the reviewers with its reason, and not tried again.
     """
+    connection = turn.connection
     record = store.find(connection, application_id, for_update=True)
     due = record.case.due
     if due is None or due.kind is DueKind.OVERDUE or due.at > now:
         return False
-    desk = Desk(connection=connection, actor=CLOCK, now=now)
+    desk = till_of(turn, Desk(connection=connection, actor=CLOCK, now=now))
     try:
         with connection.begin_nested():
             _do(desk, record, due.kind)

@@ -6,7 +6,7 @@ from datetime import date, timedelta
 
 from suanwang.units import share_fen
 from voucher.programmes.findings import Code, Finding
-from voucher.programmes.schema import Mode, Policy, Take, is_unseen
+from voucher.programmes.schema import Mode, Policy, Take, Unused, is_unseen
 from voucher.programmes.values import not_seen
 
 
@@ -29,7 +29,7 @@ def end_of(policy: Policy, issued_on: date) -> End:
         return End(findings=(not_seen(policy, "validity"),))
     unseen = tuple(
         not_seen(policy, f"validity.{field}")
-        for field in ("days_from_issue", "hard_end", "grace_days_running_jobs")
+        for field in ("days_from_issue", "hard_end", "grace_days_running_jobs", "unused")
         if is_unseen(validity, field)
     )
     if unseen:
@@ -40,6 +40,11 @@ def end_of(policy: Policy, issued_on: date) -> End:
     if validity.hard_end is not None:
         ends.append(validity.hard_end)
     return End(last_day=min(ends, default=None), grace_days=validity.grace_days_running_jobs or 0)
+
+
+def is_reusing(policy: Policy) -> bool:
+    """Return whether what a voucher did not pay can be granted again; unread, it lapses."""
+    return policy.validity is not None and policy.validity.unused is Unused.POOL
 
 
 def redeem_by(policy: Policy, applied_on: date) -> End:

@@ -103,6 +103,13 @@ class Take(StrEnum):
     PRORATA = "prorata"
 
 
+class Unused(StrEnum):
+    """What becomes of money that a voucher did not pay when it ended."""
+
+    POOL = "pool"
+    LAPSE = "lapse"
+
+
 class MarkKind(StrEnum):
     """How far a value can be trusted."""
 
@@ -260,12 +267,17 @@ class Shortage(StrictModel):
 
 
 class Validity(StrictModel):
-    """How long a voucher lasts: the earliest end that is stated holds."""
+    """How long a voucher lasts: the earliest end that is stated holds.
+
+    What an ended or recalled voucher did not pay goes back to the pool and is granted again, or
+    lapses. Where the text does not say so, it lapses.
+    """
 
     days_from_issue: Days | None = None
     hard_end: date | None = None
     redeem_within_days: Days | None = None
     grace_days_running_jobs: Days | None = None
+    unused: Annotated[Unused | None, Field(strict=False)] = None
 
 
 class Stacking(StrictModel):

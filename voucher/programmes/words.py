@@ -223,6 +223,7 @@ def _validity(policy: Policy) -> Iterator[str]:
         "hard_end": "last day of all",
         "redeem_within_days": "days in which a claim must be redeemed",
         "grace_days_running_jobs": "more days for jobs that run at the end",
+        "unused": "what was not used goes to",
     }
     stated = [name for name in words if name in validity.model_fields_set]
     for name in stated:

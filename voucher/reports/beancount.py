@@ -24,8 +24,17 @@ _ROOTS: Final[Mapping[str, str]] = {
     "payable": "Expenses:Compute:Cash",
     "expired": "Expenses:Expired",
     "recalled": "Expenses:Recalled",
+    "claim": "Assets:Claim:Kept",
+    "claim_due": "Assets:Claim:Due",
+    "redeemed": "Income:Claim:Redeemed",
     "receivable": "Liabilities:Programme",
-    "funder": "Income:Programme",
+    "reclaim": "Expenses:Reclaimed",
+    "budget": "Income:Programme",
+    "pool": "Income:Pool",
+    "reused": "Income:Reused",
+    "due": "Equity:Programme:Due",
+    "owed": "Equity:Programme:Owed",
+    "paid": "Equity:Programme:Paid",
     "bank": "Equity:Bank",
 }
 _ELSEWHERE: Final = "Equity:Elsewhere"

@@ -39,6 +39,14 @@ KIND_LABELS: Final[Mapping[str, str]] = {
     "clawback": "追回",
     "repay": "还款",
     "close-period": "结账",
+    "claim": "兑付额度",
+    "redeem": "申请兑付",
+    "pay-claim": "拨付到账",
+    "end-claim": "兑付结束",
+    "appropriate": "拨入资金池",
+    "withdraw": "资金池退回",
+    "pay-out": "拨付",
+    "pay-back": "退回拨付",
 }
 
 
@@ -90,8 +98,8 @@ class Movement:
 
     @property
     def granted_fen(self) -> int:
-        """Voucher money that programmes gave."""
-        return -self.by_kind.get("funder", 0)
+        """Money that programmes gave, less what they demand back."""
+        return -sum(self.by_kind.get(kind, 0) for kind in _OF_FUNDERS)
 
     @property
     def deposited_fen(self) -> int:
@@ -135,13 +143,13 @@ class Movement:
 
     @property
     def other_fen(self) -> int:
-        """What went to kinds of accounts that have no column: a debt to a programme, repaid."""
+        """What went to accounts that have no column: claims, debts to a programme and repaid."""
         return sum(amount for kind, amount in self.by_kind.items() if kind not in _IN_COLUMNS)
 
 
-_IN_COLUMNS: Final = frozenset(
+_OF_FUNDERS: Final = frozenset({"budget", "pool", "reused", "reclaim"})
+_IN_COLUMNS: Final = _OF_FUNDERS | frozenset(
     {
-        "funder",
         "bank",
         "spent",
         "payable",

@@ -28,7 +28,15 @@ from suanwang.db.tables.jobs import (
     plan_run,
     usage_interval,
 )
-from suanwang.db.tables.ledger import account, hold, journal, ledger_head, ledger_period, lot
+from suanwang.db.tables.ledger import (
+    account,
+    hold,
+    journal,
+    ledger_head,
+    ledger_period,
+    ledger_receipt,
+    lot,
+)
 from suanwang.db.tables.metadata import metadata
 from suanwang.db.tables.parties import registry_entry, registry_salt, registry_term
 from suanwang.db.tables.registry import link, meter, pool, rack, site
@@ -77,6 +85,7 @@ __all__ = [
     "journal",
     "ledger_head",
     "ledger_period",
+    "ledger_receipt",
     "link",
     "lot",
     "metadata",

@@ -18,8 +18,8 @@ account: Final = Table(
         "kind",
         Text,
         nullable=False,
-        comment="funder, bank, lot, held, spent, expired, recalled, cash, cash_held, payable, "
-        "receivable",
+        comment="budget, pool, bank, lot, held, spent, claim, redeemed, expired, recalled, reused, "
+        "cash, cash_held, payable, owed, due, claim_due, paid, receivable, reclaim",
     ),
     Column("balance_fen", Int64, nullable=False, comment="fen; sum of its postings"),
     Column("is_guarded", Integer, nullable=False, comment="1: may never be below zero"),
@@ -43,7 +43,15 @@ lot: Final = Table(
     Column("issued_at", UtcDateTime, nullable=False, comment="when it was granted, UTC"),
     Column("expires_at", UtcDateTime, nullable=False, comment="when it ends, UTC"),
     Column("grace_s", Int64, nullable=False, comment="s beyond its end for jobs that run then"),
-    comment="Voucher lots: the unit of rules and expiry.",
+    Column(
+        "funders",
+        Text,
+        nullable=False,
+        comment="whose money it is, JSON: funder and fen, the first takes the remainders",
+    ),
+    Column("is_claim", Integer, nullable=False, comment="1: is redeemed and pays for no jobs"),
+    Column("is_reused", Integer, nullable=False, comment="1: what it does not pay is granted anew"),
+    comment="Voucher lots and claims: the unit of rules and expiry.",
 )
 Index("ix_lot_tenant_id", lot.c.tenant_id)
 Index("ix_lot_expires_at", lot.c.expires_at)
@@ -100,6 +108,14 @@ ledger_period: Final = Table(
     Column("ends_at", UtcDateTime, nullable=False, unique=True, comment="its last moment, UTC"),
     Column("seq", Int64, ForeignKey("journal.seq"), nullable=False, comment="entry that closed it"),
     comment="Periods that are closed; rows are never changed.",
+)
+
+ledger_receipt: Final = Table(
+    "ledger_receipt",
+    metadata,
+    Column("id", Text, primary_key=True, comment="number of the bank's receipt"),
+    Column("seq", Int64, ForeignKey("journal.seq"), nullable=False, comment="entry that names it"),
+    comment="Bank receipts that were booked; each once.",
 )
 
 ledger_head: Final = Table(

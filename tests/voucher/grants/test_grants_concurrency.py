@@ -5,17 +5,18 @@ from dataclasses import replace
 
 import pytest
 from grant_builders import WAN, Office, a_draft, a_spend
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Engine
 
 from suanwang.clock import VirtualClock
-from suanwang.db.engine import reading, writing
+from suanwang.db.engine import reading
 from suanwang.errors import Refused
 from suanwang.ids import SeededIds
 from voucher.grants import service, store, store_audit, sweep
 from voucher.grants.case import Action, State
 from voucher.grants.service import Verdict
-from voucher.grants.steps import Desk
+from voucher.grants.steps import Till
 from voucher.grants.store_programmes import load_usage
+from voucher.turn import Turn
 from voucher.writer import DirectWriter
 
 WRITERS = 8
@@ -30,9 +31,9 @@ class Racing:
         with self.writer.turn() as turn:
             self.office = Office(turn, clock, ids)
 
-    def desk(self, connection: Connection, desk: Desk) -> Desk:
-        """Return somebody's desk on another connection."""
-        return replace(desk, connection=connection)
+    def till(self, turn: Turn, till: Till) -> Till:
+        """Return somebody's till in another turn."""
+        return replace(till, connection=turn.connection, turn=turn)
 
 
 @pytest.fixture
@@ -54,9 +55,9 @@ def test_awards_made_at_the_same_moment_stay_within_the_pool(racing: Racing) -> 
         city = office.city()
 
     def approve(name: str) -> None:
-        with writing(racing.engine) as connection:
-            desk = racing.desk(connection, city)
-            service.review(desk, name, Verdict(action=Action.APPROVE, reason="属实"))
+        with racing.writer.turn() as turn:
+            till = racing.till(turn, city)
+            service.review(till, name, Verdict(action=Action.APPROVE, reason="属实"))
 
     with ThreadPoolExecutor(WRITERS) as pool:
         list(pool.map(approve, names))
@@ -78,8 +79,8 @@ def test_one_invoice_is_handed_in_once_however_many_try(racing: Racing) -> None:
 
     def submit(name: str) -> bool:
         try:
-            with writing(racing.engine) as connection:
-                service.submit(racing.desk(connection, firm), name)
+            with racing.writer.turn() as turn:
+                service.submit(racing.till(turn, firm), name)
         except Refused:
             return False
         return True
@@ -106,8 +107,8 @@ def test_centres_that_sweep_at_the_same_moment_do_each_thing_once(racing: Racing
         with reading(racing.engine) as connection:
             due = sweep.due_now(connection, office.clock.now())
         for name in due:
-            with writing(racing.engine) as connection:
-                done += sweep.do_due(connection, name, office.clock.now())
+            with racing.writer.turn() as turn:
+                done += sweep.do_due(turn, name, office.clock.now())
         return done
 
     with ThreadPoolExecutor(WRITERS) as pool:

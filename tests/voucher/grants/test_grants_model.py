@@ -17,14 +17,17 @@ from suanwang.db.tables import metadata
 from suanwang.errors import SuanwangError
 from suanwang.ids import SeededIds
 from suanwang.model.tenant import Role
+from voucher import ledger
 from voucher import store as voucher_store
+from voucher.commands import Appropriate
 from voucher.grants import payout, service, store, store_audit, sweep
 from voucher.grants.case import LIVING, Action, State
 from voucher.grants.records import Record
 from voucher.grants.service import Verdict
-from voucher.grants.steps import Desk
+from voucher.grants.steps import Till
 from voucher.grants.store_programmes import load_usage
 from voucher.programmes.usage import SpendKey
+from voucher.store_audit import stored_balances
 from voucher.writer import DirectWriter
 
 POOL_FEN = 30 * WAN
@@ -35,6 +38,9 @@ places = st.integers(0, 5)
 modes = st.sampled_from(["deduct", "claim_then_redeem", "reimburse"])
 amounts = st.integers(1, 150).map(lambda number: number * WAN)
 numbers = st.integers(1, 4)
+
+
+_KEPT = (State.GRANTED, State.CLAWBACK)
 
 
 class Programme(RuleBasedStateMachine):
@@ -51,8 +57,14 @@ class Programme(RuleBasedStateMachine):
         self.connection = turn.connection
         self.office = Office(turn, self.clock, SeededIds(self.clock, 7))
 
-    @initialize(mode=modes, is_round=st.booleans())
-    def adopt(self, mode: str, is_round: bool) -> None:
+    @initialize(mode=modes, is_round=st.booleans(), is_funded=st.booleans())
+    def adopt(self, mode: str, is_round: bool, is_funded: bool) -> None:
+        self.mode = mode
+        if is_funded:
+            given = Appropriate(
+                key="a", programme="plain", funder="city", amount_fen=POOL_FEN, document="d"
+            )
+            ledger.apply(self.office.turn, [given], self.clock.now())
         self.office.adopt(
             benefit={"kind": "compute", "mode": mode, "beneficiary": "demander"},
             validity={"days_from_issue": 40, "redeem_within_days": 50},
@@ -81,7 +93,7 @@ class Programme(RuleBasedStateMachine):
         records = self._records()
         return records[place % len(records)].id if records else "app_none"
 
-    def _reviewer(self, place: int, person: str) -> Desk:
+    def _reviewer(self, place: int, person: str) -> Till:
         records = self._records()
         is_district = bool(records) and records[place % len(records)].case.stage == "district"
         return self.office.district(person) if is_district else self.office.city(person)
@@ -155,7 +167,7 @@ class Programme(RuleBasedStateMachine):
     @rule(place=places, person=people, number=numbers)
     def settle(self, place: int, person: str, number: int) -> None:
         name = self._pick(place)
-        self._try(lambda: payout.settle(self.office.city(person), name, f"R{number}", number))
+        self._try(lambda: payout.settle(self.office.city(person), name, f"{name}-{number}", number))
 
     @rule(place=places, person=people)
     def close(self, place: int, person: str) -> None:
@@ -184,7 +196,7 @@ class Programme(RuleBasedStateMachine):
         """Let time do what it does; a second look finds nothing left to do."""
         now = self.clock.now()
         for name in sweep.due_now(self.connection, now):
-            assert sweep.do_due(self.connection, name, now)
+            assert sweep.do_due(self.office.turn, name, now)
         assert sweep.due_now(self.connection, now) == ()
 
     def _owner(self, name: str) -> str:
@@ -215,6 +227,7 @@ class Programme(RuleBasedStateMachine):
 
     @invariant()
     def money_paid_is_money_granted(self) -> None:
+        balances = stored_balances(self.connection)
         for one in self._records():
             case = one.case
             payments = store_audit.redemptions(self.connection, one.id)
@@ -222,10 +235,36 @@ class Programme(RuleBasedStateMachine):
             assert paid == case.settled_fen <= case.award_fen
             lots = [voucher_store.find_lot(self.connection, lot, self.clock.now())
                     for lot in one.lots]  # fmt: skip
-            if lots:
-                assert sum(lot.issued_fen for lot in lots) == case.award_fen
+            if lots and one.state not in (State.CLAWBACK, State.RECLAIMED):
+                issued = sum(lot.issued_fen for lot in lots)
+                is_lot = self.mode == "deduct"
+                ended = 0 if is_lot else sum(balances.get(f"expired:{lot.id}", 0) for lot in lots)
+                assert issued - ended == case.award_fen or one.state is State.WITHDRAWN
+                if self.mode == "claim_then_redeem":
+                    assert sum(lot.spent_fen for lot in lots) == case.redeemed_fen
+                if self.mode == "reimburse":
+                    assert sum(lot.spent_fen for lot in lots) == case.settled_fen
             if one.funding and one.award is not None:
                 assert sum(share.amount_fen for share in one.funding) == one.award.amount_fen
+
+    @invariant()
+    def the_ledger_says_the_same(self) -> None:
+        check = voucher_store.check(self.connection)
+        assert check.findings == ()
+        records = self._records()
+        balances = stored_balances(self.connection)
+        assert balances.get("paid:plain", 0) == sum(one.case.settled_fen for one in records)
+        if self.mode != "deduct":
+            kept = [one for one in records if one.lots and one.state in _KEPT]
+            assert check.claimed_fen == sum(
+                one.case.award_fen - max(one.case.redeemed_fen, one.case.settled_fen)
+                for one in kept
+            )
+            living = [one for one in records if one.state is not State.RECLAIMED]
+            assert check.due_fen == sum(
+                max(one.case.redeemed_fen - one.case.settled_fen, 0) for one in living
+            )
+        assert -balances.get("budget:plain/city", 0) <= POOL_FEN or self.mode == "deduct"
 
     @invariant()
     def the_audit_ends_where_the_application_stands(self) -> None:

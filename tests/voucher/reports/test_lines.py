@@ -12,7 +12,21 @@ from voucher.chain import Posting
 from voucher.reports.lines import movement, paid_by_lot, statement, unit_hours
 from voucher.reports.report import Period, Report, summing
 
-KINDS = ("funder", "bank", "lot", "held", "spent", "expired", "recalled", "cash", "cash_held")
+KINDS = (
+    "budget",
+    "pool",
+    "reused",
+    "due",
+    "owed",
+    "bank",
+    "lot",
+    "held",
+    "spent",
+    "expired",
+    "recalled",
+    "cash",
+    "cash_held",
+)
 ACCOUNTS = st.sampled_from([f"{kind}:a" for kind in (*KINDS, "payable", "receivable", "new")])
 
 
@@ -34,7 +48,7 @@ def test_every_entry_adds_up_whatever_kinds_of_accounts_it_touches(moves: list[P
 
 
 def test_a_month_closes_at_its_opening_and_its_changes() -> None:
-    opening = {"lot:l0": 500, "held:l0": 70, "cash:haiyun": 40, "funder:x": -610}
+    opening = {"lot:l0": 500, "held:l0": 70, "cash:haiyun": 40, "budget:x": -610}
     totals, closing = facts(statement(a_heading(), opening, a_month(), LOTS))
     assert totals["paid_fen"] == 33_334
     assert closing["closing_voucher_fen"] == 500 + totals["voucher_fen"]

@@ -156,7 +156,7 @@ def test_a_missing_font_is_named() -> None:
 
 
 def test_beancount_asserts_every_balance_without_tolerance() -> None:
-    opening = {"lot:l1": 5, "cash:haiyun": 100, "funder:x": -105}
+    opening = {"lot:l1": 5, "cash:haiyun": 100, "budget:x": -105}
     text = "".join(beancount_text(a_heading(), opening, a_month()))
     assert 'option "inferred_tolerance_default" "*:0"' in text
     balances = re.findall(r"^2026-11-01 balance (\S+)  (-?[\d.]+) ~ 0.00 CNY$", text, re.MULTILINE)

@@ -23,7 +23,7 @@ def upgrade() -> None:
             "kind",
             sa.Text(),
             nullable=False,
-            comment="funder, bank, lot, held, spent, expired, recalled, cash, cash_held, payable, receivable",
+            comment="budget, pool, bank, lot, held, spent, claim, redeemed, expired, recalled, reused, cash, cash_held, payable, owed, due, claim_due, paid, receivable, reclaim",
         ),
         sa.Column("balance_fen", Int64, nullable=False, comment="fen; sum of its postings"),
         sa.Column("is_guarded", sa.Integer(), nullable=False, comment="1: may never be below zero"),
@@ -515,6 +515,16 @@ def upgrade() -> None:
         comment="Periods that are closed; rows are never changed.",
     )
     op.create_table(
+        "ledger_receipt",
+        sa.Column("id", sa.Text(), nullable=False, comment="number of the bank's receipt"),
+        sa.Column("seq", Int64, nullable=False, comment="entry that names it"),
+        sa.ForeignKeyConstraint(
+            ["seq"], ["journal.seq"], name=op.f("fk_ledger_receipt_seq_journal")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_ledger_receipt")),
+        comment="Bank receipts that were booked; each once.",
+    )
+    op.create_table(
         "link",
         sa.Column(
             "origin", sa.Text(), nullable=False, comment="where users are, * for anywhere else"
@@ -543,9 +553,27 @@ def upgrade() -> None:
         sa.Column(
             "grace_s", Int64, nullable=False, comment="s beyond its end for jobs that run then"
         ),
+        sa.Column(
+            "funders",
+            sa.Text(),
+            nullable=False,
+            comment="whose money it is, JSON: funder and fen, the first takes the remainders",
+        ),
+        sa.Column(
+            "is_claim",
+            sa.Integer(),
+            nullable=False,
+            comment="1: is redeemed and pays for no jobs",
+        ),
+        sa.Column(
+            "is_reused",
+            sa.Integer(),
+            nullable=False,
+            comment="1: what it does not pay is granted anew",
+        ),
         sa.ForeignKeyConstraint(["tenant_id"], ["tenant.id"], name=op.f("fk_lot_tenant_id_tenant")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_lot")),
-        comment="Voucher lots: the unit of rules and expiry.",
+        comment="Voucher lots and claims: the unit of rules and expiry.",
     )
     with op.batch_alter_table("lot", schema=None) as batch_op:
         batch_op.create_index("ix_lot_expires_at", ["expires_at"], unique=False)
@@ -1418,6 +1446,7 @@ def downgrade() -> None:
 
     op.drop_table("lot")
     op.drop_table("link")
+    op.drop_table("ledger_receipt")
     op.drop_table("ledger_period")
     op.drop_table("hold")
     with op.batch_alter_table("grant_application", schema=None) as batch_op:
