@@ -10,27 +10,21 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import Connection, and_, case, delete, func, select, update
+from sqlalchemy import Connection, delete, select, tuple_, update
 
 from collectors import quality, store_meters, store_samples, store_windows
 from collectors.register import Register
 from collectors.settle import DAY_MS
+from collectors.store_chunks import prune
 from collectors.store_energy import EnergyFigure, energy_wh, pue
 from collectors.store_meters import EventKind, MeterEvent
 from collectors.store_samples import SampleRow, insert_new
 from collectors.store_windows import MeterRecord
 from suanwang.clock import from_epoch_ms, to_epoch_ms
-from suanwang.db.tables import (
-    energy_window,
-    meter,
-    meter_state,
-    sample,
-    series,
-    source_state,
-    telemetry_batch,
-)
+from suanwang.db import samples
+from suanwang.db.tables import meter, meter_state, series, source_state, telemetry_batch
 from suanwang.errors import Conflict
-from suanwang.model.meter import CARRIER_UNITS, REGISTER_METRICS, Meter, MeterRole, WindowState
+from suanwang.model.meter import CARRIER_UNITS, Meter, MeterRole
 from suanwang.model.network import Fact
 from suanwang.model.reading import Quality, Reading, SourceReport, TelemetryBatch
 
@@ -329,26 +323,24 @@ def register_meters(connection: Connection, meters: Sequence[Meter]) -> None:
     store_meters.add_states(connection, [each.id for each in meters])
 
 
-def latest(connection: Connection, site_id: str) -> dict[tuple[str, str], Fact]:
-    """Return the newest sample of each series of a site by (subject, metric)."""
-    newest = (
-        select(sample.c.at_ms)
-        .where(sample.c.series_id == series.c.id)
-        .order_by(sample.c.at_ms.desc())
-        .limit(1)
-        .correlate(series)
-        .scalar_subquery()
+def latest(
+    connection: Connection, site_id: str, names: Sequence[tuple[str, str]] | None = None
+) -> dict[tuple[str, str], Fact]:
+    """Return the newest sample of series of a site by (subject, metric); None asks for all."""
+    wanted = select(series.c.id, series.c.subject, series.c.metric).where(
+        series.c.site_id == site_id
     )
-    rows = connection.execute(
-        select(series.c.subject, series.c.metric, sample.c.at_ms, sample.c.value, sample.c.quality)
-        .join(sample, and_(sample.c.series_id == series.c.id, sample.c.at_ms == newest))
-        .where(series.c.site_id == site_id)
-    )
+    if names is not None:
+        wanted = wanted.where(tuple_(series.c.subject, series.c.metric).in_(names))
+    numbers = {row.id: (row.subject, row.metric) for row in connection.execute(wanted)}
+    newest = samples.newest(connection, list(numbers))
     return {
-        (row.subject, row.metric): Fact(
-            value=row.value, at=from_epoch_ms(row.at_ms), quality=Quality(row.quality)
+        numbers[number]: Fact(
+            value=float(found.value[-1]),
+            at=from_epoch_ms(int(found.at_ms[-1])),
+            quality=Quality(found.qualities()[-1]),
         )
-        for row in rows
+        for number, found in newest.items()
     }
 
 
@@ -401,59 +393,3 @@ def source_states(connection: Connection, site_id: str) -> tuple[SourceState, ..
         )
         for row in rows
     )
-
-
-_REGISTER_SERIES: Final = select(meter.c.id, series.c.id.label("series_id")).join(
-    series,
-    and_(
-        series.c.site_id == meter.c.site_id,
-        series.c.metric.in_(sorted(REGISTER_METRICS)),
-        series.c.subject == METER + meter.c.id,
-    ),
-)
-
-
-def prune(connection: Connection, before: datetime) -> int:
-    """Delete raw samples older than ``before``, settle old windows; return how many samples went.
-
-    The last register reading before that moment stays, so that no energy is lost between it and
-    the next one. Windows are never deleted. A reading older than what is kept is refused from then
-    on, so ``before`` should leave as many days as a site may be cut off.
-    """
-    before_ms = to_epoch_ms(before)
-    deleted = 0
-    for meter_id, series_id in connection.execute(_REGISTER_SERIES).all():
-        anchor = connection.scalar(
-            select(func.max(sample.c.at_ms)).where(
-                sample.c.series_id == series_id, sample.c.at_ms < before_ms
-            )
-        )
-        if anchor is None:
-            continue
-        deleted += connection.execute(
-            delete(sample).where(sample.c.series_id == series_id, sample.c.at_ms < anchor)
-        ).rowcount
-        connection.execute(
-            update(meter_state)
-            .where(meter_state.c.meter_id == meter_id)
-            .values(
-                kept_from_ms=case(
-                    (meter_state.c.kept_from_ms > anchor, meter_state.c.kept_from_ms),
-                    else_=anchor,
-                )
-            )
-        )
-    kept = select(_REGISTER_SERIES.subquery().c.series_id)
-    deleted += connection.execute(
-        delete(sample).where(sample.c.at_ms < before_ms, sample.c.series_id.not_in(kept))
-    ).rowcount
-    connection.execute(delete(telemetry_batch).where(telemetry_batch.c.received_at < before))
-    connection.execute(
-        update(energy_window)
-        .where(
-            energy_window.c.state == WindowState.PROVISIONAL.value,
-            energy_window.c.start_at < before - quality.FINAL_AFTER,
-        )
-        .values(state=WindowState.FINAL.value)
-    )
-    return deleted

@@ -1,19 +1,31 @@
-"""What must be done about the record from time to time: settle, sum up, call final.
+"""What must be done about the record from time to time: settle, sum up, call final, pack, forget.
 
 Each step is a transaction of its own and may be repeated, or cut off, at any moment.
 """
 
 import logging
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 from sqlalchemy import Engine
 
+from collectors.quality import LATE_MAX
+from collectors.store_chunks import (
+    SERIES_MAX,
+    Packed,
+    closed_series,
+    open_from_ms,
+    pack,
+    prune,
+)
 from collectors.store_rollup import finish_rollups, roll_up
 from collectors.store_settle import finish, settle_due
+from suanwang.chunk import ChunkDamaged
 from suanwang.clock import Clock
-from suanwang.db.engine import writing
+from suanwang.db.engine import reading, writing
 
 _LOG = logging.getLogger(__name__)
 
@@ -57,12 +69,61 @@ def keep_up(engine: Engine, clock: Clock) -> Kept:
     return Kept(days=days, windows=windows, hours=hours, finished=finished)
 
 
+class RawUpkeep:
+    """Packs raw samples whose hour is over, and once an hour forgets those that are too old."""
+
+    def __init__(self, engine: Engine, clock: Clock) -> None:
+        self._engine = engine
+        self._clock = clock
+        self._pruned_before: datetime | None = None
+
+    def run(self) -> Packed:
+        """Pack what can be packed now; return how much it was."""
+        now = self._clock.now()
+        before_ms = open_from_ms(now)
+        with reading(self._engine) as connection:
+            waiting = closed_series(connection, before_ms)
+        packed = Packed()
+        for low in range(0, len(waiting), SERIES_MAX):
+            piece = self._pack(waiting[low : low + SERIES_MAX], before_ms)
+            packed = Packed(
+                samples=packed.samples + piece.samples, chunks=packed.chunks + piece.chunks
+            )
+        if packed.samples:
+            _LOG.info(
+                "raw samples packed", extra={"samples": packed.samples, "chunks": packed.chunks}
+            )
+        self._prune((now - LATE_MAX).replace(minute=0, second=0, microsecond=0))
+        return packed
+
+    def _pack(self, series_ids: Sequence[int], before_ms: int) -> Packed:
+        try:
+            with writing(self._engine) as connection:
+                return pack(connection, series_ids, before_ms)
+        except ChunkDamaged:
+            # They stay row by row, so nothing is lost, and the other series are not held up.
+            _LOG.exception(
+                "raw samples are not packed", extra={"series": f"{series_ids[0]}-{series_ids[-1]}"}
+            )
+            return Packed()
+
+    def _prune(self, before: datetime) -> None:
+        if before == self._pruned_before:
+            return
+        with writing(self._engine) as connection:
+            gone = prune(connection, before)
+        self._pruned_before = before
+        if gone:
+            _LOG.info("raw samples forgotten", extra={"samples": gone, "before": str(before)})
+
+
 class UpkeepLoop:
     """Keeps the record up on a thread of its own; any number of processes may do so."""
 
     def __init__(self, engine: Engine, clock: Clock) -> None:
         self._engine = engine
         self._clock = clock
+        self._raw = RawUpkeep(engine, clock)
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -83,5 +144,6 @@ class UpkeepLoop:
         while not self._stopping.wait(EVERY_S):
             try:
                 keep_up(self._engine, self._clock)
+                self._raw.run()
             except Exception:  # noqa: BLE001 - the outermost loop: logged, and tried again
                 _LOG.exception("the upkeep of the energy record failed")

@@ -89,7 +89,7 @@ def _site_state(
         it_power_w=it_power_w,
         facility_power_w=facility_power_w,
         pue=pue,
-        wet_bulb_c=telemetry.latest(connection, site.id).get(WET_BULB, _MISSING),
+        wet_bulb_c=telemetry.latest(connection, site.id, [WET_BULB]).get(WET_BULB, _MISSING),
         agent_seen_at=registered.agent_seen_at,
         is_reachable=is_reachable(registered, now),
         is_open=registered.is_open,

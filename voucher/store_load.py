@@ -1,14 +1,17 @@
 """Reads how busy units were while somebody paid for them, with coverage and quality. No writes."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, select
 
+from suanwang.chunk import Columns
 from suanwang.clock import to_epoch_ms
-from suanwang.db.tables import attempt, hold, pool, sample, series
+from suanwang.db import samples
+from suanwang.db.tables import attempt, hold, pool, series
 from suanwang.model.reading import Quality, worst
 from suanwang.model.voucher import HoldState
 from voucher.reports.flags import BilledRun, Load
@@ -19,6 +22,7 @@ RUNS_MAX: Final = 10_000
 _PPM: Final = 1_000_000
 _MINUTE_MS: Final = 60_000
 _QUARTER_MS: Final = 15 * _MINUTE_MS
+_DAY_MS: Final = 96 * _QUARTER_MS
 _CPU: Final = "cpu"
 
 
@@ -36,40 +40,49 @@ def load(
     quality the worst inside.
     """
     first, last = to_epoch_ms(start), to_epoch_ms(end)
-    within = (
-        series.c.site_id == site_id,
-        series.c.metric == metric,
-        sample.c.at_ms >= first,
-        sample.c.at_ms < last,
-    )
-    quarter = (sample.c.at_ms - first) // _QUARTER_MS
-    rows = connection.execute(
-        select(
-            func.sum(sample.c.value * _PPM).label("total"),
-            func.count().label("samples"),
-            func.count(func.distinct(sample.c.at_ms // _MINUTE_MS)).label("minutes"),
-        )
-        .join_from(sample, series, series.c.id == sample.c.series_id)
-        .where(*within)
-        .group_by(quarter)
+    numbers = connection.scalars(
+        select(series.c.id).where(series.c.site_id == site_id, series.c.metric == metric)
     ).all()
-    if not rows:
+    quarters: defaultdict[int, _Quarter] = defaultdict(_Quarter)
+    # A day at a time: a month of many units is more than should be in memory at once.
+    for low in range(first, last, _DAY_MS):
+        high = min(low + _DAY_MS, last)
+        for found in samples.read_many(connection, numbers, low, high - 1).values():
+            _count(quarters, found, first)
+    if not quarters:
         return None
-    qualities = connection.execute(
-        select(sample.c.quality)
-        .join_from(sample, series, series.c.id == sample.c.series_id)
-        .where(*within)
-        .distinct()
-    )
-    means = [int(row.total) // row.samples for row in rows]
+    means = [round(found.total_ppm) // found.samples for found in quarters.values()]
     minutes = max(1, -(-(last - first) // _MINUTE_MS))
+    seen = sum(len(found.minutes) for found in quarters.values())
     return Load(
-        mean_ppm=sum(int(row.total) for row in rows) // sum(row.samples for row in rows),
+        mean_ppm=sum(round(found.total_ppm) for found in quarters.values())
+        // sum(found.samples for found in quarters.values()),
         low_ppm=min(means),
         high_ppm=max(means),
-        coverage_ppm=min(_PPM, sum(row.minutes for row in rows) * _PPM // minutes),
-        quality=worst(*(Quality(row.quality) for row in qualities)).value,
+        coverage_ppm=min(_PPM, seen * _PPM // minutes),
+        quality=worst(*{each for found in quarters.values() for each in found.qualities}).value,
     )
+
+
+@dataclass(slots=True)
+class _Quarter:
+    """What the samples of a quarter of an hour add up to."""
+
+    total_ppm: float = 0.0
+    samples: int = 0
+    minutes: set[int] = field(default_factory=set)
+    qualities: set[Quality] = field(default_factory=set)
+
+
+def _count(quarters: defaultdict[int, _Quarter], found: Columns, first_ms: int) -> None:
+    for at_ms, value, quality in zip(
+        found.at_ms.tolist(), found.value.tolist(), found.qualities(), strict=True
+    ):
+        quarter = quarters[(at_ms - first_ms) // _QUARTER_MS]
+        quarter.total_ppm += value * _PPM
+        quarter.samples += 1
+        quarter.minutes.add(at_ms // _MINUTE_MS)
+        quarter.qualities.add(Quality(quality))
 
 
 def with_loads(connection: Connection, runs: Iterable[BilledRun]) -> list[BilledRun]:

@@ -28,7 +28,7 @@ from collectors.settle import Source
 from collectors.store_meters import NewEpisode
 from collectors.store_rollup import add_rolled_up
 from collectors.store_site import ROLES, add_period, load_meters
-from collectors.upkeep import keep_up
+from collectors.upkeep import RawUpkeep, keep_up
 from suanwang.clock import VirtualClock, to_epoch_ms
 from suanwang.db.engine import writing
 from suanwang.db.tables import (
@@ -57,7 +57,10 @@ def prepare(connection: Connection, *meters: Meter) -> None:
 
 
 def keep(engine: Engine, seconds: float) -> None:
-    keep_up(engine, VirtualClock(at(seconds)))
+    """Keep up, with packing before it, so that what is computed is computed from chunks too."""
+    clock = VirtualClock(at(seconds))
+    RawUpkeep(engine, clock).run()
+    keep_up(engine, clock)
 
 
 def load(hours: float, step: int = 60) -> list[Reading]:
@@ -362,8 +365,8 @@ def test_any_order_ends_with_what_the_raw_readings_say_of_all_at_once(
 def _forget(connection: Connection) -> None:
     """Empty the record, and make the site where it is not there yet."""
     tables = (
-        "energy_due", "energy_window", "meter_state", "meter_episode", "sample", "series",
-        "telemetry_batch", "meter",
+        "energy_due", "energy_window", "meter_state", "meter_episode", "sample", "sample_chunk",
+        "series", "telemetry_batch", "meter",
     )  # fmt: skip
     for name in tables:
         connection.exec_driver_sql(f"DELETE FROM {name}")  # noqa: S608 - our own names

@@ -9,6 +9,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     Table,
     Text,
     UniqueConstraint,
@@ -57,9 +58,23 @@ sample: Final = Table(
     Column("series_id", Int64, ForeignKey("series.id"), primary_key=True, comment="its series"),
     Column("value", Float, nullable=False, comment="value in the metric's unit"),
     Column("quality", Text, nullable=False, comment="measured, derived, interpolated, estimated"),
-    comment="Raw samples, first value wins.",
+    comment="Raw samples of the hours that are open, first value wins.",
+    sqlite_with_rowid=False,
 )
 Index("ix_sample_series_id_at_ms", sample.c.series_id, sample.c.at_ms)
+
+sample_chunk: Final = Table(
+    "sample_chunk",
+    metadata,
+    Column("series_id", Int64, ForeignKey("series.id"), primary_key=True, comment="its series"),
+    Column("start_ms", Int64, primary_key=True, comment="start of the hour, ms since 1970 UTC"),
+    Column("first_ms", Int64, nullable=False, comment="oldest sample inside, ms since 1970 UTC"),
+    Column("last_ms", Int64, nullable=False, comment="newest sample inside, ms since 1970 UTC"),
+    Column("samples", Integer, nullable=False, comment="samples inside"),
+    Column("body", LargeBinary, nullable=False, comment="the samples, packed without loss"),
+    comment="Raw samples of hours that are over: a series' hour in a row.",
+)
+Index("ix_sample_chunk_start_ms", sample_chunk.c.start_ms)
 
 source_state: Final = Table(
     "source_state",

@@ -560,10 +560,7 @@ def upgrade() -> None:
             comment="whose money it is, JSON: funder and fen, the first takes the remainders",
         ),
         sa.Column(
-            "is_claim",
-            sa.Integer(),
-            nullable=False,
-            comment="1: is redeemed and pays for no jobs",
+            "is_claim", sa.Integer(), nullable=False, comment="1: is redeemed and pays for no jobs"
         ),
         sa.Column(
             "is_reused",
@@ -1152,10 +1149,36 @@ def upgrade() -> None:
             ["series_id"], ["series.id"], name=op.f("fk_sample_series_id_series")
         ),
         sa.PrimaryKeyConstraint("at_ms", "series_id", name=op.f("pk_sample")),
-        comment="Raw samples, first value wins.",
+        comment="Raw samples of the hours that are open, first value wins.",
+        sqlite_with_rowid=False,
     )
     with op.batch_alter_table("sample", schema=None) as batch_op:
         batch_op.create_index("ix_sample_series_id_at_ms", ["series_id", "at_ms"], unique=False)
+
+    op.create_table(
+        "sample_chunk",
+        sa.Column("series_id", Int64, nullable=False, comment="its series"),
+        sa.Column(
+            "start_ms", Int64, nullable=False, comment="start of the hour, ms since 1970 UTC"
+        ),
+        sa.Column(
+            "first_ms", Int64, nullable=False, comment="oldest sample inside, ms since 1970 UTC"
+        ),
+        sa.Column(
+            "last_ms", Int64, nullable=False, comment="newest sample inside, ms since 1970 UTC"
+        ),
+        sa.Column("samples", sa.Integer(), nullable=False, comment="samples inside"),
+        sa.Column(
+            "body", sa.LargeBinary(), nullable=False, comment="the samples, packed without loss"
+        ),
+        sa.ForeignKeyConstraint(
+            ["series_id"], ["series.id"], name=op.f("fk_sample_chunk_series_id_series")
+        ),
+        sa.PrimaryKeyConstraint("series_id", "start_ms", name=op.f("pk_sample_chunk")),
+        comment="Raw samples of hours that are over: a series' hour in a row.",
+    )
+    with op.batch_alter_table("sample_chunk", schema=None) as batch_op:
+        batch_op.create_index("ix_sample_chunk_start_ms", ["start_ms"], unique=False)
 
     op.create_table(
         "attempt",
@@ -1386,6 +1409,10 @@ def downgrade() -> None:
         batch_op.drop_index("ix_attempt_site_id_state")
 
     op.drop_table("attempt")
+    with op.batch_alter_table("sample_chunk", schema=None) as batch_op:
+        batch_op.drop_index("ix_sample_chunk_start_ms")
+
+    op.drop_table("sample_chunk")
     with op.batch_alter_table("sample", schema=None) as batch_op:
         batch_op.drop_index("ix_sample_series_id_at_ms")
 
