@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 
 from suanwang.clock import Clock
 from voucher.ledger import Command, Outcome, apply
-from voucher.store_writer import is_locked, savepoint
+from voucher.store_writer import TransactionLost, is_locked, savepoint
 from voucher.turn import Turn
 
 T = TypeVar("T")
@@ -108,7 +108,7 @@ class Group:
     def run(self, connection: Connection, epoch: int) -> None:
         """Run everything in order, until it is done or time is up.
 
-        Raises only when the connection is lost; a failure of one item is kept for its caller.
+        Raises only when the transaction is lost; a failure of one item is kept for its caller.
         """
         items = deque(self._items)
         while items:
@@ -151,8 +151,9 @@ class Group:
     def _run_unit(self, connection: Connection, epoch: int, unit: Unit[object]) -> None:
         try:
             self._answers.append(_guarded(connection, epoch, unit.run))
+        except TransactionLost:
+            raise
         except Exception as failure:  # noqa: BLE001 - it is the caller's, who is told
-            _raise_if_lost(connection, failure)
             if is_locked(failure):
                 self.blocked.append(unit)
             else:
@@ -165,8 +166,9 @@ class Group:
             outcomes = _guarded(
                 connection, epoch, lambda turn: apply(turn, commands, self._clock.now())
             )
+        except TransactionLost:
+            raise
         except Exception as failure:  # noqa: BLE001 - it is the callers', who are told
-            _raise_if_lost(connection, failure)
             if len(run) == 1:
                 self._note_failure(run[0], failure)
             for bare in run if len(run) > 1 else ():
@@ -188,8 +190,3 @@ def _guarded(connection: Connection, epoch: int, work: Work[T]) -> T:
             return work(turn)
     finally:
         turn.end()
-
-
-def _raise_if_lost(connection: Connection, failure: Exception) -> None:
-    if connection.invalidated:
-        raise failure

@@ -12,7 +12,11 @@ from suanwang.db.tables import ledger_head
 from voucher.store_book import HEAD_ID, lock_head
 from voucher.store_rows import dialect
 
-DATABASE_FAILED: Final = (SQLAlchemyError,)
+LOCK_WAIT_MS: Final = 2_000
+"""How long a unit waits for a row that somebody else has locked; then it is tried again alone."""
+IDLE_MS: Final = 10_000
+"""PostgreSQL ends a transaction whose writer does not say anything for this long."""
+DATABASE_FAILED: Final[tuple[type[Exception], ...]] = (SQLAlchemyError,)
 """What is raised where the database refuses, or is gone."""
 _LOCKED: Final = frozenset({"40001", "40P01", "55P03"})
 """SQLSTATE of a serialization failure, a deadlock and a lock that was not had in time."""
@@ -43,12 +47,22 @@ def read_tenure(connection: Connection) -> Tenure:
 
 
 def lock_tenure(connection: Connection) -> Tenure:
-    """Return who writes; it stays so until the transaction ends."""
-    row = connection.execute(_TENURE.with_for_update()).one_or_none()
+    """Return who writes; it stays so until the transaction ends.
+
+    From here on PostgreSQL ends this transaction where it waits for a lock, or is left idle, too
+    long: a process that is stopped in the middle would otherwise keep the chain's end for ever.
+    """
+    wanted = _TENURE.with_for_update()
+    if dialect(connection) == "postgresql":
+        limits = {"lock_timeout": LOCK_WAIT_MS, "idle_in_transaction_session_timeout": IDLE_MS}
+        wanted = wanted.add_columns(
+            *(func.set_config(name, f"{most}ms", True) for name, most in limits.items())
+        )
+    row = connection.execute(wanted).one_or_none()
     if row is None:
         lock_head(connection)
-        row = connection.execute(_TENURE).one()
-    return Tenure(*row)
+        row = connection.execute(wanted).one()
+    return Tenure(row.writer, row.epoch, row.writer_until, row.writer_url)
 
 
 def write_tenure(connection: Connection, tenure: Tenure) -> None:
@@ -65,44 +79,29 @@ def write_tenure(connection: Connection, tenure: Tenure) -> None:
     )
 
 
-def limit_waits(connection: Connection, lock_wait_ms: int, idle_ms: int) -> None:
-    """Let PostgreSQL end this transaction where it waits for a lock, or is left idle, too long.
-
-    A process that is stopped in mid-group would otherwise keep the chain's end for ever. SQLite
-    has one writer at a time and needs neither.
-    """
-    if dialect(connection) == "postgresql":
-        limits = {
-            "lock_timeout": lock_wait_ms,
-            "idle_in_transaction_session_timeout": idle_ms,
-        }
-        settings = (func.set_config(name, f"{most}ms", True) for name, most in limits.items())
-        connection.execute(select(*settings))
+class TransactionLost(Exception):
+    """A savepoint could not be gone back to: nothing of its transaction can be kept."""
 
 
 @contextmanager
 def savepoint(connection: Connection) -> Iterator[None]:
     """Undo what happens inside where it fails, also where a failed statement was hidden.
 
-    Unlike ``begin_nested`` it goes back as well when the release itself is refused.
+    Unlike ``begin_nested`` it goes back as well when the release itself is refused. Where even that
+    fails it raises TransactionLost, since PostgreSQL answers the commit of a failed transaction
+    without an error, and keeps nothing.
     """
     connection.exec_driver_sql("SAVEPOINT unit_of_work")
     try:
         yield
         connection.exec_driver_sql("RELEASE SAVEPOINT unit_of_work")
-    except BaseException:
-        if not connection.invalidated:
+    except BaseException as failure:
+        try:
             connection.exec_driver_sql("ROLLBACK TO SAVEPOINT unit_of_work")
             connection.exec_driver_sql("RELEASE SAVEPOINT unit_of_work")
-        raise
-
-
-def probe(connection: Connection) -> None:
-    """Raise what the database raises where the transaction has failed.
-
-    PostgreSQL answers a commit of a failed transaction without an error, and keeps nothing.
-    """
-    connection.execute(select(1))
+        except SQLAlchemyError as lost:
+            raise TransactionLost from lost
+        raise failure
 
 
 def is_locked(failure: Exception) -> bool:

@@ -26,7 +26,7 @@ from voucher import tenure
 from voucher.group import Asked, Bare, Group, GroupDone, Unit, Work
 from voucher.guard import check_durability
 from voucher.ledger import Command, Outcome, apply
-from voucher.store_writer import DATABASE_FAILED, NOBODY, Tenure, limit_waits, probe
+from voucher.store_writer import DATABASE_FAILED, NOBODY, Tenure, TransactionLost
 from voucher.tenure import Candidate, NotWriting
 from voucher.turn import Turn
 
@@ -40,10 +40,6 @@ WAIT_S: Final = 30.0
 """How long ``write`` waits for its unit to begin, and then again for it to end."""
 STOP_S: Final = 30.0
 """How long ``stop`` waits for what is still to be booked."""
-LOCK_WAIT_MS: Final = 2_000
-"""How long a unit waits for a row that somebody else has locked; then it is tried again alone."""
-IDLE_MS: Final = 10_000
-"""PostgreSQL ends a transaction whose writer does not say anything for this long."""
 TRIES_MAX: Final = 3
 """How often a unit that meets locks is tried."""
 BEATS: Final = 3
@@ -276,7 +272,6 @@ class GroupWriter:
             with writing(self._engine) as connection:
                 found = self._open(connection)
                 group.run(connection, found.epoch)
-                probe(connection)
                 group.is_committing = True
         except Exception as failure:  # noqa: BLE001 - outermost loop: told to every caller
             self._tell(group, failure)
@@ -288,7 +283,6 @@ class GroupWriter:
 
     def _open(self, connection: Connection) -> Tenure:
         """Begin a transaction of the writer; raise NotWriting when another process is it."""
-        limit_waits(connection, LOCK_WAIT_MS, IDLE_MS)
         if self._epoch is None:
             raise self._elsewhere()
         return tenure.check(connection, self._who, self._epoch, self._clock.now())
@@ -322,7 +316,6 @@ class GroupWriter:
         """Renew the lease, or take it where it has ended."""
         try:
             with writing(self._engine) as connection:
-                limit_waits(connection, LOCK_WAIT_MS, IDLE_MS)
                 found = tenure.take(connection, self._who, self._clock.now())
         except DATABASE_FAILED as failure:
             _log.warning("the lease of the ledger could not be read: %s", failure)
@@ -351,7 +344,7 @@ class GroupWriter:
 
 def _in_words(failure: Exception, *, is_committing: bool) -> Exception:
     """Return what the callers of a failed group are told."""
-    if not isinstance(failure, DATABASE_FAILED):
+    if not isinstance(failure, (*DATABASE_FAILED, TransactionLost)):
         return failure
     fate = "nobody knows whether it was booked" if is_committing else "nothing was booked"
     told = Unavailable(

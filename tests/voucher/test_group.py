@@ -16,7 +16,7 @@ from suanwang.clock import SystemClock, VirtualClock
 from suanwang.db.engine import reading
 from suanwang.db.tables import tenant
 from suanwang.errors import Refused, Unavailable
-from voucher import store, writer
+from voucher import store, store_writer, writer
 from voucher.check import check
 from voucher.group import GroupDone
 from voucher.ledger import Accepted, Outcome, Refusal, apply
@@ -316,7 +316,7 @@ def test_a_unit_that_meets_a_deadlock_is_tried_again_and_its_neighbours_stand(
     postgres_engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Somebody else holds t2 and wants t1; the group holds t1 and wants t2."""
-    monkeypatch.setattr(writer, "LOCK_WAIT_MS", 20_000)
+    monkeypatch.setattr(store_writer, "LOCK_WAIT_MS", 20_000)
     with postgres_engine.begin() as connection:
         add_tenants(connection, "t1", "t2")
     clock = SystemClock()
@@ -360,7 +360,7 @@ def test_a_unit_that_meets_a_deadlock_is_tried_again_and_its_neighbours_stand(
 def test_a_row_that_stays_locked_is_given_up_after_some_tries(
     postgres_engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(writer, "LOCK_WAIT_MS", 50)
+    monkeypatch.setattr(store_writer, "LOCK_WAIT_MS", 50)
     with postgres_engine.begin() as connection:
         add_tenants(connection, "t1", "t2")
     with postgres_engine.connect() as other, writing_to(postgres_engine) as group_writer:
