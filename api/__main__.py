@@ -22,7 +22,7 @@ def main(arguments: list[str] | None = None) -> int:
         "--allow-public", action="store_true", default=None, help="listen where others can reach"
     )
     parser.add_argument(
-        "--no-scheduler", action="store_true", help="another process runs the scheduler"
+        "--no-scheduler", action="store_true", help="place no jobs while it writes (measurements)"
     )
     chosen = parser.parse_args(arguments)
     flags = {

@@ -132,3 +132,17 @@ def test_the_configuration_is_one_the_product_reads() -> None:
     for item in objects(EVERYTHING):
         if item["kind"] == "ConfigMap" and "suanwang.yaml" in item["data"]:
             assert isinstance(yaml.safe_load(item["data"]["suanwang.yaml"]), dict)
+
+
+def test_replicas_reach_each_other_at_their_pods_addresses() -> None:
+    """One writes the ledger, the others pass on to it: through no Service, past no policy."""
+    (centre,) = (pod for pod in pods(POSTGRESQL) if pod["containers"][0]["name"] == "centre")
+    variables = {one["name"]: one for one in centre["containers"][0]["env"]}
+    names = [one["name"] for one in centre["containers"][0]["env"]]
+    assert names.index("POD_IP") < names.index("SUANWANG_SERVER__ADVERTISE_URL")
+    assert variables["POD_IP"]["valueFrom"]["fieldRef"]["fieldPath"] == "status.podIP"
+    port = centre["containers"][0]["ports"][0]["containerPort"]
+    assert variables["SUANWANG_SERVER__ADVERTISE_URL"]["value"] == f"http://$(POD_IP):{port}"
+    policy = next(item for item in objects(EVERYTHING) if item["kind"] == "NetworkPolicy")
+    inside = [rule for rule in policy["spec"]["egress"] if "to" in rule]
+    assert [rule["ports"][0]["port"] for rule in inside] == [port]
