@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 
 from api.context import ApiContext
 from api.identity import PLATFORM
+from api.routers.grants_front import rules_of
 from collectors import store as telemetry
 from scheduler import registry, service, store_registry, store_usage
 from suanwang.errors import Conflict, NotFound
@@ -22,9 +23,15 @@ from suanwang.model.meter import MeterRole
 from suanwang.model.reading import Quality
 from suanwang.model.site import Site
 from suanwang.model.usage import UsageInterval
-from voucher import store_anchors, store_evidence, store_load, store_reports
-from voucher.flagging import Flag
+from voucher import store_anchors, store_evidence, store_load, store_papers, store_reports
+from voucher.flagging import Flag, FlagCode
+from voucher.grants.duplicates import related_flag
+from voucher.grants.screening import signed
 from voucher.metering import covered_unit_ms
+from voucher.programmes.application import china_day
+from voucher.registry import store as registry_store
+from voucher.registry.graph import Network, Relations
+from voucher.registry.rules import Rules, limits
 from voucher.reports import flags
 from voucher.reports.evidence import (
     AttemptUse,
@@ -66,9 +73,11 @@ def certificate(
     )
     lots = paid_by_lot(posting for proved in entries for posting in proved.entry.postings)
     customer = store_reports.party(connection, job.tenant_id)
+    now = context.clock.now()
+    codes = {use.site.operator.uscc for use in uses} - {""}
     found = Certificate(
         id=context.ids.new("cert"),
-        issued_at=context.clock.now(),
+        issued_at=now,
         issuer=_party(connection, PLATFORM.id),
         enterprise=customer,
         job=JobUse(
@@ -78,13 +87,17 @@ def certificate(
             submitted_at=job.submitted_at,
             attempts=uses,
         ),
-        references=references,
+        references=store_papers.with_registered(
+            connection, references, (customer.uscc, sorted(codes)), china_day(now)
+        ),
         policies=tuple(store_evidence.policies_of(connection, job.tenant_id, lots)),
+        awards=store_papers.awards_of(connection, job.tenant_id, lots),
         entries=entries,
         flags=(),
         proof=store_anchors.prove(connection, [proved.entry.seq for proved in entries]),
     )
-    return replace(found, flags=_flags(connection, found, attempts))
+    rules = rules_of(context.settings)
+    return replace(found, flags=_flags(connection, found, attempts, rules))
 
 
 def _attempt(connection: Connection, attempt: Attempt) -> AttemptUse:
@@ -180,19 +193,67 @@ def _party(connection: Connection, tenant_id: str) -> Party:
 
 
 def _flags(
-    connection: Connection, found: Certificate, attempts: Iterable[Attempt]
+    connection: Connection, found: Certificate, attempts: Iterable[Attempt], rules: Rules
 ) -> tuple[Flag, ...]:
     invoices = found.references.invoices
     inside = [InvoiceUse(number=one.number, line=one.line, used_for=found.id) for one in invoices]
-    handed_in = store_evidence.invoice_uses(connection, {one.number for one in invoices})
+    numbers = {one.number for one in invoices}
+    handed_in = store_papers.invoice_uses(connection, found.enterprise.id, numbers)
+    own = {(one.number, one.line, one.payees, one.contract_no) for one in handed_in}
+    new = [
+        one
+        for one in uses_of(found)
+        if (one.number, one.line, one.payees, one.contract_no) not in own
+    ]
     holds = {str(attempt.id): str(attempt.hold_id) for attempt in attempts}
     runs = [_run(connection, found, use, holds[use.id]) for use in found.job.attempts]
     return (
         *flags.idle_runs(runs),
         *_night_flags(connection, found),
         *flags.repeated_invoices(inside),
-        *flags.repeated_invoices(handed_in),
+        *flags.shared_invoices([*handed_in, *new]),
+        *_party_flags(connection, found, rules),
     )
+
+
+def uses_of(found: Certificate) -> list[InvoiceUse]:
+    """Return for what the invoices of a certificate are handed in."""
+    payees = ",".join(sorted({use.site.id for use in found.job.attempts}))
+    return [
+        InvoiceUse(
+            number=one.number,
+            line=one.line,
+            used_for=found.job.submission_id,
+            tenant_id=found.enterprise.id,
+            payees=payees,
+            contract_no=found.references.contract_no,
+        )
+        for one in {(one.number, one.line): one for one in found.references.invoices}.values()
+    ]
+
+
+def _party_flags(connection: Connection, found: Certificate, rules: Rules) -> Iterable[Flag]:
+    """Yield related parties, and contracts of theirs that a limit does not see together."""
+    customer = found.enterprise.uscc or found.enterprise.id
+    operators = {use.site.operator.uscc or use.site.operator.id: use.site.operator.name
+                 for use in found.job.attempts}  # fmt: skip
+    day = china_day(found.issued_at)
+    network = registry_store.network(connection, {customer, *operators}, day)
+    said = Network(names={customer: found.enterprise.name, **operators})
+    relations = Relations(said.joined(network), rules.share_ppm_min)
+    for operator in sorted(operators):
+        path = relations.path(customer, operator)
+        if path is not None:
+            yield related_flag(FlagCode.RELATED_PARTY, relations, (customer, operator), path)
+    for limit in limits(rules, None):
+        group = relations.related_to(customer)
+        contracts = registry_store.contracts(connection, "customer", group, day)
+        yield from flags.split_contracts(
+            [signed(one) for one in contracts],
+            limit,
+            dict.fromkeys(group, customer),
+            own=lambda one: one.customer_id == customer,
+        )
 
 
 def _night_flags(connection: Connection, found: Certificate) -> tuple[Flag, ...]:

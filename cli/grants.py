@@ -185,6 +185,7 @@ def attach(
     application: ApplicationId,
     kind: Annotated[str, typer.Argument(help="Which evidence it is, in the policy's words.")],
     file: Annotated[Path, typer.Argument(help="The file.")],
+    proves: Annotated[str, typer.Option("--line", help="Line it proves; all if left out.")] = "",
     url: Url = None,
     api_key: ApiKey = None,
     as_json: AsJson = False,
@@ -193,7 +194,9 @@ def attach(
     content = _read(file)
     path = f"/v1/applications/{application}/evidence"
     with connect_once(url, api_key) as client:
-        answer = client.post_file(path, content, _media_type(file), kind=kind, name=file.name)
+        answer = client.post_file(
+            path, content, _media_type(file), kind=kind, name=file.name, line=proves
+        )
     if as_json:
         emit_json(answer)
     else:

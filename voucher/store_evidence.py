@@ -5,10 +5,9 @@ from collections.abc import Iterable
 
 from sqlalchemy import Connection, Row, select
 
-from suanwang.db.tables import grant_application, grant_spent, hold, journal
+from suanwang.db.tables import grant_application, hold, journal
 from voucher.chain import Entry, genesis_before
 from voucher.reports.evidence import PolicyRef, ProvedEntry
-from voucher.reports.flags import InvoiceUse
 from voucher.store_book import read_slices
 from voucher.store_reports import PAGE, lots_of
 
@@ -85,16 +84,3 @@ def policies_of(connection: Connection, tenant_id: str, lot_ids: Iterable[str]) 
         programme = lots[lot_id].programme if lot_id in lots else ""
         found.append(PolicyRef(lot_id=lot_id, programme=programme, version=version, digest=digest))
     return found
-
-
-def invoice_uses(connection: Connection, numbers: Iterable[str]) -> list[InvoiceUse]:
-    """Return what invoices were handed in for, in all programmes."""
-    rows = connection.execute(
-        select(grant_spent).where(
-            grant_spent.c.fact == "line.invoice_no", grant_spent.c.number.in_(sorted(numbers))
-        )
-    )
-    return [
-        InvoiceUse(number=row.number, line=1, used_for=f"{row.application_id} ({row.programme_id})")
-        for row in rows
-    ]

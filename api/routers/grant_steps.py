@@ -62,6 +62,7 @@ def attach_evidence(
             size_bytes=len(file.content),
             added_by=identity.key_id,
             added_at=desk.now,
+            line_id=file.line,
         )
         return served.once.answer(
             bodies.EvidenceOut,

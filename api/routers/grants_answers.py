@@ -156,6 +156,7 @@ def evidence_out(file: store_audit.Evidence) -> out.EvidenceOut:
         sha256=file.sha256,
         size_bytes=file.size_bytes,
         added_at=file.added_at,
+        line_id=file.line_id,
     )
 
 

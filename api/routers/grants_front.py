@@ -46,6 +46,7 @@ class _NamedUpload:
     media_type: str
     kind: str
     name: str
+    line: str
 
 
 async def _upload(request: Request) -> _Upload:
@@ -60,8 +61,9 @@ def _named(
     upload: Upload,
     kind: Annotated[str, Query(min_length=1, max_length=100)],
     name: Annotated[str, Query(min_length=1, max_length=200)] = "file",
+    line: Annotated[str, Query(max_length=64, description="line it proves; all if empty")] = "",
 ) -> _NamedUpload:
-    return _NamedUpload(upload.content, upload.media_type, kind, name)
+    return _NamedUpload(upload.content, upload.media_type, kind, name, line)
 
 
 NamedUpload = Annotated[_NamedUpload, Depends(_named)]

@@ -7,13 +7,13 @@ from fastapi import APIRouter, Query, Response
 from sqlalchemy import Connection
 
 from api.context import ApiContext, Context
-from api.evidence import certificate
+from api.evidence import certificate, uses_of
 from api.identity import PLATFORM, Auditor, Identity, MoneyReader, Self, SiteManager
 from api.schemas.common import NAME
 from api.schemas.reports import EvidenceIn, SigningKeyOut
 from scheduler import service
 from suanwang.errors import BadInput, NotFound
-from voucher import store_anchors, store_reports
+from voucher import store_anchors, store_papers, store_reports
 from voucher.reports import lines
 from voucher.reports.beancount import beancount_text
 from voucher.reports.certificate import certificate_report
@@ -173,6 +173,8 @@ def make_evidence(body: EvidenceIn, identity: MoneyReader, context: Context) -> 
     with context.reading() as connection:
         job = service.find_job(connection, identity.tenant_scope, body.submission_id)
         certified = certificate(connection, context, job, body.references())
+    with context.writing() as connection:
+        store_papers.note_invoices(connection, uses_of(certified), certified.issued_at)
     paper = report_file(
         certificate_report(certified), FileFormat.PDF, "certificate", context.settings.server.font
     )

@@ -160,6 +160,7 @@ class EvidenceOut(Out):
     sha256: str
     size_bytes: int
     added_at: datetime
+    line_id: str
 
 
 class PaymentOut(Out):

@@ -12,10 +12,18 @@ from typing import Final
 import httpx
 import pytest
 from api_client import Json, World
+from grant_builders import WAN, Office, a_draft, a_spend
+from sqlalchemy import update
 
 from scheduler.cycle import run_cycle
 from suanwang.clock import VirtualClock
+from suanwang.db.engine import writing
+from suanwang.db.tables import grant_application, tenant
+from suanwang.model.tenant import Role
+from voucher.grants import service
+from voucher.grants.store_audit import Evidence
 from voucher.reports.verify_evidence import verify
+from voucher.writer import DirectWriter
 
 FOUR_HOURS: Final = {"units": "4", "max_minutes": "60"}
 PAPERS: Final = {
@@ -218,3 +226,109 @@ def test_a_settlement_names_the_run_its_customer_and_its_funders(run_world: Worl
     ]
     other = run_world.client.get("/v1/reports/settlement", run_world.other_operator, params=params)
     assert other.json()["lines"] == []
+
+
+CODES: Final = {"haiyun": "91350100M000100Y43", "dc-east": "91370200MA3TEKT04D"}
+
+
+def register_papers(world: World) -> None:
+    """Let the office register both parties, their contract, an invoice and a receipt."""
+    haiyun, east = CODES["haiyun"], CODES["dc-east"]
+    with writing(world.engine) as connection:
+        for name, code in CODES.items():
+            connection.execute(update(tenant).where(tenant.c.id == name).values(uscc=code))
+    for kind, entry in (
+        ("organisation", {"code": haiyun, "name": "海云科技", "group": "东海集团"}),
+        ("organisation", {"code": east, "name": "东部数据中心", "group": "东海集团"}),
+        ("contract", {"number": "HT-7", "customer": haiyun, "provider": east,
+                      "signed_on": "2026-09-01", "amount_yuan": "1000.00"}),
+        ("contract", {"number": "HT-8", "customer": east, "provider": haiyun,
+                      "signed_on": "2026-09-01", "amount_yuan": "1000.00"}),
+        ("invoice", {"number": "26372000000000000077", "line": 1, "seller": east, "buyer": haiyun,
+                     "contract_no": "HT-7", "amount_yuan": "0.23", "tax_yuan": "0.01"}),
+        ("receipt", {"number": "YH-77", "payer": haiyun, "payee": east, "contract_no": "HT-7",
+                     "amount_yuan": "0.12", "paid_on": "2026-10-10"}),
+    ):  # fmt: skip
+        body = {"kind": kind, "entry": entry, "valid_from": "2026-09-01"}
+        answer = world.client.post("/v1/registry", world.admin, body)
+        assert answer.status_code == 201, answer.text
+
+
+def certificate_of(answer: httpx.Response) -> Json:
+    """Return the certificate in a pack."""
+    assert answer.status_code == 200, answer.text
+    return json.loads(members(answer.content)["certificate.json"])
+
+
+def test_a_pack_has_the_papers_that_are_registered_and_says_who_named_them(
+    run_world: World, tmp_path: Path
+) -> None:
+    register_papers(run_world)
+    answer = ask(run_world, contract_no="", invoices=[], payments=[])
+    papers = certificate_of(answer)["references"]
+    assert [(one["number"], one["source"]) for one in papers["contracts"]] == [("HT-7", "hand")]
+    assert [(one["number"], one["tax_fen"], one["source"]) for one in papers["invoices"]] == [
+        ("26372000000000000077", 1, "hand")
+    ]
+    assert [(one["receipt"], one["source"]) for one in papers["payments"]] == [("YH-77", "hand")]
+    stated = certificate_of(ask(run_world))["references"]
+    assert [one["source"] for one in stated["invoices"]] == ["stated"]
+    pack = tmp_path / "pack.zip"
+    pack.write_bytes(answer.content)
+    assert verify(str(pack)) == 0
+
+
+def test_a_pack_tells_that_its_parties_are_related_and_how(run_world: World) -> None:
+    register_papers(run_world)
+    flags = certificate_of(ask(run_world))["flags"]
+    (related,) = [one for one in flags if one["code"] == "related-party"]
+    assert "海云科技 – same group 东海集团 – 东部数据中心" in related["message"]
+    assert "同属集团 东海集团" in related["message_zh"]
+
+
+def test_one_invoice_in_packs_of_two_contracts_is_flagged_and_a_repeat_is_not(
+    run_world: World,
+) -> None:
+    for _ in range(2):
+        codes = [one["code"] for one in certificate_of(ask(run_world))["flags"]]
+        assert "invoice-twice" not in codes
+    flags = certificate_of(ask(run_world, contract_no="HT-2026-002"))["flags"]
+    assert "invoice-twice" in [one["code"] for one in flags]
+
+
+def test_a_pack_has_the_award_behind_its_lot_with_its_files_by_line(run_world: World) -> None:
+    with DirectWriter(run_world.engine, run_world.clock).turn() as turn:
+        grant_an_award(Office(turn, run_world.clock, run_world.ids, tenants={}))
+    (award,) = certificate_of(ask(run_world))["awards"]
+    assert (award["version"], award["award_fen"], award["lots"]) == (1, 20 * WAN, ["lot-1"])
+    assert award["decided_at"] < award["publicity_until"]
+    assert award["funding"]
+    lines = {one["id"]: one for one in award["lines"]}
+    kinds = {name: [file["kind"] for file in one["files"]] for name, one in lines.items()}
+    assert kinds == {"1": ["申报表", "发票", "初审表"], "2": ["申报表", "初审表"]}
+    assert all(len(file["sha256"]) == 64 for file in lines["1"]["files"])
+
+
+def grant_an_award(office: Office) -> None:
+    """Bring an application of two lines to its award, and name the lot of the run as its own."""
+    office.adopt()
+    lines = (
+        a_spend("1", 50 * WAN),
+        a_spend("2", 50 * WAN, contract_no="HT-2", invoice_no="26372000000000000002"),
+    )
+    draft = a_draft("r1", *lines, district="dc-west")
+    record, _ = service.create(office.firm(), "haiyun", draft, office.ids)
+    office.attach(office.firm(), record.id, "申报表")
+    file = Evidence(
+        seq=0, kind="发票", file_name="f", media_type="text/plain", sha256="", size_bytes=0,
+        added_by="x", added_at=office.clock.now(), line_id="1",
+    )  # fmt: skip
+    service.attach(office.firm(), record.id, file, b"invoice")
+    service.submit(office.firm(), record.id)
+    district = office.desk("zhang", Role.REVIEWER_DISTRICT, "dc-west")
+    office.attach(district, record.id, "初审表")
+    office.approve(district, record.id, "读过")
+    office.approve(office.desk("li", Role.REVIEWER_CITY, "platform"), record.id, "属实")
+    office.connection.execute(
+        update(grant_application).where(grant_application.c.id == record.id).values(lots=["lot-1"])
+    )

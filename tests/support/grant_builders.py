@@ -101,11 +101,13 @@ def a_spend(line_id: str = "1", amount_fen: int = 100 * WAN, **facts: FactValue)
 class Office:
     """A centre in which a programme is in force; each method is one act of one person."""
 
-    def __init__(self, turn: Turn, clock: Clock, ids: IdSource) -> None:
+    def __init__(
+        self, turn: Turn, clock: Clock, ids: IdSource, tenants: Mapping[str, str] = TENANTS
+    ) -> None:
         self.turn = turn
         self.clock = clock
         self.ids = ids
-        for name, code in TENANTS.items():
+        for name, code in tenants.items():
             self.connection.execute(
                 insert(tenant).values(id=name, name=name, uscc=code, created_at=clock.now())
             )

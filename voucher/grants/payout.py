@@ -337,10 +337,17 @@ def _paid_lines(record: Record, programme: Programme, request: Claim) -> tuple[L
 
 
 def _with_proofs(desk: Desk, record: Record, lines: Sequence[Line]) -> tuple[Line, ...]:
-    """Return the lines with what is on file: proofs are files here, never the applicant's word."""
-    there = {file.kind for file in store_audit.evidence(desk.connection, record.id)}
-    on_file = {fact: bool(there & kinds) for fact, kinds in PROOFS.items()}
-    return tuple(Line(id=line.id, facts={**line.facts, **on_file}) for line in lines)
+    """Return the lines with what is on file: proofs are files here, never the applicant's word.
+
+    A file that names a line proves that line alone, one that names none proves all of them.
+    """
+    files = store_audit.evidence(desk.connection, record.id)
+    proved = []
+    for line in lines:
+        there = {file.kind for file in files if file.line_id in ("", line.id)}
+        on_file = {fact: bool(there & kinds) for fact, kinds in PROOFS.items()}
+        proved.append(Line(id=line.id, facts={**line.facts, **on_file}))
+    return tuple(proved)
 
 
 def _paid_before(payments: tuple[store_audit.Redemption, ...]) -> dict[str, int]:

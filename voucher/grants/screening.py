@@ -123,14 +123,15 @@ def _split(desk: Desk, record: Record, known: Known) -> Iterator[Flag]:
     for provider in sorted({one.provider for one in by_key.values()}):
         for member in relations.related_to(provider):
             parties.setdefault(member, min(relations.related_to(provider)))
-    contracts = [_signed(one) for one in by_key.values() if first <= one.signed_on <= last]
+    contracts = [signed(one) for one in by_key.values() if first <= one.signed_on <= last]
     for limit in found:
         yield from split_contracts(
             contracts, limit, parties, own=lambda one: one.customer_id == own
         )
 
 
-def _signed(one: Contract) -> SignedContract:
+def signed(one: Contract) -> SignedContract:
+    """Return a registered contract as the search for split ones needs it."""
     return SignedContract(
         number=one.number,
         customer_id=one.customer,

@@ -143,10 +143,14 @@ def attach(
             _require_editable(desk, record, Action.ATTACH)
     elif record.case.tenant_id == desk.actor.tenant_id:
         raise Forbidden(f"application {record.id} is of your own organisation", rule="four-eyes")
+    if file.line_id and file.line_id not in {line.id for line in record.lines}:
+        raise BadInput(f"application {record.id} has no line {file.line_id!r}", field="line")
     filed, is_new = store_audit.add_evidence(desk.connection, record.id, file, content)
     if is_new:
         event = Event(action=Action.ATTACH, actor=desk.actor)
         facts = {"kind": filed.kind, "sha256": filed.sha256, "size_bytes": filed.size_bytes}
+        if filed.line_id:
+            facts["line"] = filed.line_id
         note(desk, record.case, record, event, facts)
     return filed
 

@@ -45,7 +45,7 @@ class AuditRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """A file of an application, without its bytes."""
+    """A file of an application, without its bytes; ``line_id`` is the line it proves, or none."""
 
     seq: int
     kind: str
@@ -55,6 +55,7 @@ class Evidence:
     size_bytes: int
     added_by: str
     added_at: datetime
+    line_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -226,7 +227,7 @@ def add_evidence(
 ) -> tuple[Evidence, bool]:
     """Store a file and return it with its number, and whether it is new.
 
-    The same bytes as the same kind change nothing.
+    The same bytes as the same kind for the same line change nothing.
 
     Raises BadInput for an empty or too large file, or too many of them.
     """
@@ -235,7 +236,7 @@ def add_evidence(
     sha256 = hashlib.sha256(content).hexdigest()
     there = evidence(connection, application_id)
     for one in there:
-        if (one.sha256, one.kind) == (sha256, file.kind):
+        if (one.sha256, one.kind, one.line_id) == (sha256, file.kind, file.line_id):
             return one, False
     if len(there) >= FILES_MAX:
         raise BadInput(f"an application has at most {FILES_MAX} files")
@@ -247,6 +248,7 @@ def add_evidence(
         grant_evidence.insert().values(
             application_id=application_id,
             seq=seq,
+            line_id=file.line_id,
             kind=file.kind,
             file_name=file.file_name,
             media_type=file.media_type,
@@ -276,6 +278,7 @@ def evidence(connection: Connection, application_id: str) -> tuple[Evidence, ...
             size_bytes=row.size_bytes,
             added_by=row.added_by,
             added_at=row.added_at,
+            line_id=row.line_id,
         )
         for row in rows
     )

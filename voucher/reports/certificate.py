@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from voucher.reports.evidence import Certificate
+from voucher.reports.evidence import STATED, Certificate
 from voucher.reports.lines import movement, unit_hours
 from voucher.reports.report import CellKind, Column, Fact, Report, Row, Section, Tail, Totals, local
 
@@ -35,6 +35,15 @@ _PAPER_COLUMNS: Final = (
     Column(name="amount_fen", label="金额", kind=CellKind.AMOUNT, width=14),
     Column(name="tax_fen", label="税额", kind=CellKind.AMOUNT, width=14),
     Column(name="day", label="日期", width=12),
+    Column(name="source", label="来源", width=20),
+)
+_AWARD_COLUMNS: Final = (
+    Column(name="application", label="申报编号", width=28),
+    Column(name="policy", label="政策版本", width=24),
+    Column(name="digest", label="政策摘要（SHA-256）", width=64),
+    Column(name="award_fen", label="核定金额", kind=CellKind.AMOUNT, width=14),
+    Column(name="decided", label="核定时间", width=20),
+    Column(name="publicity", label="公示截止", width=20),
 )
 _FLAG_COLUMNS: Final = (
     Column(name="code", label="提示", width=16),
@@ -112,9 +121,12 @@ def _tail(certificate: Certificate, totals: Totals) -> Tail:
             Section(name="entries", label="支付（账本）", columns=_ENTRY_COLUMNS, rows=entries),
             Section(
                 name="papers",
-                label="单据（企业填报，平台未核验）",
+                label="单据",
                 columns=_PAPER_COLUMNS,
                 rows=_papers(certificate),
+            ),
+            Section(
+                name="awards", label="算力券核定", columns=_AWARD_COLUMNS, rows=_awards(certificate)
             ),
             Section(name="flags", label="核查提示", columns=_FLAG_COLUMNS, rows=flags),
         )
@@ -124,11 +136,43 @@ def _tail(certificate: Certificate, totals: Totals) -> Tail:
 def _papers(certificate: Certificate) -> list[Row]:
     told = certificate.references
     rows: list[Row] = [
-        ("发票", one.number, one.amount_fen, one.tax_fen, str(one.issued_on or ""))
+        ("合同", one.number, one.amount_fen, None, str(one.signed_on), _source(one.source))
+        for one in told.contracts
+    ]
+    rows += [
+        (
+            "发票",
+            one.number,
+            one.amount_fen,
+            one.tax_fen,
+            str(one.issued_on or ""),
+            _source(one.source),
+        )
         for one in told.invoices
     ]
     return rows + [
-        ("付款回单", one.receipt, one.amount_fen, None, str(one.paid_on)) for one in told.payments
+        ("付款回单", one.receipt, one.amount_fen, None, str(one.paid_on), _source(one.source))
+        for one in told.payments
+    ]
+
+
+def _source(source: str) -> str:
+    """Return in Chinese who named a paper."""
+    names = {STATED: "企业填报，平台未核验", "hand": "主管部门登记", "table": "主管部门登记"}
+    return names.get(source, "申报材料")
+
+
+def _awards(certificate: Certificate) -> list[Row]:
+    return [
+        (
+            award.application_id,
+            f"{award.programme} v{award.version}",
+            award.digest,
+            award.award_fen,
+            local(award.decided_at) if award.decided_at else "",
+            local(award.publicity_until) if award.publicity_until else "",
+        )
+        for award in certificate.awards
     ]
 
 

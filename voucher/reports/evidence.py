@@ -25,6 +25,8 @@ from voucher.reports.report import Party
 from voucher.reports.signing import Signer
 
 SCHEMA: Final = "suanwang-usage-certificate/v1"
+STATED: Final = "stated"
+"""Source of what was typed with the request."""
 CERTIFICATE: Final = "certificate.json"
 MANIFEST: Final = "manifest.json"
 SIGNATURE: Final = "manifest.sig.json"
@@ -128,6 +130,7 @@ class Invoice:
     amount_fen: int
     tax_fen: int
     issued_on: date | None = None
+    source: str = STATED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,13 +140,32 @@ class Payment:
     receipt: str
     amount_fen: int
     paid_on: date
+    source: str = STATED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContractRef:
+    """A contract between the parties as it is registered."""
+
+    number: str
+    customer: str
+    provider: str
+    signed_on: date
+    amount_fen: int
+    months: int
+    source: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class References:
-    """What the parties say belongs to this use; the platform has not seen the papers."""
+    """The papers that belong to this use; each says who named it.
+
+    ``stated`` is what was typed with the request and what nobody has looked at; the rest is from
+    the registry: by ``hand`` or ``table`` of the office, or from an application.
+    """
 
     contract_no: str = ""
+    contracts: tuple[ContractRef, ...] = ()
     invoices: tuple[Invoice, ...] = ()
     payments: tuple[Payment, ...] = ()
 
@@ -156,6 +178,46 @@ class PolicyRef:
     programme: str
     version: int = 0
     digest: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileRef:
+    """A file that was handed in as evidence, by its digest."""
+
+    kind: str
+    sha256: str
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AwardLine:
+    """A line of an award: its papers, what it was granted, and the files that prove it."""
+
+    id: str
+    contract_no: str
+    invoice_no: str
+    award_fen: int
+    files: tuple[FileRef, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AwardRef:
+    """The award behind lots that paid: its policy, its days of publicity, its lines, its funders.
+
+    ``receipts`` are those of the payments that were made on it.
+    """
+
+    application_id: str
+    programme: str
+    version: int
+    digest: str
+    award_fen: int
+    decided_at: datetime | None
+    publicity_until: datetime | None
+    lots: tuple[str, ...]
+    funding: Mapping[str, int]
+    lines: tuple[AwardLine, ...]
+    receipts: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,6 +240,7 @@ class Certificate:
     job: JobUse
     references: References
     policies: tuple[PolicyRef, ...]
+    awards: tuple[AwardRef, ...]
     entries: tuple[ProvedEntry, ...]
     flags: tuple[Flag, ...]
     proof: ChainProof
@@ -194,6 +257,7 @@ def document(certificate: Certificate) -> dict[str, object]:
         "job": plain(certificate.job),
         "references": plain(certificate.references),
         "policies": plain(certificate.policies),
+        "awards": plain(certificate.awards),
         "totals": _totals(certificate),
         "flags": [flag.document() for flag in certificate.flags],
         "chain": _chain(certificate),

@@ -72,11 +72,19 @@ class BilledRun:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InvoiceUse:
-    """An invoice's line, and what it was handed in for."""
+    """An invoice's line, and what it was handed in for: an application, or a job's pack.
+
+    ``used_for`` names that, and is empty where somebody else's may not be named. Many jobs are on
+    one invoice, as long as they are of one enterprise, one contract and one payee.
+    """
 
     number: str
     line: int
     used_for: str
+    tenant_id: str = ""
+    is_application: bool = False
+    payees: str = ""
+    contract_no: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,6 +152,31 @@ def _idle(run: BilledRun) -> Sequence[Flag]:
             )
         )
     return flags
+
+
+def shared_invoices(uses: Iterable[InvoiceUse]) -> tuple[Flag, ...]:
+    """Flag each invoice line that is for several enterprises, applications, contracts or payees."""
+    by_line: dict[tuple[str, int], list[InvoiceUse]] = defaultdict(list)
+    for use in uses:
+        by_line[use.number, use.line].append(use)
+    return tuple(
+        flag(
+            FlagCode.INVOICE_TWICE,
+            invoice=number,
+            line=line,
+            times=len(found),
+            uses_en=", ".join(dict.fromkeys(one.used_for or "another enterprise" for one in found)),
+            uses_zh="、".join(dict.fromkeys(one.used_for or "其他企业" for one in found)),
+        )
+        for (number, line), found in sorted(by_line.items())
+        if _is_shared(found)
+    )
+
+
+def _is_shared(uses: Sequence[InvoiceUse]) -> bool:
+    packs = {(one.payees, one.contract_no) for one in uses if not one.is_application}
+    applications = [one for one in uses if one.is_application]
+    return max(len({one.tenant_id for one in uses}), len(packs), len(applications)) > 1
 
 
 def repeated_invoices(uses: Iterable[InvoiceUse]) -> tuple[Flag, ...]:

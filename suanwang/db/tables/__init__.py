@@ -1,6 +1,6 @@
 """Every table of the product. Each column's ``comment`` is its line in the data dictionary."""
 
-from suanwang.db.tables.evidence import chain_anchor
+from suanwang.db.tables.evidence import chain_anchor, evidence_invoice
 from suanwang.db.tables.grants import (
     grant_application,
     grant_clawback,
@@ -67,6 +67,7 @@ __all__ = [
     "energy_day",
     "energy_due",
     "energy_window",
+    "evidence_invoice",
     "extension",
     "grant_application",
     "grant_clawback",

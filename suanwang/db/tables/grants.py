@@ -114,6 +114,7 @@ grant_evidence: Final = Table(
         comment="the application",
     ),
     Column("seq", Integer, primary_key=True, autoincrement=False, comment="counts from 1"),
+    Column("line_id", Text, nullable=False, comment="line that it proves, or nothing for all"),
     Column("kind", Text, nullable=False, comment="which evidence of the policy it is"),
     Column("file_name", Text, nullable=False, comment="name that the sender gave it"),
     Column("media_type", Text, nullable=False, comment="type that the sender gave it"),

@@ -17,10 +17,12 @@ from grant_builders import (
 from sqlalchemy import Engine
 
 from suanwang.clock import VirtualClock
+from suanwang.errors import BadInput
 from suanwang.ids import SeededIds
 from voucher.flagging import Flag, FlagCode
 from voucher.grants import service
 from voucher.grants.records import Record
+from voucher.grants.store_audit import Evidence
 from voucher.programmes.application import china_day
 from voucher.registry import store as registry
 from voucher.registry.entries import Contract, Kind
@@ -214,3 +216,18 @@ def test_a_limit_is_only_what_somebody_states(office: Office) -> None:
     programme = office.adopt()
     assert limits(Rules(), programme) == ()
     assert [one.amount_fen for one in limits(Rules(contract_limit_fen=5), None)] == [5]
+
+
+def test_a_file_for_a_line_proves_that_line_only(office: Office) -> None:
+    office.adopt()
+    filed = a_split(office, 60 * WAN, date(2026, 9, 2))
+    proof = Evidence(
+        seq=0, kind="发票", file_name="f", media_type="text/plain", sha256="", size_bytes=0,
+        added_by="haiyun-key", added_at=office.clock.now(), line_id="1",
+    )  # fmt: skip
+    first = service.attach(office.firm(), filed.id, proof, b"one")
+    again = service.attach(office.firm(), filed.id, proof, b"one")
+    other = service.attach(office.firm(), filed.id, replace(proof, line_id="2"), b"one")
+    assert (first.seq, again.seq, other.seq) == (2, 2, 3)
+    with pytest.raises(BadInput, match="has no line '9'"):
+        service.attach(office.firm(), filed.id, replace(proof, line_id="9"), b"one")

@@ -78,7 +78,7 @@ def a_certificate(entries: int = 5, algorithm: Algorithm = Algorithm.SHA256) -> 
                  attempts=(an_attempt(),))  # fmt: skip
     return Certificate(
         id="cert-1", issued_at=START, issuer=PLATFORM, enterprise=HAIYUN, job=job,
-        references=References(), policies=(), entries=(proved,), flags=(),
+        references=References(), policies=(), awards=(), entries=(proved,), flags=(),
         proof=ChainProof.of_links(links[1:]),
     )  # fmt: skip
 

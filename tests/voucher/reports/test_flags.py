@@ -17,6 +17,7 @@ from voucher.reports.flags import (
     idle_runs,
     night_only,
     repeated_invoices,
+    shared_invoices,
     split_contracts,
 )
 
@@ -102,6 +103,41 @@ def test_one_invoice_line_for_two_things_is_flagged() -> None:
     ]
     (flag,) = repeated_invoices(uses)
     assert (flag.code, flag.facts["line"], flag.facts["times"]) == (FlagCode.INVOICE_TWICE, 1, 2)
+
+
+def a_use(**changes: Any) -> InvoiceUse:
+    """A job's pack with an invoice."""
+    fields: dict[str, Any] = {"number": "1" * 20, "line": 1, "used_for": "job-1", "tenant_id": "a"}
+    return InvoiceUse(**{**fields, **changes})
+
+
+@pytest.mark.parametrize(
+    ("others", "is_flagged"),
+    [
+        pytest.param([], False, id="one pack"),
+        pytest.param([a_use(used_for="job-2")], False, id="two jobs on one invoice"),
+        pytest.param([a_use(used_for="app", is_application=True)], False, id="claim and its proof"),
+        pytest.param([a_use(contract_no="HT-2")], True, id="two contracts"),
+        pytest.param([a_use(payees="west")], True, id="two payees"),
+        pytest.param([a_use(line=2, payees="west")], False, id="another line"),
+        pytest.param([a_use(tenant_id="b", used_for="")], True, id="another enterprise"),
+        pytest.param(
+            [a_use(used_for=name, is_application=True) for name in ("app-1", "app-2")],
+            True,
+            id="two applications",
+        ),
+    ],
+)
+def test_an_invoice_for_two_enterprises_contracts_or_payees_is_flagged(
+    others: list[InvoiceUse], is_flagged: bool
+) -> None:
+    assert bool(shared_invoices([a_use(), *others])) is is_flagged
+
+
+def test_somebody_elses_use_of_an_invoice_is_not_named() -> None:
+    (flag,) = shared_invoices([a_use(), a_use(tenant_id="b", used_for="")])
+    assert "another enterprise" in flag.message
+    assert "其他企业" in flag.message_zh
 
 
 def a_contract(number: str, amount_fen: int, day: int, provider: str = "p") -> SignedContract:

@@ -135,6 +135,25 @@ def upgrade() -> None:
         comment="Requests about grants that came under a key, with the first answer to each.",
     )
     op.create_table(
+        "evidence_invoice",
+        sa.Column("number", sa.Text(), nullable=False, comment="number of the invoice"),
+        sa.Column("line", sa.Integer(), autoincrement=False, nullable=False, comment="its line"),
+        sa.Column("tenant_id", sa.Text(), nullable=False, comment="whose pack it was in"),
+        sa.Column("payees", sa.Text(), nullable=False, comment="sites that the pack's job paid"),
+        sa.Column("contract_no", sa.Text(), nullable=False, comment="contract named, or nothing"),
+        sa.Column("job_id", sa.Text(), nullable=False, comment="first job it was handed in for"),
+        sa.Column("used_at", UtcDateTime(), nullable=False, comment="when, UTC"),
+        sa.PrimaryKeyConstraint(
+            "number",
+            "line",
+            "tenant_id",
+            "payees",
+            "contract_no",
+            name=op.f("pk_evidence_invoice"),
+        ),
+        comment="Invoices that were handed in for evidence packs, to see one that is for two things.",
+    )
+    op.create_table(
         "grant_spent",
         sa.Column("programme_id", sa.Text(), nullable=False, comment="programme, all versions"),
         sa.Column("fact", sa.Text(), nullable=False, comment="line.contract_no or line.invoice_no"),
@@ -936,6 +955,9 @@ def upgrade() -> None:
         sa.Column(
             "seq", sa.Integer(), autoincrement=False, nullable=False, comment="counts from 1"
         ),
+        sa.Column(
+            "line_id", sa.Text(), nullable=False, comment="line that it proves, or nothing for all"
+        ),
         sa.Column("kind", sa.Text(), nullable=False, comment="which evidence of the policy it is"),
         sa.Column("file_name", sa.Text(), nullable=False, comment="name that the sender gave it"),
         sa.Column("media_type", sa.Text(), nullable=False, comment="type that the sender gave it"),
@@ -1453,6 +1475,7 @@ def downgrade() -> None:
         batch_op.drop_index("ix_registry_term_key")
 
     op.drop_table("registry_term")
+    op.drop_table("evidence_invoice")
     op.drop_table("rack")
     with op.batch_alter_table("pool", schema=None) as batch_op:
         batch_op.drop_index("ix_pool_site_id")
