@@ -55,7 +55,7 @@ def _due(before: Case | None, case: Case, policy: Policy, now: datetime) -> Due 
 
 
 def _end_or_warning(ends_at: datetime, now: datetime, *, is_new: bool) -> Due:
-    ahead = min(WARN_BEFORE, (ends_at - now) / 2) if is_new else WARN_BEFORE
+    ahead = min(WARN_BEFORE, (ends_at - now) // 2) if is_new else WARN_BEFORE
     warn_at = ends_at - ahead
     if warn_at > now:
         return Due(kind=DueKind.WARNING, at=warn_at)
