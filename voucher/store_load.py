@@ -51,11 +51,11 @@ def load(
             _count(quarters, found, first)
     if not quarters:
         return None
-    means = [round(found.total_ppm) // found.samples for found in quarters.values()]
+    means = [found.total_ppm // found.samples for found in quarters.values()]
     minutes = max(1, -(-(last - first) // _MINUTE_MS))
     seen = sum(len(found.minutes) for found in quarters.values())
     return Load(
-        mean_ppm=sum(round(found.total_ppm) for found in quarters.values())
+        mean_ppm=sum(found.total_ppm for found in quarters.values())
         // sum(found.samples for found in quarters.values()),
         low_ppm=min(means),
         high_ppm=max(means),
@@ -68,7 +68,7 @@ def load(
 class _Quarter:
     """What the samples of a quarter of an hour add up to."""
 
-    total_ppm: float = 0.0
+    total_ppm: int = 0
     samples: int = 0
     minutes: set[int] = field(default_factory=set)
     qualities: set[Quality] = field(default_factory=set)
@@ -79,7 +79,7 @@ def _count(quarters: defaultdict[int, _Quarter], found: Columns, first_ms: int) 
         found.at_ms.tolist(), found.value.tolist(), found.qualities(), strict=True
     ):
         quarter = quarters[(at_ms - first_ms) // _QUARTER_MS]
-        quarter.total_ppm += value * _PPM
+        quarter.total_ppm += int(value * _PPM)
         quarter.samples += 1
         quarter.minutes.add(at_ms // _MINUTE_MS)
         quarter.qualities.add(Quality(quality))
