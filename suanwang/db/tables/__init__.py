@@ -28,6 +28,7 @@ from suanwang.db.tables.jobs import (
     plan_run,
     usage_interval,
 )
+from suanwang.db.tables.kpis import green_cancellation, green_instrument, kpi_day
 from suanwang.db.tables.ledger import (
     account,
     hold,
@@ -81,10 +82,13 @@ __all__ = [
     "grant_request",
     "grant_spent",
     "grant_usage",
+    "green_cancellation",
+    "green_instrument",
     "hold",
     "job",
     "job_event",
     "journal",
+    "kpi_day",
     "ledger_head",
     "ledger_period",
     "ledger_receipt",

@@ -50,6 +50,20 @@ def upgrade() -> None:
         comment="Roots over full blocks of the ledger's chain; they follow from it and never change.",
     )
     op.create_table(
+        "evidence_invoice",
+        sa.Column("number", sa.Text(), nullable=False, comment="number of the invoice"),
+        sa.Column("line", sa.Integer(), autoincrement=False, nullable=False, comment="its line"),
+        sa.Column("tenant_id", sa.Text(), nullable=False, comment="whose pack it was in"),
+        sa.Column("payees", sa.Text(), nullable=False, comment="sites that the pack's job paid"),
+        sa.Column("contract_no", sa.Text(), nullable=False, comment="contract named, or nothing"),
+        sa.Column("job_id", sa.Text(), nullable=False, comment="first job it was handed in for"),
+        sa.Column("used_at", UtcDateTime(), nullable=False, comment="when, UTC"),
+        sa.PrimaryKeyConstraint(
+            "number", "line", "tenant_id", "payees", "contract_no", name=op.f("pk_evidence_invoice")
+        ),
+        comment="Invoices that were handed in for evidence packs, to see one that is for two things.",
+    )
+    op.create_table(
         "grant_event",
         sa.Column("application_id", sa.Text(), nullable=False, comment="the application"),
         sa.Column(
@@ -135,25 +149,6 @@ def upgrade() -> None:
         comment="Requests about grants that came under a key, with the first answer to each.",
     )
     op.create_table(
-        "evidence_invoice",
-        sa.Column("number", sa.Text(), nullable=False, comment="number of the invoice"),
-        sa.Column("line", sa.Integer(), autoincrement=False, nullable=False, comment="its line"),
-        sa.Column("tenant_id", sa.Text(), nullable=False, comment="whose pack it was in"),
-        sa.Column("payees", sa.Text(), nullable=False, comment="sites that the pack's job paid"),
-        sa.Column("contract_no", sa.Text(), nullable=False, comment="contract named, or nothing"),
-        sa.Column("job_id", sa.Text(), nullable=False, comment="first job it was handed in for"),
-        sa.Column("used_at", UtcDateTime(), nullable=False, comment="when, UTC"),
-        sa.PrimaryKeyConstraint(
-            "number",
-            "line",
-            "tenant_id",
-            "payees",
-            "contract_no",
-            name=op.f("pk_evidence_invoice"),
-        ),
-        comment="Invoices that were handed in for evidence packs, to see one that is for two things.",
-    )
-    op.create_table(
         "grant_spent",
         sa.Column("programme_id", sa.Text(), nullable=False, comment="programme, all versions"),
         sa.Column("fact", sa.Text(), nullable=False, comment="line.contract_no or line.invoice_no"),
@@ -178,6 +173,31 @@ def upgrade() -> None:
         ),
         comment="What awards have taken of each cap.",
     )
+    op.create_table(
+        "green_instrument",
+        sa.Column("id", sa.Text(), nullable=False, comment="number that is printed on it"),
+        sa.Column("kind", sa.Text(), nullable=False, comment="certificate or contract"),
+        sa.Column(
+            "energy_wh", Int64, nullable=False, comment="renewable energy that it proves, Wh"
+        ),
+        sa.Column(
+            "made_from", UtcDateTime(), nullable=False, comment="start of its generation, UTC"
+        ),
+        sa.Column(
+            "made_until", UtcDateTime(), nullable=False, comment="end of its generation, UTC"
+        ),
+        sa.Column(
+            "origin", sa.Text(), nullable=False, comment="plant or region that it comes from"
+        ),
+        sa.Column("owner", sa.Text(), nullable=False, comment="operator that holds it"),
+        sa.Column("actor", sa.Text(), nullable=False, comment="key that registered it"),
+        sa.Column("registered_at", UtcDateTime(), nullable=False, comment="when, UTC"),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_green_instrument")),
+        comment="Green certificates and settled green power contracts, by their own numbers.",
+    )
+    with op.batch_alter_table("green_instrument", schema=None) as batch_op:
+        batch_op.create_index("ix_green_instrument_owner", ["owner"], unique=False)
+
     op.create_table(
         "journal",
         sa.Column(
@@ -499,6 +519,35 @@ def upgrade() -> None:
         )
 
     op.create_table(
+        "green_cancellation",
+        sa.Column(
+            "instrument_id", sa.Text(), nullable=False, comment="what is cancelled: once, and whole"
+        ),
+        sa.Column("site_id", sa.Text(), nullable=False, comment="for which site"),
+        sa.Column(
+            "from_at", UtcDateTime(), nullable=False, comment="start of the consumption, UTC"
+        ),
+        sa.Column("until_at", UtcDateTime(), nullable=False, comment="end of the consumption, UTC"),
+        sa.Column("reason", sa.Text(), nullable=False, comment="in the actor's words"),
+        sa.Column("actor", sa.Text(), nullable=False, comment="key that cancelled it"),
+        sa.Column("cancelled_at", UtcDateTime(), nullable=False, comment="when, UTC"),
+        sa.ForeignKeyConstraint(
+            ["instrument_id"],
+            ["green_instrument.id"],
+            name=op.f("fk_green_cancellation_instrument_id_green_instrument"),
+        ),
+        sa.ForeignKeyConstraint(
+            ["site_id"], ["site.id"], name=op.f("fk_green_cancellation_site_id_site")
+        ),
+        sa.PrimaryKeyConstraint("instrument_id", name=op.f("pk_green_cancellation")),
+        comment="Which consumption a certificate was used for; no row is ever changed or deleted.",
+    )
+    with op.batch_alter_table("green_cancellation", schema=None) as batch_op:
+        batch_op.create_index(
+            "ix_green_cancellation_site_id_from_at", ["site_id", "from_at"], unique=False
+        )
+
+    op.create_table(
         "hold",
         sa.Column("id", sa.Text(), nullable=False, comment="id of the hold"),
         sa.Column("tenant_id", sa.Text(), nullable=False, comment="who pays"),
@@ -520,6 +569,40 @@ def upgrade() -> None:
         sa.UniqueConstraint("attempt_id", name=op.f("uq_hold_attempt_id")),
         comment="Money set aside for attempts; each ends once.",
         postgresql_with={"fillfactor": 50},
+    )
+    op.create_table(
+        "kpi_day",
+        sa.Column("site_id", sa.Text(), nullable=False, comment="the site"),
+        sa.Column(
+            "kpi",
+            sa.Text(),
+            nullable=False,
+            comment="wue, cue_location, cue_market, ref, erf or ere",
+        ),
+        sa.Column(
+            "start_at", UtcDateTime(), nullable=False, comment="start of the site's day, UTC"
+        ),
+        sa.Column(
+            "revision", sa.Integer(), nullable=False, comment="0, then one more for each change"
+        ),
+        sa.Column(
+            "is_newest", sa.Boolean(), nullable=False, comment="whether no later revision exists"
+        ),
+        sa.Column("end_at", UtcDateTime(), nullable=False, comment="end of the day, UTC"),
+        sa.Column("numerator", Int64, nullable=False, comment="mWh; of water ml, of carbon mg"),
+        sa.Column("denominator", Int64, nullable=False, comment="energy, mWh"),
+        sa.Column("common_ms", Int64, nullable=False, comment="time that all meters know, ms"),
+        sa.Column("quality", sa.Text(), nullable=False, comment="worst quality inside"),
+        sa.Column(
+            "basis", sa.Text(), nullable=False, comment="factors and definitions that it rests on"
+        ),
+        sa.Column("formula", sa.Text(), nullable=False, comment="version of the rule"),
+        sa.Column("state", sa.Text(), nullable=False, comment="provisional, final or revised"),
+        sa.Column("reason", sa.Text(), nullable=False, comment="why this revision exists"),
+        sa.Column("updated_at", UtcDateTime(), nullable=False, comment="last change, UTC"),
+        sa.ForeignKeyConstraint(["site_id"], ["site.id"], name=op.f("fk_kpi_day_site_id_site")),
+        sa.PrimaryKeyConstraint("site_id", "kpi", "start_at", "revision", name=op.f("pk_kpi_day")),
+        comment="Daily figures beside PUE as two sums each: those of a month are the sums of its days.",
     )
     op.create_table(
         "ledger_period",
@@ -1475,7 +1558,6 @@ def downgrade() -> None:
         batch_op.drop_index("ix_registry_term_key")
 
     op.drop_table("registry_term")
-    op.drop_table("evidence_invoice")
     op.drop_table("rack")
     with op.batch_alter_table("pool", schema=None) as batch_op:
         batch_op.drop_index("ix_pool_site_id")
@@ -1498,7 +1580,12 @@ def downgrade() -> None:
     op.drop_table("link")
     op.drop_table("ledger_receipt")
     op.drop_table("ledger_period")
+    op.drop_table("kpi_day")
     op.drop_table("hold")
+    with op.batch_alter_table("green_cancellation", schema=None) as batch_op:
+        batch_op.drop_index("ix_green_cancellation_site_id_from_at")
+
+    op.drop_table("green_cancellation")
     with op.batch_alter_table("grant_application", schema=None) as batch_op:
         batch_op.drop_index("ix_grant_application_programme")
         batch_op.drop_index("ix_grant_application_identity")
@@ -1516,6 +1603,10 @@ def downgrade() -> None:
         batch_op.drop_index("ix_journal_tenant_id_seq")
 
     op.drop_table("journal")
+    with op.batch_alter_table("green_instrument", schema=None) as batch_op:
+        batch_op.drop_index("ix_green_instrument_owner")
+
+    op.drop_table("green_instrument")
     op.drop_table("grant_usage")
     op.drop_table("grant_spent")
     op.drop_table("grant_request")
@@ -1529,6 +1620,7 @@ def downgrade() -> None:
         batch_op.drop_index("ix_grant_event_request")
 
     op.drop_table("grant_event")
+    op.drop_table("evidence_invoice")
     op.drop_table("chain_anchor")
     op.drop_table("account")
     # ### end Alembic commands ###
