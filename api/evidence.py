@@ -44,7 +44,8 @@ from voucher.reports.evidence import (
     Usage,
 )
 from voucher.reports.flags import BilledRun, InvoiceUse, Metered
-from voucher.reports.lines import movement, paid_by_lot
+from voucher.reports.funders import paid_by_lot
+from voucher.reports.lines import movement
 from voucher.reports.report import Party
 
 _MWH_PER_WH = 1_000

@@ -24,6 +24,8 @@ from suanwang.errors import NotFound
 from suanwang.ids import AttemptId
 from suanwang.model.usage import UsageInterval
 from voucher.chain import GENESIS, read_moves
+from voucher.commands import read_balances
+from voucher.funding import Parts, read_mix
 from voucher.metering import covered_unit_ms
 from voucher.reports.lines import Chain, LedgerLine, LotFacts
 from voucher.reports.programme import LotUse
@@ -82,6 +84,7 @@ def lots_of(
             granted_fen=row.issued_fen,
             issued_at=row.issued_at,
             expires_at=row.expires_at,
+            mix=read_mix(row.funders),
         )
         for row in connection.execute(chosen)
     }
@@ -89,12 +92,12 @@ def lots_of(
 
 def balances_before(connection: Connection, tenant_id: str, before: datetime) -> dict[str, int]:
     """Return what a tenant's entries before a moment left on each account, in fen."""
-    return _moved(connection, (journal.c.tenant_id == tenant_id) & (journal.c.at < before))
+    return moved(connection, (journal.c.tenant_id == tenant_id) & (journal.c.at < before))
 
 
 def statement_lines(connection: Connection, tenant_id: str, period: Period) -> Iterator[LedgerLine]:
     """Yield a tenant's entries of a period in order."""
-    chosen = _within(period) & (journal.c.tenant_id == tenant_id)
+    chosen = within(period) & (journal.c.tenant_id == tenant_id)
     return _lines(connection, chosen, with_use=False)
 
 
@@ -102,7 +105,7 @@ def settlement_lines(
     connection: Connection, payees: Sequence[str], period: Period
 ) -> Iterator[LedgerLine]:
     """Yield the entries of a period by which one of ``payees`` earned, or gave back."""
-    chosen = _within(period) & journal.c.kind.in_(_PAID)
+    chosen = within(period) & journal.c.kind.in_(_PAID)
     return (line for line in _lines(connection, chosen, with_use=True) if line.payee in payees)
 
 
@@ -117,41 +120,45 @@ def lot_uses(connection: Connection, programme: str, period: Period) -> Iterator
     """Yield what became of a programme's lots in a period, lots in the order they were granted."""
     lots = lots_of(connection, programme=programme)
     theirs = journal.c.tenant_id.in_(sorted({known.tenant_id for known in lots.values()}))
-    before = _moved(connection, theirs & (journal.c.at < period.start))
-    within = _moved(connection, theirs & _within(period))
+    before = moved(connection, theirs & (journal.c.at < period.start))
+    changes = moved(connection, theirs & within(period))
     for known in lots.values():
         if known.issued_at >= period.end:
             continue
-        at = {kind: before.get(f"{kind}:{known.id}", 0) for kind in ("lot", "held")}
-        moved = {
-            kind: within.get(f"{kind}:{known.id}", 0)
-            for kind in ("lot", "held", "spent", "expired", "recalled")
-        }
+        began = _became(known.id, before)
         yield LotUse(
             lot=known,
-            before_fen=at["lot"] + at["held"],
             granted_fen=known.granted_fen if known.issued_at >= period.start else 0,
-            spent_fen=moved["spent"],
-            expired_fen=moved["expired"],
-            recalled_fen=moved["recalled"],
-            left_fen=at["lot"] + moved["lot"],
-            held_fen=at["held"] + moved["held"],
+            began=began,
+            ends=began.plus(_became(known.id, changes)),
         )
 
 
-def _within(period: Period) -> ColumnElement[bool]:
+def _became(lot_id: str, fen: Mapping[str, int]) -> Parts:
+    """Return what became of a lot or a claim, from what stands on accounts."""
+    return Parts(
+        spent=fen.get(f"spent:{lot_id}", 0) + fen.get(f"redeemed:{lot_id}", 0),
+        held=fen.get(f"held:{lot_id}", 0),
+        left=fen.get(f"lot:{lot_id}", 0) + fen.get(f"claim:{lot_id}", 0),
+        recalled=fen.get(f"recalled:{lot_id}", 0),
+        expired=fen.get(f"expired:{lot_id}", 0),
+    )
+
+
+def within(period: Period) -> ColumnElement[bool]:
+    """Return the condition that an entry was booked in a period."""
     return (journal.c.at >= period.start) & (journal.c.at < period.end)
 
 
-def _moved(connection: Connection, chosen: ColumnElement[bool]) -> dict[str, int]:
+def moved(connection: Connection, chosen: ColumnElement[bool]) -> dict[str, int]:
     """Return what the chosen entries added to each account, in fen."""
-    moved: dict[str, int] = {}
+    changes: dict[str, int] = {}
     query = select(journal.c.moves).where(chosen).execution_options(yield_per=PAGE)
     for (moves,) in connection.execute(query):
         for source, target, amount_fen in read_moves(moves):
-            moved[source] = moved.get(source, 0) - amount_fen
-            moved[target] = moved.get(target, 0) + amount_fen
-    return moved
+            changes[source] = changes.get(source, 0) - amount_fen
+            changes[target] = changes.get(target, 0) + amount_fen
+    return changes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,6 +205,7 @@ def _lines(
                 tenant_id=row.tenant_id,
                 link=row.chain,
                 postings=read_moves(row.moves),
+                balances=read_balances(row.balances),
                 hold_id=str(body.get("hold_id", "")),
                 attempt_id=run.attempt_id,
                 submission_id=run.submission_id,
@@ -210,7 +218,7 @@ def _lines(
 
 
 def _page(chosen: ColumnElement[bool], after: int) -> Select[tuple[object, ...]]:
-    columns = ("seq", "key", "kind", "tenant_id", "at", "body", "moves", "chain")
+    columns = ("seq", "key", "kind", "tenant_id", "at", "body", "balances", "moves", "chain")
     return (
         select(*(journal.c[name] for name in columns))
         .where(chosen, journal.c.seq > after)

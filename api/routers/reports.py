@@ -13,7 +13,7 @@ from api.schemas.common import NAME
 from api.schemas.reports import EvidenceIn, SigningKeyOut
 from scheduler import service
 from suanwang.errors import BadInput, NotFound
-from voucher import store_anchors, store_papers, store_reports
+from voucher import store_anchors, store_funders, store_papers, store_reports, store_settlement
 from voucher.reports import lines
 from voucher.reports.beancount import beancount_text
 from voucher.reports.certificate import certificate_report
@@ -22,6 +22,7 @@ from voucher.reports.files import FileFormat, ReportFile, report_file, text_file
 from voucher.reports.lines import Heading
 from voucher.reports.programme import programme_report
 from voucher.reports.report import Party, Period
+from voucher.reports.settlement import settlement
 from voucher.reports.signing import load_signer
 
 router = APIRouter(prefix="/v1/reports", tags=["money"])
@@ -123,17 +124,18 @@ def read_settlement(
     kind: Format = FileFormat.JSON,
     provider: Owner = "",
 ) -> Response:
-    """Return what an operator's sites have earned, run by run, and who funded it."""
+    """Return what an operator's sites have earned, run by run, who funded it, and what was paid."""
     owner, period = _owner(identity, provider, "settlement"), _period(first, last)
     _no_beancount(kind)
     with context.reading() as connection:
         heading = _heading(connection, context, store_reports.party(connection, owner), period)
         payees = store_reports.sites_of(connection, owner)
-        report = lines.settlement(
+        report = settlement(
             heading,
             store_reports.settlement_lines(connection, payees, period),
             store_reports.lots_of(connection),
             store_reports.parties(connection),
+            store_settlement.payee_account(connection, payees, period),
         )
         stem = _stem("settlement", owner, period)
         return _answer(report_file(report, kind, stem, context.settings.server.font))
@@ -148,16 +150,18 @@ def read_programme_report(
     last: Last,
     kind: Format = FileFormat.JSON,
 ) -> Response:
-    """Return what became of a programme's money, lot by lot."""
+    """Return what became of a programme's money, lot by lot, and by funder."""
     period = _period(first, last)
     _no_beancount(kind)
     with context.reading() as connection:
-        if not store_reports.lots_of(connection, programme=programme):
+        is_known = store_reports.lots_of(connection, programme=programme)
+        if not is_known and not store_funders.funders(connection, programme):
             raise NotFound(f"the programme {programme} has granted nothing", programme=programme)
         about = Party(id=programme, name=programme)
         heading = _heading(connection, context, about, period)
         uses = store_reports.lot_uses(connection, programme, period)
-        report = programme_report(heading, uses, store_reports.parties(connection))
+        pools = store_settlement.pool_uses(connection, programme, period)
+        report = programme_report(heading, uses, store_reports.parties(connection), pools)
         stem = _stem("programme", programme, period)
         return _answer(report_file(report, kind, stem, context.settings.server.font))
 

@@ -98,6 +98,10 @@ def test_a_programme_report_says_what_became_of_each_lot(paid_world: World) -> N
     report = get(paid_world, "programme", paid_world.admin, programme="qingdao-2026").json()
     (lot,) = report["lots"]
     assert (lot["lot"], lot["granted_fen"], lot["left_fen"]) == ("lot-1", 20_000, 20_000)
+    (funder,) = report["funders"]
+    assert (funder["funder"], funder["granted_fen"], funder["left_fen"]) == (
+        "platform", 20_000, 20_000,
+    )  # fmt: skip
     absent = get(paid_world, "programme", paid_world.admin, programme="absent")
     assert absent.status_code == 404
 

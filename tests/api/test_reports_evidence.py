@@ -221,9 +221,13 @@ def test_a_settlement_names_the_run_its_customer_and_its_funders(run_world: Worl
     assert (line["customer"], line["job"], line["paid_fen"]) == ("海云科技", "train-1", 24)
     assert (line["accelerator"], line["unit_hours"]) == ("cpu", "2.000000")
     assert report.json()["funders"] == [
-        {"programme": "qingdao-2026", "amount_fen": 12},
-        {"programme": "自付", "amount_fen": 12},
+        {"programme": "qingdao-2026", "funder": "platform", "amount_fen": 12},
+        {"programme": "自付", "funder": "", "amount_fen": 12},
     ]
+    account = {one["programme"]: one for one in report.json()["account"]}
+    assert (account["qingdao-2026"]["earned_fen"], account["qingdao-2026"]["open_fen"]) == (12, 12)
+    assert (account["自付"]["earned_fen"], account["自付"]["open_fen"]) == (12, 12)
+    assert report.json()["payments"] == []
     other = run_world.client.get("/v1/reports/settlement", run_world.other_operator, params=params)
     assert other.json()["lines"] == []
 

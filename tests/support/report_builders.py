@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
 from voucher.chain import Posting
+from voucher.funding import FunderPart
 from voucher.reports.lines import Chain, Heading, LedgerLine, LotFacts
 from voucher.reports.report import Party, Period
 
@@ -19,6 +20,7 @@ LOTS: Final = {
         granted_fen=100_000,
         issued_at=START,
         expires_at=START + timedelta(days=90),
+        mix=(FunderPart("city", 50_000), FunderPart("district", 50_000)),
     )
 }
 
@@ -34,8 +36,10 @@ def a_heading(about: Party = HAIYUN) -> Heading:
     )
 
 
-def a_line(seq: int, kind: str, *moves: tuple[str, str, int], **changes: str) -> LedgerLine:
-    """An entry of haiyun with ``(source, target, fen)`` moves."""
+def a_line(
+    seq: int, kind: str, *moves: tuple[str, str, int], spent_fen: int = 20_001, **changes: str
+) -> LedgerLine:
+    """An entry of haiyun with ``(source, target, fen)`` moves; lot l1 has then paid so much."""
     facts = {"submission_id": "train-1", "payee": "laoshan"} if kind == "capture" else {}
     return LedgerLine(
         seq=seq,
@@ -45,6 +49,7 @@ def a_line(seq: int, kind: str, *moves: tuple[str, str, int], **changes: str) ->
         tenant_id="haiyun",
         link="01" + f"{seq:064x}",
         postings=tuple(Posting(*move) for move in moves),
+        balances={"spent:l1": spent_fen},
         **{**facts, **changes},  # type: ignore[arg-type]  # a builder takes any text field
     )
 

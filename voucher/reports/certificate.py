@@ -3,8 +3,9 @@
 from typing import Final
 
 from voucher.reports.evidence import STATED, Certificate
-from voucher.reports.lines import movement, unit_hours
+from voucher.reports.lines import movement
 from voucher.reports.report import CellKind, Column, Fact, Report, Row, Section, Tail, Totals, local
+from voucher.reports.settlement import unit_hours
 
 _MWH_PER_WH: Final = 1_000
 _RUN_COLUMNS: Final = (

@@ -19,7 +19,8 @@ from typing import Final
 from voucher.chain import Entry
 from voucher.flagging import Flag
 from voucher.reports.flags import Load
-from voucher.reports.lines import movement, paid_by_lot
+from voucher.reports.funders import paid_by_lot
+from voucher.reports.lines import movement
 from voucher.reports.proof import ChainProof, Step
 from voucher.reports.report import Party
 from voucher.reports.signing import Signer

@@ -6,13 +6,15 @@ are: granted + paid in = paid + expired + recalled + more in hand + more set asi
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
 from voucher.book import kind_of
 from voucher.chain import Posting
+from voucher.funding import Mix
 from voucher.reports.amount_words import amount_words
+from voucher.reports.funders import ByFunder, add_funders, funders_section
 from voucher.reports.report import (
     CellKind,
     Column,
@@ -68,11 +70,15 @@ class LotFacts:
     granted_fen: int
     issued_at: datetime
     expires_at: datetime
+    mix: Mix
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LedgerLine:
-    """An entry with what is known of the run it is about; texts are empty where nothing is."""
+    """An entry with what is known of the run it is about; texts are empty where nothing is.
+
+    ``balances`` are the accounts that it touched, after it, in fen.
+    """
 
     seq: int
     at: datetime
@@ -81,6 +87,7 @@ class LedgerLine:
     tenant_id: str
     link: str
     postings: tuple[Posting, ...]
+    balances: Mapping[str, int]
     hold_id: str = ""
     attempt_id: str = ""
     submission_id: str = ""
@@ -142,8 +149,18 @@ class Movement:
         return self.by_kind.get("cash", 0)
 
     @property
+    def claim_fen(self) -> int:
+        """More money kept for claims."""
+        return self.by_kind.get("claim", 0)
+
+    @property
+    def received_fen(self) -> int:
+        """Paid to the tenant by bank, on claims."""
+        return self.by_kind.get("paid", 0)
+
+    @property
     def other_fen(self) -> int:
-        """What went to accounts that have no column: claims, debts to a programme and repaid."""
+        """What went to accounts that have no column: debts to a programme, redeemed and due."""
         return sum(amount for kind, amount in self.by_kind.items() if kind not in _IN_COLUMNS)
 
 
@@ -159,6 +176,7 @@ _IN_COLUMNS: Final = _OF_FUNDERS | frozenset(
         "cash_held",
         "lot",
         "cash",
+        "claim",
     }
 )
 
@@ -181,49 +199,39 @@ def _by_kind(amounts: Mapping[str, int]) -> Movement:
     return Movement(by_kind)
 
 
-def paid_by_lot(postings: Iterable[Posting]) -> dict[str, int]:
-    """Return what each lot paid, in fen; negative for money that came back to it."""
-    paid: dict[str, int] = {}
-    for posting in postings:
-        for account, amount in (
-            (posting.target, posting.amount_fen),
-            (posting.source, -posting.amount_fen),
-        ):
-            kind, _, lot_id = account.partition(":")
-            if kind == "spent":
-                paid[lot_id] = paid.get(lot_id, 0) + amount
-    return paid
-
-
-def _amount(name: str, label: str, *, sum_of: tuple[str, ...] = ()) -> Column:
+def amount(name: str, label: str, *, sum_of: tuple[str, ...] = ()) -> Column:
+    """Return a column of fen that is summed."""
     return Column(
         name=name, label=label, kind=CellKind.AMOUNT, width=14, is_summed=True, sum_of=sum_of
     )
 
 
-def _count(name: str, label: str, width: int = 8, *, is_summed: bool = False) -> Column:
+def count(name: str, label: str, width: int = 8, *, is_summed: bool = False) -> Column:
+    """Return a column of whole numbers."""
     return Column(name=name, label=label, kind=CellKind.COUNT, width=width, is_summed=is_summed)
 
 
 STATEMENT_COLUMNS: Final = (
-    _count("number", "序号", 7),
+    count("number", "序号", 7),
     Column(name="at", label="时间", width=24),
-    _count("seq", "账本序号", 11),
+    count("seq", "账本序号", 11),
     Column(name="kind", label="类型", width=6),
     Column(name="job", label="作业", width=20),
     Column(name="lots", label="额度", width=16),
     Column(name="payee", label="收款方", width=12),
-    _amount("granted_fen", "发券"),
-    _amount("deposited_fen", "充值"),
-    _amount("voucher_paid_fen", "算力券支付"),
-    _amount("cash_paid_fen", "自付"),
-    _amount("paid_fen", "支付合计", sum_of=("voucher_paid_fen", "cash_paid_fen")),
-    _amount("expired_fen", "到期作废"),
-    _amount("recalled_fen", "追回"),
-    _amount("held_fen", "预占变动"),
-    _amount("voucher_fen", "券变动"),
-    _amount("cash_fen", "现金变动"),
-    _amount("other_fen", "欠款变动"),
+    amount("granted_fen", "发券"),
+    amount("deposited_fen", "充值"),
+    amount("voucher_paid_fen", "算力券支付"),
+    amount("cash_paid_fen", "自付"),
+    amount("paid_fen", "支付合计", sum_of=("voucher_paid_fen", "cash_paid_fen")),
+    amount("expired_fen", "到期作废"),
+    amount("recalled_fen", "追回"),
+    amount("held_fen", "预占变动"),
+    amount("voucher_fen", "券变动"),
+    amount("cash_fen", "现金变动"),
+    amount("claim_fen", "兑付额度变动"),
+    amount("received_fen", "拨付到账"),
+    amount("other_fen", "欠款变动"),
 )
 
 
@@ -270,7 +278,7 @@ def statement(
         _fen("opening_cash_fen", "期初可用现金", at_start.cash_fen),
         _fen("opening_held_fen", "期初预占", at_start.held_fen),
     )
-    by_programme: dict[str, int] = {}
+    by_funder: ByFunder = {}
 
     def after(totals: Totals) -> Tail:
         closing = tuple(
@@ -287,8 +295,8 @@ def statement(
             )
         )
         return Tail(
-            facts=(*closing, *_in_words("paid", "支付合计", totals["paid_fen"])),
-            sections=(_programmes(by_programme, totals["cash_paid_fen"]),),
+            facts=(*closing, *in_words("paid", "支付合计", totals["paid_fen"])),
+            sections=(funders_section(by_funder, totals["cash_paid_fen"]),),
         )
 
     return Report(
@@ -299,18 +307,18 @@ def statement(
             name="lines",
             label="明细",
             columns=STATEMENT_COLUMNS,
-            rows=_statement_rows(lines, lots, by_programme),
+            rows=_statement_rows(lines, lots, by_funder),
         ),
         after=after,
     )
 
 
 def _statement_rows(
-    lines: Iterable[LedgerLine], lots: Mapping[str, LotFacts], by_programme: dict[str, int]
+    lines: Iterable[LedgerLine], lots: Mapping[str, LotFacts], by_funder: ByFunder
 ) -> Iterator[Row]:
     for number, line in enumerate(lines, 1):
         moved = movement(line.postings)
-        _add_programmes(line, lots, by_programme)
+        add_funders(line, lots, by_funder)
         yield (
             number,
             local(line.at),
@@ -329,6 +337,8 @@ def _statement_rows(
             moved.held_fen,
             moved.voucher_fen,
             moved.cash_fen,
+            moved.claim_fen,
+            moved.received_fen,
             moved.other_fen,
         )
 
@@ -343,33 +353,12 @@ def _lots_of(postings: Iterable[Posting]) -> list[str]:
     return list(names)
 
 
-def _add_programmes(
-    line: LedgerLine, lots: Mapping[str, LotFacts], by_programme: dict[str, int]
-) -> None:
-    for lot_id, amount in paid_by_lot(line.postings).items():
-        known = lots.get(lot_id)
-        programme = known.programme if known else lot_id
-        by_programme[programme] = by_programme.get(programme, 0) + amount
-
-
-def _programmes(by_programme: Mapping[str, int], cash_fen: int) -> Section:
-    rows: list[Row] = [(name, amount) for name, amount in sorted(by_programme.items())]
-    return Section(
-        name="funders",
-        label="资金来源",
-        columns=(
-            Column(name="programme", label="政策或来源", width=28),
-            _amount("amount_fen", "金额"),
-        ),
-        rows=[*rows, ("自付", cash_fen)],
-    )
-
-
 def _fen(name: str, label: str, amount_fen: int, *, sum_of: tuple[str, ...] = ()) -> Fact:
     return Fact(name=name, label=label, value=amount_fen, kind=CellKind.AMOUNT, sum_of=sum_of)
 
 
-def _in_words(name: str, label: str, amount_fen: int) -> Sequence[Fact]:
+def in_words(name: str, label: str, amount_fen: int) -> Sequence[Fact]:
+    """Return a total in digits and in Chinese capitals."""
     return (
         _fen(f"{name}_fen", f"{label}（小写）", amount_fen, sum_of=(f"total:{name}_fen",)),
         Fact(
@@ -378,90 +367,3 @@ def _in_words(name: str, label: str, amount_fen: int) -> Sequence[Fact]:
             value=f"人民币{amount_words(amount_fen)}",
         ),
     )
-
-
-SETTLEMENT_COLUMNS: Final = (
-    _count("number", "序号", 7),
-    Column(name="at", label="时间", width=24),
-    _count("seq", "账本序号", 11),
-    Column(name="site", label="智算中心", width=14),
-    Column(name="customer", label="企业", width=24),
-    Column(name="customer_uscc", label="企业统一社会信用代码", width=20),
-    Column(name="job", label="作业", width=20),
-    Column(name="accelerator", label="算力类型", width=14),
-    Column(name="unit_hours", label="卡时", width=14),
-    _amount("voucher_paid_fen", "算力券支付"),
-    _amount("cash_paid_fen", "企业自付"),
-    _amount("paid_fen", "应结合计", sum_of=("voucher_paid_fen", "cash_paid_fen")),
-)
-
-
-@dataclass(slots=True)
-class _Sums:
-    """What settlements add up beside their lines."""
-
-    by_programme: dict[str, int] = field(default_factory=dict)
-    unit_ms: int = 0
-
-
-def settlement(
-    heading: Heading,
-    lines: Iterable[LedgerLine],
-    lots: Mapping[str, LotFacts],
-    customers: Mapping[str, Party],
-) -> Report:
-    """Return what a provider has earned in a period, line by line."""
-    sums = _Sums()
-
-    def after(totals: Totals) -> Tail:
-        hours = Fact(name="unit_hours", label="卡时合计", value=unit_hours(sums.unit_ms))
-        return Tail(
-            facts=(hours, *_in_words("paid", "应结合计", totals["paid_fen"])),
-            sections=(_programmes(sums.by_programme, totals["cash_paid_fen"]),),
-        )
-
-    return Report(
-        name="settlement",
-        title="算力服务结算单",
-        facts=heading.facts("算力服务商"),
-        main=Section(
-            name="lines",
-            label="明细",
-            columns=SETTLEMENT_COLUMNS,
-            rows=_settlement_rows(lines, lots, customers, sums),
-        ),
-        after=after,
-    )
-
-
-def _settlement_rows(
-    lines: Iterable[LedgerLine],
-    lots: Mapping[str, LotFacts],
-    customers: Mapping[str, Party],
-    sums: _Sums,
-) -> Iterator[Row]:
-    for number, line in enumerate(lines, 1):
-        moved = movement(line.postings)
-        _add_programmes(line, lots, sums.by_programme)
-        sums.unit_ms += line.unit_ms
-        customer = customers.get(line.tenant_id, Party(id=line.tenant_id, name=line.tenant_id))
-        yield (
-            number,
-            local(line.at),
-            line.seq,
-            line.payee,
-            customer.name,
-            customer.uscc,
-            line.submission_id or line.attempt_id,
-            line.accelerator,
-            unit_hours(line.unit_ms),
-            moved.voucher_paid_fen,
-            moved.cash_paid_fen,
-            moved.voucher_paid_fen + moved.cash_paid_fen,
-        )
-
-
-def unit_hours(unit_ms: int) -> str:
-    """Write units times milliseconds as unit-hours with six digits, rounded down."""
-    hours, rest = divmod(unit_ms, 3_600_000)
-    return f"{hours}.{rest * 1_000_000 // 3_600_000:06d}"

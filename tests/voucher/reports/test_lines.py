@@ -9,8 +9,10 @@ from report_builders import LOTS, a_heading, a_line, a_month
 
 from suanwang.errors import BadInput
 from voucher.chain import Posting
-from voucher.reports.lines import movement, paid_by_lot, statement, unit_hours
+from voucher.reports.funders import paid_by_lot
+from voucher.reports.lines import movement, statement
 from voucher.reports.report import Period, Report, summing
+from voucher.reports.settlement import unit_hours
 
 KINDS = (
     "budget",
@@ -27,7 +29,9 @@ KINDS = (
     "cash",
     "cash_held",
 )
-ACCOUNTS = st.sampled_from([f"{kind}:a" for kind in (*KINDS, "payable", "receivable", "new")])
+ACCOUNTS = st.sampled_from(
+    [f"{kind}:a" for kind in (*KINDS, "payable", "receivable", "claim", "paid", "new")]
+)
 
 
 def facts(report: Report) -> tuple[dict[str, int], Mapping[str, object]]:
@@ -43,7 +47,7 @@ def test_every_entry_adds_up_whatever_kinds_of_accounts_it_touches(moves: list[P
     moved = movement(moves)
     came = moved.granted_fen + moved.deposited_fen
     went = moved.voucher_paid_fen + moved.cash_paid_fen + moved.expired_fen + moved.recalled_fen
-    stays = moved.voucher_fen + moved.cash_fen + moved.held_fen + moved.other_fen
+    stays = moved.voucher_fen + moved.cash_fen + moved.held_fen + moved.claim_fen + moved.other_fen
     assert came == went + stays
 
 
@@ -68,7 +72,11 @@ def test_funders_and_own_cash_are_named_apart() -> None:
     report = statement(a_heading(), {}, a_month(), LOTS)
     totals, _ = facts(report)
     (funders,) = report.after(totals).sections
-    assert list(funders.rows) == [("qingdao-2026", 20_001), ("自付", 13_333)]
+    assert list(funders.rows) == [
+        ("qingdao-2026", "city", 10_001),
+        ("qingdao-2026", "district", 10_000),
+        ("自付", "", 13_333),
+    ]
 
 
 @pytest.mark.parametrize(
