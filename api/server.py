@@ -1,6 +1,7 @@
 """The centre as one process: database, first key, ledger's writer, scheduler, HTTP, and its end."""
 
 import fcntl
+import gc
 import ipaddress
 import logging
 import os
@@ -140,6 +141,10 @@ def listen(host: str, port: int) -> socket.socket:
     return listening
 
 
+GC_THRESHOLDS: Final = (100_000, 20, 20)
+"""How many new objects make the garbage collector look, by generation."""
+
+
 def run_server(
     settings: Settings,
     *,
@@ -153,6 +158,9 @@ def run_server(
     """
     check_host(settings.server)
     os.umask(0o077)
+    # A batch makes a hundred thousand short-lived objects: looking through them for rings every 700
+    # took two fifths of the time of taking it in.
+    gc.set_threshold(*GC_THRESHOLDS)
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     clock = SystemClock()
     ids = RandomIds(clock)

@@ -25,7 +25,7 @@ START_S: Final = 60.0
 _CLOCK: Final = SystemClock()
 _SUPPORT: Final = Path(__file__).parents[1] / "tests" / "support"
 _JSON: Final = {"Content-Type": "application/json"}
-_SITE: Final[Mapping[str, object]] = {
+SITE: Final[Mapping[str, object]] = {
     "operator": "benchmark",
     "region": "CN-SD",
     "timezone": "Asia/Shanghai",
@@ -75,8 +75,8 @@ class Caller:
 def run(options: Options) -> Sequence[Figure]:
     """Measure both databases; ``quick`` submits a tenth of the jobs."""
     figures: list[Figure] = []
-    for backend, url in _databases():
-        with _server(url) as (address, admin):
+    for backend, url in databases():
+        with server(url) as (address, admin):
             key = _prepare(address, admin)
             for connections in CONNECTIONS:
                 jobs = (100 if options.quick else 1_000) * (1 if connections == 1 else 2)
@@ -118,7 +118,7 @@ def _prepare(address: str, admin: str) -> str:
     caller.post("/v1/tenants", {"id": "benchmark", "name": "Benchmark"})
     for number in range(3):
         pool = {"id": f"pool-{number}", **_POOL}
-        site = {"id": f"site-{number}", "name": f"Site {number}", "pools": [pool], **_SITE}
+        site = {"id": f"site-{number}", "name": f"Site {number}", "pools": [pool], **SITE}
         caller.post("/v1/sites", site)
     caller.post("/v1/cash", {"tenant_id": "benchmark", "amount_fen": 10**12, "key": "first"})
     secret = caller.post("/v1/tenants/benchmark/keys", {"role": "enterprise"})["secret"]
@@ -127,7 +127,7 @@ def _prepare(address: str, admin: str) -> str:
 
 
 @contextmanager
-def _server(database: str) -> Iterator[tuple[str, str]]:
+def server(database: str) -> Iterator[tuple[str, str]]:
     """Run the centre; yields its address and the admin's key."""
     with TemporaryDirectory() as folder:
         state = Path(folder)
@@ -157,7 +157,7 @@ def _wait(file: Path, process: subprocess.Popen[bytes]) -> str:
     raise AssertionError(f"the server did not start within {START_S:.0f} s")
 
 
-def _databases() -> Iterator[tuple[str, str]]:
+def databases() -> Iterator[tuple[str, str]]:
     """Yield a fresh SQLite file, then a PostgreSQL that is started for this, where one is found."""
     with TemporaryDirectory() as folder:
         yield "sqlite", f"sqlite:///{Path(folder) / 'submit.db'}"

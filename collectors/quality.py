@@ -64,13 +64,14 @@ def refusal_of(reading: Reading, now: datetime) -> str:
     """Return why a reading can never be taken in, or an empty text if it can."""
     if not math.isfinite(reading.value):
         return f"{reading.subject} {reading.metric}: {reading.value} is not a number"
-    if reading.at - now > AHEAD_MAX:
-        ahead_s = (reading.at - now).total_seconds()
+    ahead = reading.at - now
+    if ahead > AHEAD_MAX:
+        ahead_s = ahead.total_seconds()
         return (
             f"{reading.subject} {reading.metric}: its time is {ahead_s:.0f} s ahead of the "
             f"centre's clock, more than {AHEAD_MAX.total_seconds():.0f} s; set the agent's clock"
         )
-    if now - reading.at > LATE_MAX:
+    if -ahead > LATE_MAX:
         return (
             f"{reading.subject} {reading.metric}: {reading.at.isoformat()} is older than "
             f"{LATE_MAX.days} days"

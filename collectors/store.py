@@ -162,19 +162,16 @@ class _Intake:
         self._batch = batch
         self._now = now
         self._shift = shift
+        self._meters: dict[str, MeterRecord] = {}
         self.refused: list[str] = []
 
     def take(self) -> int:
         """Write samples, meter states and windows; return how many readings were new."""
-        meters = store_windows.load_records(
-            self._connection,
-            self._batch.site_id,
-            list({id_ for r in self._batch.readings if _is_meter(r) for id_ in _meter_ids(r)}),
-        )
         told = self._batch.readings
         if self._shift:
             told = tuple(replace(reading, at=reading.at + self._shift) for reading in told)
-        readings = [reading for reading in told if self._admit(reading, meters)]
+        subjects = self._subjects()
+        readings = [reading for reading in told if self._admit(reading, subjects[reading.subject])]
         numbers = store_samples.series_ids(self._connection, self._batch.site_id, readings)
         rows: dict[tuple[int, int], SampleRow] = {}
         registers: dict[str, list[Register]] = {}
@@ -185,12 +182,29 @@ class _Intake:
                 float(reading.value),
                 reading.quality.value,
             )
-            record = meters.get(_meter_ids(reading)[0]) if _is_meter(reading) else None
+            record = subjects[reading.subject].own
             if record is not None:
                 self._work_in(record, reading, row, registers)
             rows.setdefault((row.series_id, row.at_ms), row)
-        self._accumulate(meters, registers)
+        self._accumulate(registers)
         return store_samples.add_samples(self._connection, list(rows.values()))
+
+    def _subjects(self) -> dict[str, "_Subject"]:
+        """Return what each subject is, once: a batch names each of them many times."""
+        names = {reading.subject for reading in self._batch.readings}
+        ids = {name: _meter_ids(name) for name in names if name.startswith(METER)}
+        self._meters = store_windows.load_records(
+            self._connection, self._batch.site_id, list({id_ for of in ids.values() for id_ in of})
+        )
+        subjects = dict.fromkeys(names, _NO_METER)
+        for name, of in ids.items():
+            known = [self._meters[id_] for id_ in of if id_ in self._meters]
+            subjects[name] = _Subject(
+                is_meter=True,
+                believed=known[0] if known else None,
+                own=self._meters.get(of[0]),
+            )
+        return subjects
 
     def _work_in(
         self,
@@ -208,39 +222,43 @@ class _Intake:
         elif reading.metric == "power_w":
             _note_power(record, row)
 
-    def _admit(self, reading: Reading, meters: Mapping[str, MeterRecord]) -> bool:
+    def _admit(self, reading: Reading, subject: "_Subject") -> bool:
         reason = quality.refusal_of(reading, self._now)
-        if not reason and _is_meter(reading):
-            known = [meters[id_] for id_ in _meter_ids(reading) if id_ in meters]
-            record = known[0] if known else None
-            if record is None:
+        if not reason and subject.is_meter:
+            if subject.believed is None:
                 reason = f"{reading.subject}: no such meter at site {self._batch.site_id}"
-            elif to_epoch_ms(reading.at) < record.kept_from_ms:
+            elif to_epoch_ms(reading.at) < subject.believed.kept_from_ms:
                 reason = f"{reading.subject}: {reading.at.isoformat()} is before the raw record"
         if reason:
             self.refused.append(reason)
         return not reason
 
-    def _accumulate(
-        self, meters: Mapping[str, MeterRecord], registers: Mapping[str, Sequence[Register]]
-    ) -> None:
+    def _accumulate(self, registers: Mapping[str, Sequence[Register]]) -> None:
         for meter_id, found in registers.items():
-            store_windows.take_registers(self._connection, meters[meter_id], found)
-        records = list(meters.values())
+            store_windows.take_registers(self._connection, self._meters[meter_id], found)
+        records = list(self._meters.values())
         store_windows.write_windows(self._connection, records, self._now)
         store_windows.write_states(self._connection, records)
 
 
-def _is_meter(reading: Reading) -> bool:
-    return reading.subject.startswith(METER)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Subject:
+    """A subject of a batch: ``own`` is its meter, ``believed`` that or what it is a part of."""
+
+    is_meter: bool = False
+    believed: MeterRecord | None = None
+    own: MeterRecord | None = None
 
 
-def _meter_ids(reading: Reading) -> tuple[str, ...]:
+_NO_METER: Final = _Subject()
+
+
+def _meter_ids(subject: str) -> tuple[str, ...]:
     """Return the meter's id; of a part such as ``pdu-7/outlet-12`` also that of the whole.
 
     A part that is no meter of its own is kept as plain samples beside the meter that it belongs to.
     """
-    id_ = reading.subject[len(METER) :]
+    id_ = subject[len(METER) :]
     whole = id_.rpartition("/")[0]
     return (id_, whole) if whole else (id_,)
 

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, bindparam, select, update
 
 from collectors import accumulator, quality
 from collectors.accumulator import WINDOW_MS, Accumulator, Taken, WindowSum
-from collectors.register import History, MeterRules, Register, Segment
+from collectors.register import History, Register, Segment
 from collectors.settle import DAY_MS, Source
 from collectors.store_meters import (
     EventKind,
@@ -72,17 +72,21 @@ def load_records(
     connection: Connection, site_id: str, meter_ids: Sequence[str]
 ) -> dict[str, MeterRecord]:
     """Return the site's meters among ``meter_ids``, locked until the transaction ends."""
-    records: dict[str, MeterRecord] = {}
-    for piece in chunks(sorted(meter_ids)):
+    pieces = [list(piece) for piece in chunks(sorted(meter_ids))]
+    known: list[Meter] = []
+    for piece in pieces:
         rows = connection.execute(
             select(meter)
             .where(meter.c.site_id == site_id, meter.c.id.in_(piece))
             .order_by(meter.c.id)
             .with_for_update(key_share=True)
         ).mappings()
-        for row in rows:
-            known = meter_from_row({str(key): value for key, value in row.items()})
-            records[known.id] = MeterRecord(meter=known, history=History.of(MeterRules.of(known)))
+        known += [meter_from_row({str(key): value for key, value in row.items()}) for row in rows]
+    by_meter = histories(connection, known)
+    records: dict[str, MeterRecord] = {
+        one.id: MeterRecord(meter=one, history=by_meter[one.id]) for one in known
+    }
+    for piece in pieces:
         states = connection.execute(select(meter_state).where(meter_state.c.meter_id.in_(piece)))
         for state in states:
             if record := records.get(state.meter_id):
@@ -94,8 +98,6 @@ def load_records(
                     record.newest = Register(
                         state.at_ms, state.register_mwh, Quality(state.quality)
                     )
-    for meter_id, history in histories(connection, [r.meter for r in records.values()]).items():
-        records[meter_id].history = history
     return records
 
 

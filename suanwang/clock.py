@@ -6,7 +6,7 @@ Every moment is an aware ``datetime`` in UTC. Durations are measured on ``monoto
 import asyncio
 import time
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
+from typing import Final, Protocol
 
 
 class Clock(Protocol):
@@ -78,13 +78,18 @@ class VirtualClock:
         self._elapsed_s += seconds
 
 
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
 def to_epoch_ms(moment: datetime) -> int:
     """Return milliseconds since 1970 UTC, exact (no float in between)."""
     if moment.tzinfo is None:
         raise ValueError(f"{moment} has no time zone")
-    return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
+    # By its parts, since dividing timedeltas costs five times as much, and batches are long.
+    since = moment - _EPOCH
+    return (since.days * 86_400 + since.seconds) * 1000 + since.microseconds // 1000
 
 
 def from_epoch_ms(epoch_ms: int) -> datetime:
     """Return the aware UTC moment of a count of milliseconds since 1970."""
-    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=epoch_ms)
+    return _EPOCH + timedelta(milliseconds=epoch_ms)
