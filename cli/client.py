@@ -88,6 +88,12 @@ class Client:
         sent = {name: value for name, value in params.items() if value is not None}
         return bytes(self._send("GET", path, params=sent).content)
 
+    def get_table(self, path: str, **params: str | None) -> tuple[bytes, str]:
+        """Return the file that answers a GET, and the id after which the next begins, if any."""
+        sent = {name: value for name, value in params.items() if value is not None}
+        answer = self._send("GET", path, params=sent)
+        return bytes(answer.content), str(answer.headers.get("X-Next-After", ""))
+
     def download(self, path: str, file: BinaryIO) -> None:
         """Write the answer to a GET into a file as it comes, however long it is."""
         import httpx

@@ -1,15 +1,22 @@
 """``suanwang voucher apply``: apply for a voucher, follow the application, be paid."""
 
-import mimetypes
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import quote
 
 import typer
 
-from cli import grants_review
+from cli import grants_review, grants_tables
 from cli.connection import ApiKey, Url, connect_once
 from cli.grants_shown import application_line, application_page, application_table, fact_pairs
+from cli.grants_tables import (
+    After,
+    fault_text,
+    media_type,
+    read_file,
+    write_file,
+    write_table,
+)
 from cli.output import AsJson, Json, clock_time, emit_json, line, note, table, yuan
 from suanwang.clock import SystemClock
 from suanwang.errors import BadInput, Refused
@@ -59,7 +66,7 @@ def template(
     """Write an empty table with the columns that a programme asks about."""
     with connect_once(url, api_key) as client:
         content = client.get_bytes(f"/v1/programmes/{programme}/template", format=kind)
-    _write(output or Path(f"{programme}.{kind}"), content)
+    write_file(output or Path(f"{programme}.{kind}"), content)
 
 
 @app.command("import")
@@ -73,10 +80,10 @@ def import_table(
     as_json: AsJson = False,
 ) -> None:
     """File the applications of a table as drafts; each bad row is named with column and reason."""
-    content = _read(file)
+    content = read_file(file)
     with connect_once(url, api_key) as client:
         answer = client.post_file(
-            "/v1/applications/import", content, _media_type(file), dry_run=dry_run
+            "/v1/applications/import", content, media_type(file), dry_run=dry_run
         )
     if as_json:
         emit_json(answer)
@@ -92,8 +99,7 @@ def _show_import(answer: Json) -> None:
         shown = "–" if answer["is_dry_run"] else one["id"]
         line(f"{one['ref']}: {would}{one['outcome']} ({shown})")
     for fault in answer["faults"]:
-        column = f", column {fault['column']}" if fault["column"] else ""
-        note(f"line {fault['line']}{column}: {fault['reason']}")
+        note(fault_text(fault["line"], fault["column"], fault["reason"]))
     for ref, lines in answer["held_back"].items():
         numbers = ", ".join(map(str, lines))
         note(f"{ref} is held back with its line {numbers}, until its bad rows are corrected")
@@ -129,15 +135,16 @@ def export_table(
     kind: SheetKind = "xlsx",
     state: StateName = None,
     programme: ProgrammeName = None,
+    after: After = "",
     url: Url = None,
     api_key: ApiKey = None,
 ) -> None:
     """Write applications as a table, a row for each spend line; an import reads it back."""
     with connect_once(url, api_key) as client:
-        content = client.get_bytes(
-            "/v1/applications/export", format=kind, state=state, programme=programme
+        content, more = client.get_table(
+            "/v1/applications/export", format=kind, state=state, programme=programme, after=after
         )
-    _write(output or Path(f"applications.{kind}"), content)
+    write_table(output or Path(f"applications.{kind}"), content, more)
 
 
 @app.command("list")
@@ -191,11 +198,11 @@ def attach(
     as_json: AsJson = False,
 ) -> None:
     """Attach a file as evidence."""
-    content = _read(file)
+    content = read_file(file)
     path = f"/v1/applications/{application}/evidence"
     with connect_once(url, api_key) as client:
         answer = client.post_file(
-            path, content, _media_type(file), kind=kind, name=file.name, line=proves
+            path, content, media_type(file), kind=kind, name=file.name, line=proves
         )
     if as_json:
         emit_json(answer)
@@ -332,25 +339,7 @@ def events(
 
 
 grants_review.attach(app)
-
-
-def _read(file: Path) -> bytes:
-    try:
-        return file.read_bytes()
-    except OSError as failure:
-        raise BadInput(f"cannot read {file}: {failure.strerror or failure}") from failure
-
-
-def _write(output: Path, content: bytes) -> None:
-    try:
-        output.write_bytes(content)
-    except OSError as failure:
-        raise BadInput(f"cannot write {output}: {failure.strerror or failure}") from failure
-    line(f"wrote {output}")
-
-
-def _media_type(file: Path) -> str:
-    return mimetypes.guess_type(file.name)[0] or "application/octet-stream"
+grants_tables.attach(app)
 
 
 def _fen(amount: str) -> int:

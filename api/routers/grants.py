@@ -1,20 +1,28 @@
 """Programmes in force; lists, tables and messages of applications. Steps: ``grant_steps``."""
 
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Annotated, Final, Literal
+from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Query, Response
 
 from api.asking import Asking
 from api.context import Context
-from api.identity import GrantFiler, GrantPayer, GrantReader, Identity, ProgrammeManager
+from api.identity import GrantFiler, GrantPayer, GrantReader, ProgrammeManager
 from api.routers import grants_answers as answers
-from api.routers.grants_front import RAW, Counter, Front, Upload, front, seen
+from api.routers.grants_front import (
+    EXPORT_MAX,
+    RAW,
+    Counter,
+    Format,
+    Front,
+    Upload,
+    Wanted,
+    front,
+    seen,
+    table,
+)
 from api.schemas import grants as bodies
 from api.schemas.common import PAGE_MAX, Moment, Name
 from suanwang.errors import BadInput
-from suanwang.model.tenant import Role
 from voucher.grants import (
     replaying,
     service,
@@ -25,52 +33,15 @@ from voucher.grants import (
     store_verify,
 )
 from voucher.grants.batch import export_rows, headings, read_batch
-from voucher.grants.case import State
 from voucher.grants.importing import import_batch
 from voucher.grants.people import CITY
 from voucher.grants.records import known_facts
-from voucher.grants.sheets import read_table, write_csv, write_xlsx
+from voucher.grants.sheets import read_table
 from voucher.grants.steps import Till
 from voucher.programmes.facts import Fact
 from voucher.programmes.files import shipped_text
 
 router = APIRouter(prefix="/v1", tags=["grants"])
-
-XLSX: Final = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
-EXPORT_MAX: Final = 1_000
-Format = Annotated[Literal["csv", "xlsx"], Query()]
-
-
-@dataclass(frozen=True, slots=True)
-class _Wanted:
-    """Which applications a caller asks for."""
-
-    state: State | None
-    programme: str | None
-    due_by: datetime | None
-
-    def of(self, identity: Identity) -> store.Filter:
-        """Return what the caller's list may hold."""
-        is_district = identity.role is Role.REVIEWER_DISTRICT
-        is_applicant = not is_district and identity.role not in CITY
-        return store.Filter(
-            tenant_id=identity.tenant_id if is_applicant else None,
-            district=identity.tenant_id if is_district else None,
-            state=self.state,
-            programme_id=self.programme,
-            due_by=self.due_by,
-        )
-
-
-def _wanted(
-    state: State | None = None,
-    programme: Annotated[str | None, Query(max_length=64)] = None,
-    due_by: Annotated[Moment | None, Query()] = None,
-) -> _Wanted:
-    return _Wanted(state, programme, due_by)
-
-
-Wanted = Annotated[_Wanted, Depends(_wanted)]
 
 
 @router.get("/programmes", summary="List programmes in force")
@@ -147,7 +118,7 @@ def read_template(
     """Return an empty table with the columns that the programme asks about."""
     with context.reading() as connection:
         programme = store_programmes.find_programme(connection, programme_id)
-    return _table([list(headings(programme))], format, f"{programme_id}-template")
+    return table([list(headings(programme))], format, f"{programme_id}-template")
 
 
 @router.post("/programmes/{programme_id}/decide", summary="Decide a round")
@@ -216,13 +187,13 @@ def import_applications(
     upload: Upload, identity: GrantFiler, context: Context, asked: Asking, dry_run: bool = False
 ) -> bodies.ImportOut:
     """File every sound application of a CSV or xlsx file; name each bad row and its column."""
-    table = read_table(upload.content)
+    sheet = read_table(upload.content)
     with context.writing() as connection:
         served = front(connection, asked, identity, context)
 
         def act() -> bodies.ImportOut:
             batch = read_batch(
-                table,
+                sheet,
                 lambda name: store_programmes.find_programme(connection, name),
                 identity.tenant_id,
             )
@@ -251,7 +222,7 @@ def export_applications(
         known: dict[str, Fact] = {}
         for name, version in {(one.programme_id, one.programme_version) for one in found}:
             known |= known_facts(store_programmes.find_programme(connection, name, version))
-    answer = _table(list(export_rows(found, known)), format, "applications")
+    answer = table(list(export_rows(found, known)), format, "applications")
     if len(found) == EXPORT_MAX:
         answer.headers["X-Next-After"] = found[-1].id
     return answer
@@ -330,10 +301,3 @@ def mark_messages(
             int,
             lambda: store_audit.mark_read(connection, identity.tenant_id, up_to or now, now),
         )
-
-
-def _table(rows: list[list[str]], format: str, name: str) -> Response:
-    content = write_xlsx(rows) if format == "xlsx" else write_csv(rows)
-    headers = {"Content-Disposition": f'attachment; filename="{name}.{format}"'}
-    media_type = XLSX if format == "xlsx" else "text/csv; charset=utf-8"
-    return Response(content, media_type=media_type, headers=headers)

@@ -2,9 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Final, TypeVar
+from datetime import datetime
+from typing import Annotated, Final, Literal, TypeVar
 
-from fastapi import Depends, Query, Request
+from fastapi import Depends, Query, Request, Response
 from sqlalchemy import Connection
 
 from api.asking import Asked, Asking, Once
@@ -13,11 +14,15 @@ from api.context import ApiContext, Context
 from api.identity import Identity
 from api.routers import grants_answers as answers
 from api.schemas import grants as bodies
+from api.schemas.common import Moment
+from suanwang.model.tenant import Role
 from suanwang.settings import Settings
 from suanwang.units import FEN_PER_YUAN
 from voucher.grants import store, store_requests
-from voucher.grants.case import Actor
+from voucher.grants.case import Actor, State
+from voucher.grants.people import CITY
 from voucher.grants.records import Record
+from voucher.grants.sheets import write_csv, write_xlsx
 from voucher.grants.steps import Desk, Till, require_sight, till_of
 from voucher.registry.graph import PPM_PER_PERCENT
 from voucher.registry.rules import Rules
@@ -25,6 +30,10 @@ from voucher.turn import Turn
 
 T = TypeVar("T")
 
+XLSX: Final = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+EXPORT_MAX: Final = 1_000
+"""Applications of one table; the header X-Next-After says where the next one begins."""
+Format = Annotated[Literal["csv", "xlsx"], Query()]
 RAW: Final = {
     "requestBody": {"required": True, "content": {"application/octet-stream": {"schema": {}}}}
 }
@@ -163,3 +172,43 @@ def _counter(context: Context, books: Books, asked: Asking) -> _Counter:
 
 
 Counter = Annotated[_Counter, Depends(_counter)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """Which applications a caller asks for."""
+
+    state: State | None
+    programme: str | None
+    due_by: datetime | None
+
+    def of(self, identity: Identity) -> store.Filter:
+        """Return what the caller's list may hold."""
+        is_district = identity.role is Role.REVIEWER_DISTRICT
+        is_applicant = not is_district and identity.role not in CITY
+        return store.Filter(
+            tenant_id=identity.tenant_id if is_applicant else None,
+            district=identity.tenant_id if is_district else None,
+            state=self.state,
+            programme_id=self.programme,
+            due_by=self.due_by,
+        )
+
+
+def _wanted(
+    state: State | None = None,
+    programme: Annotated[str | None, Query(max_length=64)] = None,
+    due_by: Annotated[Moment | None, Query()] = None,
+) -> _Wanted:
+    return _Wanted(state, programme, due_by)
+
+
+Wanted = Annotated[_Wanted, Depends(_wanted)]
+
+
+def table(rows: list[list[str]], format: str, name: str) -> Response:
+    """Return rows as a file that a browser saves under a name."""
+    content = write_xlsx(rows) if format == "xlsx" else write_csv(rows)
+    headers = {"Content-Disposition": f'attachment; filename="{name}.{format}"'}
+    media_type = XLSX if format == "xlsx" else "text/csv; charset=utf-8"
+    return Response(content, media_type=media_type, headers=headers)

@@ -10,6 +10,7 @@ from api.schemas.money import IdempotencyKey
 from voucher.flagging import FlagCode
 from voucher.grants.case import DueKind, State
 from voucher.grants.importing import Outcome
+from voucher.grants.judging import Judged
 from voucher.grants.store_verify import FaultKind
 
 Reason = Annotated[str, Field(max_length=2_000)]
@@ -368,6 +369,24 @@ class ImportedOut(Out):
     ref: str
     outcome: Outcome
     lines: list[int]
+
+
+class JudgementOut(Out):
+    """An application after a verdict of a file."""
+
+    id: str
+    state: State
+    stage: str
+    outcome: Judged
+    lines: list[int]
+
+
+class JudgedOut(Out):
+    """What the verdicts of a file brought."""
+
+    said: list[JudgementOut]
+    faults: list[RowFaultOut]
+    is_dry_run: bool
 
 
 class ImportOut(Out):

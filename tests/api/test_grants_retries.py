@@ -48,7 +48,7 @@ def test_the_same_request_without_a_key_changes_nothing(world: World, route: Rou
     again = ask.send(world)
     assert again.is_success, again.text
     assert content_of(world.engine) == before
-    if route[1] != "/v1/applications/import":  # Its answer says what it found, not what it did.
+    if not route[1].endswith("/import"):  # Its answer says what it found, not what it did.
         assert again.content == first.content
 
 

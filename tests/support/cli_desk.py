@@ -1,6 +1,7 @@
 """Somebody who uses ``suanwang voucher apply`` with a key."""
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -35,3 +36,17 @@ class Desk:
         result = RUNNER.invoke(app, ["apply", *map(str, words), *self._where])
         assert result.exception is not None, result.output
         return result.exception
+
+    def refused(self, *words: str | Path) -> "Told":
+        """Run a command that must fail and return its error with what it printed."""
+        result = RUNNER.invoke(app, ["apply", *map(str, words), *self._where])
+        assert result.exception is not None, result.output
+        return Told(result.exception, result.output)
+
+
+@dataclass(frozen=True)
+class Told:
+    """How a command failed, and everything that it printed."""
+
+    error: BaseException
+    output: str

@@ -203,6 +203,13 @@ def _imported(bureau: Bureau) -> Ask:
     return Ask(secret=bureau.firm, method="POST", path="/v1/applications/import", content=SHEET)
 
 
+def _judged(bureau: Bureau) -> Ask:
+    bureau.go(4)
+    text = f"application,stage,verdict,reason\n{bureau.id},district,approve,属实\n"
+    path = "/v1/reviews/import"
+    return Ask(secret=bureau.district, method="POST", path=path, content=text.encode())
+
+
 def _read(bureau: Bureau) -> Ask:
     bureau.go(3)
     return Ask(secret=bureau.firm, method="POST", path="/v1/messages/read")
@@ -225,6 +232,7 @@ SCENARIOS: Final[dict[tuple[str, str], Scenario]] = {
     ("POST", "/v1/programmes/{programme_id}/decide"): Scenario(prepare=_decided, policy=PRORATA),
     ("POST", "/v1/applications"): Scenario(prepare=_filed),
     ("POST", "/v1/applications/import"): Scenario(prepare=_imported),
+    ("POST", "/v1/reviews/import"): Scenario(prepare=_judged),
     ("PUT", "/v1/applications/{application_id}"): Scenario(prepare=_edited),
     ("POST", "/v1/applications/{application_id}/evidence"): Scenario(prepare=_attached),
     ("POST", "/v1/applications/{application_id}/submit"): Scenario(prepare=_submitted),

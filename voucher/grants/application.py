@@ -109,11 +109,7 @@ def publicity_end(now: datetime, days: int) -> datetime:
 def _approve(case: Case, event: Event, policy: Policy, now: datetime) -> Step:
     stage = stage_of(policy, case.stage)
     assert stage is not None, f"{case.id} is in review without a stage"
-    if event.stage and event.stage != case.stage:
-        raise InvalidTransition(
-            f"application {case.id} is at stage {case.stage}, not at {event.stage}",
-            stage=case.stage,
-        )
+    _require_stage(case, event)
     require_stage_role(case, event, stage)
     _no_objections(case, event, policy)
     if case.has_flags and not event.reason.strip() and stage.role != "applicant":
@@ -129,6 +125,15 @@ def _approve(case: Case, event: Event, policy: Policy, now: datetime) -> Step:
         )
     done = {**case.done, case.stage: event.actor.person}
     return _enter(replace(case, done=done), policy, now)
+
+
+def _require_stage(case: Case, event: Event) -> None:
+    """Raise InvalidTransition where the verdict is meant for another stage than the open one."""
+    if event.stage and event.stage != case.stage:
+        raise InvalidTransition(
+            f"application {case.id} is at stage {case.stage or 'none'}, not at {event.stage}",
+            stage=case.stage,
+        )
 
 
 def _no_objections(case: Case, event: Event, policy: Policy) -> None:
@@ -154,6 +159,7 @@ def _reject(case: Case, event: Event, policy: Policy, now: datetime) -> Step:
 
 
 def _require_review_rights(case: Case, event: Event, policy: Policy) -> None:
+    _require_stage(case, event)
     stage = stage_of(policy, case.stage)
     if stage is not None and stage.role != "applicant":
         require_stage_role(case, event, stage)

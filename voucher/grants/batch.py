@@ -14,10 +14,11 @@ from suanwang.errors import BadInput, SuanwangError
 from suanwang.units import yuan_text
 from voucher.grants.identity import read_identity
 from voucher.grants.records import Draft, Record, facts_out, known_facts, read_one
-from voucher.grants.sheets import Cell, Row, Table
+from voucher.grants.sheets import Broken, Cell, Row, Table
 from voucher.programmes.application import Line
 from voucher.programmes.facts import APPLICANT, LINE, Fact, FactKind, FactValue
 from voucher.programmes.programme import Programme
+from voucher.programmes.schema import Beneficiary
 
 REF: Final = "ref"
 IDENTITY_COLUMNS: Final = ("kind", "name", "code", "sponsor_name", "sponsor_code", "sponsor_ref")
@@ -89,9 +90,10 @@ def read_batch(table: Table, find: Find, tenant_id: str = "") -> Batch:
     faults: list[RowFault] = []
     groups: dict[str, list[Row]] = {}
     for row in table.rows:
-        ref = _text(row, columns, REF)
+        ref = key_of(row, columns, REF)
         if not ref:
-            faults.append(RowFault(line=row.line, column=REF, reason="the reference is missing"))
+            missing = RowFault(line=row.line, column=REF, reason="the reference is missing")
+            faults += row_faults(row, columns) or [missing]
         else:
             groups.setdefault(ref, []).append(row)
     filed: list[Filed] = []
@@ -113,6 +115,8 @@ def headings(programme: Programme) -> tuple[str, ...]:
     """Return the columns that a programme's applications need, for a file to fill in."""
     asked = {predicate.fact for _, predicate in programme.policy.predicates()}
     asked |= {"line.contract_no", "line.invoice_no", "line.seller_code"}
+    if programme.policy.benefit.beneficiary is not Beneficiary.DEMANDER:
+        asked.add("applicant.side")
     base = programme.policy.spend.base
     if base is not None:
         asked.add(base.fact)
@@ -187,9 +191,29 @@ def _columns(table: Table, find: Find) -> Mapping[str, int]:
     return columns
 
 
-def _text(row: Row, columns: Mapping[str, int], name: str) -> str:
+def row_faults(row: Row, columns: Mapping[str, int]) -> list[RowFault]:
+    """Return what is wrong with a row before anything in it is understood."""
+    found = [RowFault(line=row.line, column="", reason=row.fault)] if row.fault else []
+    for column in columns:
+        cell = _cell_at(row, columns, column)
+        if isinstance(cell, Broken):
+            found.append(RowFault(line=row.line, column=column, reason=cell.reason))
+    return found
+
+
+def key_of(row: Row, columns: Mapping[str, int], name: str) -> str:
+    """Return the text by which rows belong together; empty where it cannot be read."""
+    return "" if isinstance(_cell_at(row, columns, name), Broken) else text_at(row, columns, name)
+
+
+def _cell_at(row: Row, columns: Mapping[str, int], name: str) -> Cell:
     place = columns.get(name)
-    cell = row.cells[place] if place is not None and place < len(row.cells) else None
+    return row.cells[place] if place is not None and place < len(row.cells) else None
+
+
+def text_at(row: Row, columns: Mapping[str, int], name: str) -> str:
+    """Return a cell as text; empty where there is none."""
+    cell = _cell_at(row, columns, name)
     return "" if cell is None else str(cell).strip()
 
 
@@ -208,9 +232,12 @@ class _Reader:
     def read(self, tenant_id: str) -> Filed | None:
         """Return the application, or None where anything is wrong."""
         first = self._rows[0]
+        self.faults += [one for row in self._rows for one in row_faults(row, self._columns)]
+        if self.faults:
+            return None
         self._require_same_head(first)
         try:
-            programme = self._find(_text(first, self._columns, "programme"))
+            programme = self._find(text_at(first, self._columns, "programme"))
         except SuanwangError as failure:
             self._add(first, "programme", failure.message)
             return None
@@ -220,7 +247,7 @@ class _Reader:
             facts.update(self._facts(row, known, APPLICANT))
         lines = [
             Line(
-                id=_text(row, self._columns, "line") or str(number),
+                id=text_at(row, self._columns, "line") or str(number),
                 facts=self._facts(row, known, LINE),
             )
             for number, row in enumerate(self._rows, 1)
@@ -228,7 +255,7 @@ class _Reader:
         self._require_own_ids(lines)
         try:
             identity = read_identity(
-                {name: _text(first, self._columns, name) for name in IDENTITY_COLUMNS}
+                {name: text_at(first, self._columns, name) for name in IDENTITY_COLUMNS}
             )
         except BadInput as failure:
             self._add(first, str(failure.facts.get("field", "")), failure.message)
@@ -241,11 +268,11 @@ class _Reader:
             identity=identity,
             facts=facts,
             lines=tuple(lines),
-            district=_text(first, self._columns, "district"),
+            district=text_at(first, self._columns, "district"),
         )
         return Filed(
             draft=draft,
-            tenant_id=_text(first, self._columns, "tenant") or tenant_id,
+            tenant_id=text_at(first, self._columns, "tenant") or tenant_id,
             lines=tuple(row.line for row in self._rows),
         )
 
@@ -253,7 +280,7 @@ class _Reader:
         heads = [name for name in self._columns if name in OWN_COLUMNS or name[:10] == APPLICANT]
         for row in self._rows[1:]:
             for name in heads:
-                here, there = (_text(one, self._columns, name) for one in (row, first))
+                here, there = (text_at(one, self._columns, name) for one in (row, first))
                 if name not in (REF, "line") and here and here != there:
                     reason = f"{here!r} differs from {there!r} in line {first.line}"
                     self._add(row, name, reason)
@@ -266,20 +293,31 @@ class _Reader:
             seen.setdefault(line.id, row.line)
 
     def _facts(self, row: Row, known: Mapping[str, Fact], prefix: str) -> dict[str, FactValue]:
-        facts: dict[str, FactValue] = {}
-        for column, place in self._columns.items():
-            cell = row.cells[place] if place < len(row.cells) else None
-            if not column.startswith(prefix) or cell is None or str(cell).strip() == "":
-                continue
-            try:
-                name, value = read_one(column, _sound(column, cell, known), known)
-                facts[name] = value
-            except BadInput as failure:
-                self._add(row, column, failure.message.removeprefix(f"{column}: "))
+        facts, faults = facts_at(row, self._columns, known, prefix)
+        self.faults += faults
         return facts
 
     def _add(self, row: Row, column: str, reason: str) -> None:
         self.faults.append(RowFault(line=row.line, column=column, reason=reason))
+
+
+def facts_at(
+    row: Row, columns: Mapping[str, int], known: Mapping[str, Fact], prefix: str
+) -> tuple[dict[str, FactValue], list[RowFault]]:
+    """Return the facts in a row whose names begin with ``prefix``, and what is wrong with some."""
+    facts: dict[str, FactValue] = {}
+    faults: list[RowFault] = []
+    for column in columns:
+        cell = _cell_at(row, columns, column)
+        if not column.startswith(prefix) or cell is None or str(cell).strip() == "":
+            continue
+        try:
+            name, value = read_one(column, _sound(column, cell, known), known)
+            facts[name] = value
+        except BadInput as failure:
+            reason = failure.message.removeprefix(f"{column}: ")
+            faults.append(RowFault(line=row.line, column=column, reason=reason))
+    return facts, faults
 
 
 def _sound(column: str, cell: Cell, known: Mapping[str, Fact]) -> Cell:

@@ -8,11 +8,14 @@ import csv
 import io
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Final
 
 from openpyxl import load_workbook
+from openpyxl.cell.cell import Cell as SheetCell
+from openpyxl.cell.cell import MergedCell
+from openpyxl.cell.read_only import EmptyCell, ReadOnlyCell
 from openpyxl.utils.exceptions import InvalidFileException
 from xlsxwriter import Workbook
 
@@ -28,12 +31,23 @@ Cell = object
 """A cell: None, a text, a number, a flag, a day or a moment."""
 
 
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """A cell that cannot be read, and why; its row is bad, the others are not."""
+
+    reason: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One row; ``line`` is its line in the file, counted from 1 as a spreadsheet shows it."""
+    """One row; ``line`` is its line in the file, counted from 1 as a spreadsheet shows it.
+
+    ``fault`` is what is wrong with the row as a whole, or empty.
+    """
 
     line: int
     cells: tuple[Cell, ...]
+    fault: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,18 +67,37 @@ def read_table(content: bytes) -> Table:
     for row in rows:
         if all(cell is None or str(cell).strip() == "" for cell in row.cells):
             continue
-        if len(row.cells) > COLUMNS_MAX:
-            raise BadInput(f"line {row.line} has {len(row.cells)} columns, at most {COLUMNS_MAX}")
         if header is None:
-            header = row
+            header = _header(row)
             continue
-        found.append(row)
+        found.append(_within(header, row))
         if len(found) > ROWS_MAX:
             raise BadInput(f"the file has more than {ROWS_MAX} rows", next_step="split it")
     if header is None:
         raise BadInput("the file is empty: it has no line of headings")
     names = tuple("" if cell is None else str(cell).strip() for cell in header.cells)
     return Table(header=names, header_line=header.line, rows=tuple(found))
+
+
+def _header(row: Row) -> Row:
+    if len(row.cells) > COLUMNS_MAX:
+        raise BadInput(f"line {row.line} has {len(row.cells)} columns, at most {COLUMNS_MAX}")
+    broken = next((cell for cell in row.cells if isinstance(cell, Broken)), None)
+    if broken is not None:
+        raise BadInput(f"line {row.line}: a heading {broken.reason}", line=row.line)
+    return row
+
+
+def _within(header: Row, row: Row) -> Row:
+    """Return a row with the fault that a cell has no heading: its cells may have moved."""
+    for place, cell in enumerate(row.cells):
+        has_heading = place < len(header.cells) and str(header.cells[place] or "").strip()
+        if cell is None or str(cell).strip() == "" or has_heading:
+            continue
+        shown = cell.reason if isinstance(cell, Broken) else repr(str(cell)[:50])
+        fault = f"cell {place + 1} has no heading: {shown}; is a comma not in quotes?"
+        return replace(row, fault=fault, cells=row.cells[: len(header.cells)])
+    return row
 
 
 def write_csv(rows: Iterable[Sequence[str]]) -> bytes:
@@ -116,7 +149,7 @@ def _csv_rows(content: bytes) -> Iterator[Row]:
     try:
         before = 0
         for cells in reader:
-            yield Row(line=before + 1, cells=tuple(_checked(cell, before + 1) for cell in cells))
+            yield Row(line=before + 1, cells=tuple(_checked(cell) for cell in cells))
             before = reader.line_num
     except csv.Error as failure:
         raise BadInput(f"line {reader.line_num}: {failure}", line=reader.line_num) from failure
@@ -128,11 +161,11 @@ def _xlsx_rows(content: bytes) -> Iterator[Row]:
             unpacked = sum(entry.file_size for entry in packed.infolist())
         if unpacked > UNPACKED_BYTES_MAX:
             raise BadInput(f"the file unpacks to {unpacked:,} bytes, at most {UNPACKED_BYTES_MAX}")
-        book = load_workbook(io.BytesIO(content), read_only=True, data_only=True)
+        book = load_workbook(io.BytesIO(content), read_only=True)
         for page in book.worksheets[:1]:
             page.reset_dimensions()
-            for number, cells in enumerate(page.iter_rows(values_only=True), 1):
-                yield Row(line=number, cells=tuple(_checked(cell, number) for cell in cells))
+            for number, cells in enumerate(page.iter_rows(), 1):
+                yield Row(line=number, cells=tuple(_of_sheet(cell) for cell in cells))
     except (
         zipfile.BadZipFile,
         InvalidFileException,
@@ -148,12 +181,21 @@ def _xlsx_rows(content: bytes) -> Iterator[Row]:
         raise BadInput(f"the xlsx file cannot be read: {failure}") from failure
 
 
-def _checked(cell: object, line: int) -> Cell:
+def _of_sheet(cell: SheetCell | MergedCell | ReadOnlyCell | EmptyCell) -> Cell:
+    """Return a sheet's cell; a formula's value is nobody's statement, so it is refused."""
+    if cell.data_type == "f":
+        return Broken("is a formula; paste its value")
+    if cell.data_type == "e":
+        return Broken(f"is the error {cell.value}")
+    return _checked(cell.value)
+
+
+def _checked(cell: object) -> Cell:
     if not isinstance(cell, str):
         is_known = cell is None or isinstance(cell, bool | int | date | datetime)
         return cell if is_known else _number_text(cell)
     if len(cell) > CELL_LENGTH_MAX:
-        raise BadInput(f"line {line}: a cell has {len(cell)} characters, at most {CELL_LENGTH_MAX}")
+        return Broken(f"has {len(cell)} characters, at most {CELL_LENGTH_MAX}")
     return _unguarded(cell)
 
 

@@ -1,6 +1,6 @@
 """Rows of applications: reading, writing, and the locks of those who change one. Never commits."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Final
@@ -43,6 +43,19 @@ def find(connection: Connection, application_id: str, *, for_update: bool = Fals
     if row is None:
         raise NotFound(f"there is no application {application_id}")
     return _records(connection, [row])[0]
+
+
+def lock(connection: Connection, application_ids: Collection[str]) -> None:
+    """Keep others from changing any of these applications until the end.
+
+    Who changes several takes them first, in one order, before any programme.
+    """
+    connection.execute(
+        select(_TABLE.c.id)
+        .where(_TABLE.c.id.in_(sorted(application_ids)))
+        .order_by(_TABLE.c.id)
+        .with_for_update()
+    ).all()
 
 
 def lock_tenant(connection: Connection, tenant_id: str) -> None:

@@ -1,6 +1,7 @@
 """Tables of applications: a bad row is named, the others go in, and what goes out comes back."""
 
 import io
+import zipfile
 from collections.abc import Sequence
 from datetime import date
 
@@ -144,6 +145,74 @@ def test_a_long_number_that_a_sheet_has_spoilt_is_refused() -> None:
 def test_a_file_that_is_no_table_is_refused(content: bytes) -> None:
     with pytest.raises(BadInput):
         read_table(content)
+
+
+def sheet_of(*rows: Sequence[object]) -> bytes:
+    """Return an xlsx file as a spreadsheet program writes it: what begins with = is a formula."""
+    book = Workbook()
+    page = book.active
+    assert page is not None
+    for row in rows:
+        page.append(list(row))
+    content = io.BytesIO()
+    book.save(content)
+    return content.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "reason"),
+    [
+        pytest.param("line.contract_yuan", "=1+1", "is a formula", id="formula"),
+        pytest.param("name", '=HYPERLINK("http://x","海云")', "is a formula", id="link"),
+        pytest.param("line.contract_yuan", "#REF!", "is the error #REF!", id="error"),
+        pytest.param("name", "海" * 2_001, "has 2001 characters", id="long"),
+        pytest.param("ref", "=A1", "is a formula", id="formula as reference"),
+    ],
+)
+def test_a_cell_that_says_nothing_spoils_its_row_only(column: str, value: str, reason: str) -> None:
+    rows = [with_cell("ref", "r0"), with_cell(column, value, "bad"), with_cell("ref", "r9")]
+    batch = read_batch(read_table(sheet_of(HEADER, *rows)), find, "haiyun")
+    (fault,) = batch.faults
+    assert (fault.line, fault.column) == (3, column)
+    assert reason in fault.reason
+    assert [one.draft.ref for one in batch.filed] == ["r0", "r9"]
+
+
+def test_an_amount_with_a_comma_that_is_not_in_quotes_is_not_misread() -> None:
+    text = ",".join(HEADER) + "\n" + ",".join([*GOOD[:-1], "1,000.00"]) + "\n"
+    text += ",".join(with_cell("ref", "r2")) + "\n"
+    batch = read_batch(read_table(text.encode()), find, "haiyun")
+    (fault,) = batch.faults
+    assert (fault.line, "is a comma not in quotes?" in fault.reason) == (2, True)
+    assert [one.draft.ref for one in batch.filed] == ["r2"]
+
+
+def test_a_cell_under_no_heading_is_named_and_an_empty_one_is_nothing() -> None:
+    header = (*HEADER, "")
+    batch = read((*GOOD, ""), (*with_cell("ref", "r2"), "remark"), header=header)
+    assert [fault.line for fault in batch.faults] == [3]
+    assert [one.draft.ref for one in batch.filed] == ["r1"]
+
+
+def test_a_file_that_unpacks_without_end_is_refused() -> None:
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as packed:
+        packed.writestr("xl/worksheets/sheet1.xml", b"0" * (201 * 1024 * 1024))
+    with pytest.raises(BadInput, match="unpacks to"):
+        read_table(content.getvalue())
+
+
+def test_a_file_of_too_many_rows_is_refused() -> None:
+    rows = "ref\n" + "x\n" * 20_001
+    with pytest.raises(BadInput, match="more than 20000 rows"):
+        read_table(rows.encode())
+
+
+def test_who_may_be_either_side_says_which() -> None:
+    benefit = {"kind": "compute", "mode": "reimburse", "beneficiary": "either"}
+    either = read_programme(a_file(id="either", benefit=benefit), "either.yaml")
+    assert "applicant.side" in headings(either)
+    assert "applicant.side" not in headings(PROGRAMME)
 
 
 def test_a_maker_comes_with_a_sponsor() -> None:
