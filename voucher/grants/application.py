@@ -285,7 +285,7 @@ def _end(case: Case, event: Event, policy: Policy, now: datetime) -> Step:
     _require_clock(case, event)
     ended = replace(case, due=None)
     if case.state is State.ISSUED:
-        return Step(case=replace(ended, state=State.EXPIRED))
+        return Step(case=replace(ended, state=State.EXPIRED), effects=(Effect.FREE_UNUSED,))
     if case.redeemed_fen == 0:
         return Step(case=replace(ended, state=State.LAPSED), effects=(Effect.FREE_REST,))
     is_paid = case.settled_fen == case.redeemed_fen

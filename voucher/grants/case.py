@@ -130,6 +130,7 @@ class Effect(StrEnum):
     DECIDE = "decide"
     FREE_AWARD = "free-award"
     FREE_REST = "free-rest"
+    FREE_UNUSED = "free-unused"
     ISSUE_LOTS = "issue-lots"
     BOOK_CLAWBACK = "book-clawback"
 

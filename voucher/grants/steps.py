@@ -23,6 +23,7 @@ from voucher.grants.records import Record
 from voucher.programmes.application import Application, china_day
 from voucher.programmes.award import Award, reserve, spend_keys, with_amount
 from voucher.programmes.findings import Finding
+from voucher.programmes.life import is_reusing
 from voucher.programmes.programme import Programme
 from voucher.programmes.rounds import decide
 from voucher.programmes.schema import CapScope
@@ -99,6 +100,8 @@ def take(desk: Desk, record: Record, event: Event, facts: Mapping[str, object]) 
         after = replace(after, award=None, funding=(), entitled_fen=0, decided_at=None)
     if Effect.FREE_REST in step.effects:
         after = _free_rest(desk, programme, after)
+    if Effect.FREE_UNUSED in step.effects and is_reusing(programme.policy):
+        _free_unused(desk, programme, after, event.amount_fen)
     is_decided_now = Effect.DECIDE in step.effects
     after = note(desk, record.case, after, event, facts, is_told=not is_decided_now)
     if is_decided_now:
@@ -235,6 +238,16 @@ def _free_rest(desk: Desk, programme: Programme, record: Record) -> Record:
         case = replace(case, state=State.WITHDRAWN)
     shares = split(programme, record.application(frozenset(), desk.now), kept.amount_fen).shares
     return replace(record, award=kept, case=case, funding=shares)
+
+
+def _free_unused(desk: Desk, programme: Programme, record: Record, unused_fen: int) -> None:
+    """Let the pools grant again what ended lots did not pay; the applicant had its own caps."""
+    connection, policy_id = desk.connection, programme.policy.id
+    before = store_programmes.load_usage(connection, policy_id)
+    after = before.copy()
+    filed = record.application(frozenset(), desk.now)
+    _give_to_pools(programme, filed, after, unused_fen)
+    store_programmes.save_usage(connection, policy_id, before, after, {})
 
 
 def _exchange(desk: Desk, programme: Programme, record: Record, kept: Award) -> None:

@@ -144,6 +144,21 @@ def test_the_end_of_a_voucher_is_announced_and_told(office: Office) -> None:
     assert [act for act, _ in actions(office, record)][-3:] == ["issue", "warn", "end"]
 
 
+@pytest.mark.parametrize(("unused", "taken"), [("pool", 0), ("lapse", 20), (None, 20)])
+def test_what_an_ended_voucher_did_not_pay_can_be_granted_again_if_the_policy_says_so(
+    office: Office, unused: str | None, taken: int
+) -> None:
+    rule = {} if unused is None else {"unused": unused}
+    office.adopt(validity={"days_from_issue": 10, **rule})
+    record = office.to_granted()
+    payout.issue(office.city("wang"), record.id, payout.LotTerms())
+    office.clock.sleep(20 * DAY)
+    assert swept(office) == 1
+    usage = load_usage(office.connection, "plain").taken
+    by_cap = {key.cap_id: amount for key, amount in usage.items()}
+    assert by_cap == {"firm": 20 * WAN, "pool": taken * WAN}
+
+
 def test_a_short_voucher_is_announced_at_half_time(office: Office) -> None:
     office.adopt(validity={"days_from_issue": 9})
     record = office.to_granted()

@@ -29,7 +29,7 @@ from voucher.grants.people import roles_of
 from voucher.programmes.application import Application
 from voucher.programmes.award import assess
 from voucher.programmes.facts import FactValue
-from voucher.programmes.life import end_of, no_lots, objections, reclaim, redeem_by
+from voucher.programmes.life import end_of, is_reusing, no_lots, objections, reclaim, redeem_by
 from voucher.programmes.programme import Programme
 from voucher.programmes.redeem import book_redemption, redeem
 from voucher.programmes.rounds import decide
@@ -322,6 +322,8 @@ TRIES: Final = [
     Try("Validity.redeem_within_days", {}, {"validity": {"redeem_within_days": 60}}, redeemed),
     Try("Validity.grace_days_running_jobs", {}, {"validity": {"grace_days_running_jobs": 3}},
         ends),
+    Try("Validity.unused", {"validity": {"unused": "lapse"}}, {"validity": {"unused": "pool"}},
+        is_reusing),
     Try("Stacking.exclusive_with", {}, {"stacking": {"exclusive_with": ["other"]}}, excluded),
     Try("Stacking.once_per", {"stacking": {"once_per": "contract"}},
         {"stacking": {"once_per": "invoice"}}, again),
