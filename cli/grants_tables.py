@@ -21,7 +21,13 @@ SheetKind = Annotated[str, typer.Option("--format", help="xlsx or csv.")]
 ProgrammeName = Annotated[str | None, typer.Option("--programme", help="Only under this one.")]
 StateName = Annotated[str | None, typer.Option("--state", help="Only those in this state.")]
 After = Annotated[str, typer.Option("--after", help="Only those after this id; see its output.")]
-_CHINESE: Final = {"申请号": "application", "材料类型": "kind", "文件": "file"}
+_CHINESE: Final = {
+    "申请号": "application",
+    "材料类型": "kind",
+    "文件": "file",
+    "明细号": "line_id",
+    "line": "line_id",
+}
 _MANIFEST: Final = ("application", "kind", "file")
 
 
@@ -121,7 +127,7 @@ def _rows(table: "Table", folder: Path) -> Iterator[dict[str, str]]:
     from voucher.grants.batch import row_faults, text_at
 
     names = [_CHINESE.get(name, name) for name in table.header]
-    wanted: tuple[str, ...] = (*_MANIFEST, "sha256")
+    wanted: tuple[str, ...] = (*_MANIFEST, "line_id", "sha256")
     columns = {name: names.index(name) for name in wanted if name in names}
     missing = [name for name in _MANIFEST if name not in columns]
     if missing:
@@ -154,7 +160,7 @@ def _attach(client: Client, row: dict[str, str], *, dry_run: bool) -> str:
         return f"{row['application']}: {row['kind']} would be sent, {digest}"
     answer = client.post_file(
         f"/v1/applications/{row['application']}/evidence", content, media_type(path),
-        kind=row["kind"], name=path.name,
+        kind=row["kind"], name=path.name, line=row["line_id"],
     )  # fmt: skip
     return f"{row['application']}: {row['kind']} is file {answer['seq']}, {answer['sha256']}"
 

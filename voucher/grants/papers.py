@@ -11,8 +11,8 @@ from voucher.programmes.application import CHINA
 from voucher.programmes.schema import Policy, Stage
 
 HEADINGS: Final = (
-    "application", "ref", "programme", "name", "state", "stage", "kind", "status", "seq", "file",
-    "size_bytes", "sha256", "added_at",
+    "application", "ref", "programme", "name", "state", "stage", "kind", "line", "status", "seq",
+    "file", "size_bytes", "sha256", "added_at",
 )  # fmt: skip
 
 
@@ -32,12 +32,12 @@ def papers(
         filed = files.get(one.id, ())
         for file in filed:
             at = f"{file.added_at.astimezone(CHINA):%Y-%m-%d %H:%M:%S}"
-            yield [*head, file.kind, "on file", str(file.seq), file.file_name,
+            yield [*head, file.kind, file.line_id, "on file", str(file.seq), file.file_name,
                    str(file.size_bytes), file.sha256, at]  # fmt: skip
         there = {file.kind for file in filed}
         for kind in _wanted(one, policies[one.id]):
             if kind not in there:
-                yield [*head, kind, "missing", "", "", "", "", ""]
+                yield [*head, kind, "", "missing", "", "", "", "", ""]
 
 
 def _wanted(record: Record, policy: Policy) -> tuple[str, ...]:
