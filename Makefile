@@ -13,7 +13,7 @@ PYTHON ?=
 ARGS ?=
 m ?=
 
-.PHONY: help setup demo test check fix docs bench lock migration clean
+.PHONY: help setup demo test check fix docs bench fuzz lock migration clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -48,6 +48,9 @@ docs: $(STAMP)  ## write the generated pages anew
 	$(BIN)/python -m suanwang.db.dictionary > docs/data-dictionary.md
 	$(BIN)/python -m suanwang.settings.page > docs/settings.md
 	$(BIN)/python -m cli.reference > docs/commands.md
+
+fuzz: $(STAMP)  ## damaged input for every parser; ARGS="--minutes 60" for a night's run
+	@PYTHONPATH=tests/support $(BIN)/python tests/support/fuzzing.py $(ARGS)
 
 bench: $(STAMP)  ## run every benchmark; ARGS="--quick"
 	@$(BIN)/python -m benchmarks all $(ARGS)

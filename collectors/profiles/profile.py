@@ -67,7 +67,7 @@ def parse_profile(text: str, origin: str) -> AnyProfile:
     """Return the profile that a YAML text describes; raise BadInput naming ``origin`` and key."""
     try:
         raw = yaml.safe_load(text)
-    except yaml.YAMLError as failure:
+    except (yaml.YAMLError, ValueError, RecursionError) as failure:
         raise BadInput(f"profile {origin} is not YAML: {failure}") from failure
     if not isinstance(raw, dict):
         raise BadInput(f"profile {origin} is not a mapping of keys to values")

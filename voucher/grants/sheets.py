@@ -7,6 +7,7 @@ cell that begins like a formula gets an apostrophe in front, which reading takes
 import csv
 import io
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
@@ -176,7 +177,9 @@ def _xlsx_rows(content: bytes) -> Iterator[Row]:
         AttributeError,
         SyntaxError,
         EOFError,
-        NotImplementedError,
+        OverflowError,
+        RuntimeError,
+        zlib.error,
     ) as failure:
         raise BadInput(f"the xlsx file cannot be read: {failure}") from failure
 
