@@ -143,7 +143,7 @@ def measure(case: Case, racks: int) -> Outcome:
 def _prepare(connection: Connection, case: Case, truth: Truth) -> None:
     connection.execute(
         insert(site).values(
-            id=SITE, name="Simulated", operator="op", region="CN-SD", timezone="Asia/Shanghai",
+            id=SITE, name="Simulated", operator="op", region="CN-SD", timezone="UTC",
             cooling="modern_wse_warmwater", climate="qingdao", it_design_w=1, background_it_w=0,
             contract_w=1, tariff_id="t", voltage="10kV", carbon_region="CN-SD", pue_limit=1.3,
             accepts=[], data_homes=[], is_open=True, registered_at=BEGAN,

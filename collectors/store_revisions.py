@@ -1,4 +1,4 @@
-"""Rows that are never changed silently: each change after the first telling is a row of its own."""
+"""Rows that are never changed silently: once final, each change is a row of its own."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,10 +14,9 @@ REASON_CHANGED: Final = "windows were revised"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """When and why a row is written: before ``told_at`` it may still grow in place."""
+    """When and why a row is written; until a day after its end it is provisional."""
 
     end_at: datetime
-    told_at: datetime
     reason: str
     now: datetime
 
@@ -40,21 +39,19 @@ def revise(
         return False
     if old is not None and all(getattr(old, name) == value for name, value in sums.items()):
         return False
-    grows = old is not None and change.now < change.told_at
+    grows = old is not None and change.now - change.end_at < quality.FINAL_AFTER
     revision = 0 if old is None else old.revision + (not grows)
     row: dict[str, object] = {
         **sums,
         **more,
         "end_at": change.end_at,
         "state": quality.window_state(change.end_at, revision, change.now).value,
+        "reason": change.reason or (REASON_CHANGED if revision else ""),
         "updated_at": change.now,
     }
     if grows:
         connection.execute(update(table).where(*newest).values(**row))
         return True
     connection.execute(update(table).where(*newest).values(is_newest=False))
-    reason = (change.reason or REASON_CHANGED) if revision else ""
-    connection.execute(
-        table.insert().values(**key, revision=revision, is_newest=True, reason=reason, **row)
-    )
+    connection.execute(table.insert().values(**key, revision=revision, is_newest=True, **row))
     return True

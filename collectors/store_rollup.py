@@ -1,7 +1,7 @@
 """Hours and days of sites: what long periods are added up from.
 
 An hour is summed up once it is over and its last polls are in, and again whenever a window in it
-changes. What was told once is never changed silently: a change makes a new revision.
+changes. What is final is never changed silently: a change makes a new revision.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -98,7 +98,7 @@ def _roll_up_site(
             total = SiteEnergy()
             period = Interval(to_epoch_ms(at), to_epoch_ms(at) + HOUR_MS)
             add_period(connection, taken, total, period)
-            change = Change(end_at=at + HOUR, told_at=at + HOUR, reason=reason, now=now)
+            change = Change(end_at=at + HOUR, reason=reason, now=now)
             if _write(connection, (site_id, category, Grain.HOUR, at), total, change):
                 changed_days.setdefault(category, {})[day_of(at, zone)] = reason
     for category, days in changed_days.items():
@@ -139,9 +139,7 @@ def _roll_up_day(
 
 
 def _day_change(day: Interval, reason: str, now: datetime) -> Change:
-    """A day grows by its hours until the last of them is told: that is no revision."""
-    end = from_epoch_ms(day.end_ms)
-    return Change(end_at=end, told_at=end + HOUR, reason=reason, now=now)
+    return Change(end_at=from_epoch_ms(day.end_ms), reason=reason, now=now)
 
 
 def _write(

@@ -279,7 +279,7 @@ class _Raw:
             ).value,
             "source": settled.source.value,
             "state": quality.window_state(end, revision, now).value,
-            "reason": reason if revision else "",
+            "reason": "" if old is None else reason,
             "updated_at": now,
         }
         self._put(row, is_new)

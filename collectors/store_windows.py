@@ -187,6 +187,7 @@ class _Stored:
     total: WindowSum
     revision: int
     source: Source
+    reason: str
 
 
 def write_windows(connection: Connection, records: Sequence[MeterRecord], now: datetime) -> None:
@@ -280,6 +281,7 @@ _UPDATE: Final = (
                 "quality",
                 "source",
                 "state",
+                "reason",
                 "updated_at",
             )
         }
@@ -299,10 +301,12 @@ def _next_row(
     end = from_epoch_ms(start + WINDOW_MS)
     reason, revision, is_new = "", 0, True
     if old:
-        is_final = now - end >= quality.FINAL_AFTER
-        is_new = start in record.late or is_final
+        is_new = now - end >= quality.FINAL_AFTER
         revision = old.revision + is_new
-        reason = REASON_LATE if start in record.late else REASON_FINAL
+        if start in record.late:
+            reason = REASON_LATE
+        elif is_new:
+            reason = REASON_FINAL
     row: dict[str, object] = {
         "energy_mwh": total.energy_mwh,
         "covered_ms": total.covered_ms,
@@ -313,6 +317,7 @@ def _next_row(
         ).value,
         "source": Source.REGISTER.value,
         "state": quality.window_state(end, revision, now).value,
+        "reason": reason or (old.reason if old else ""),
         "updated_at": now,
     }
     prefix = "" if is_new else "key_"
@@ -321,7 +326,7 @@ def _next_row(
         f"{prefix}start_at": from_epoch_ms(start),
         f"{prefix}revision": revision,
     }
-    return (row | {"reason": reason} if is_new else row), is_new
+    return row, is_new
 
 
 def _load_windows(
@@ -349,7 +354,7 @@ def _load_windows(
                     row.energy_mwh, row.covered_ms, row.interpolated_ms, row.estimated_ms
                 )
                 found[row.meter_id, to_epoch_ms(row.start_at)] = _Stored(
-                    total, row.revision, Source(row.source)
+                    total, row.revision, Source(row.source), row.reason
                 )
     return found
 

@@ -18,8 +18,7 @@ from suanwang.model.reading import Reading
 DAY_S: Final = 86_400
 SPARE_S: Final = 3_600
 """Polls go on for an hour after the day, so that its last window has an end."""
-BEGAN: Final = datetime(2026, 6, 1, 16, tzinfo=UTC)
-"""Midnight in Shanghai."""
+BEGAN: Final = datetime(2026, 6, 1, tzinfo=UTC)
 FACILITY: Final = "facility"
 _J_PER_WH: Final = 3_600
 

@@ -188,20 +188,40 @@ def test_energy_of_a_role_is_the_sum_of_its_meters_with_its_coverage(engine: Eng
     assert part.coverage == 1.0
 
 
-def test_a_late_reading_makes_a_new_revision_with_its_reason(engine: Engine) -> None:
+@pytest.mark.parametrize(
+    ("told_s", "rows"),
+    [
+        pytest.param(
+            1_810,
+            [
+                (0, 9_000_000, "provisional", "late readings"),
+                (0, 1_000_000, "provisional", "late readings"),
+            ],
+            id="what is provisional changes in place",
+        ),
+        pytest.param(
+            86_400 + 1_800,
+            [
+                (0, 5_000_000, "provisional", ""),
+                (1, 9_000_000, "revised", "late readings"),
+                (0, 5_000_000, "provisional", ""),
+                (1, 1_000_000, "revised", "late readings"),
+            ],
+            id="what is final gets a revision",
+        ),
+    ],
+)
+def test_a_late_reading_changes_its_windows_and_says_why(
+    engine: Engine, told_s: float, rows: list[tuple[int, int, str, str]]
+) -> None:
     prepare(engine)
     with writing(engine) as connection:
         send(connection, "b1", [energy("m-it", 0, 0), energy("m-it", 1800, 10_000)], 1800)
-        send(connection, "b2", [energy("m-it", 900, 9_000)], 1810)
-        rows = connection.execute(
+        send(connection, "b2", [energy("m-it", 900, 9_000)], told_s)
+        found = connection.execute(
             select(energy_window).order_by(energy_window.c.start_at, energy_window.c.revision)
         ).all()
-    assert [(r.revision, r.energy_mwh, r.state, r.reason) for r in rows] == [
-        (0, 5_000_000, "provisional", ""),
-        (1, 9_000_000, "revised", "late readings"),
-        (0, 5_000_000, "provisional", ""),
-        (1, 1_000_000, "revised", "late readings"),
-    ]
+    assert [(r.revision, r.energy_mwh, r.state, r.reason) for r in found] == rows
 
 
 def test_readings_for_a_final_window_make_a_new_revision(engine: Engine) -> None:

@@ -198,6 +198,11 @@ _ROWS: Final = (("ref", "amount"), ("a-1", "12.50"), ("b-2", "7"))
 
 def targets() -> tuple[Target, ...]:
     """Return every parser that reads what strangers write."""
+    return (*_device_targets(), *_people_targets())
+
+
+def _device_targets() -> tuple[Target, ...]:
+    """Return the parsers of what devices and agents send."""
     return (
         Target(
             name="prometheus",
@@ -207,30 +212,19 @@ def targets() -> tuple[Target, ...]:
         ),
         Target(name="snmp", seeds=_SNMP_SEEDS, parse=_snmp, refusals=(BerError, usm.SecurityError)),
         Target(
-            name="profile",
-            seeds=_yaml_of_profiles(),
-            parse=_profile,
-            refusals=(BadInput, UnicodeDecodeError),
-        ),
-        Target(
-            name="source",
-            seeds=(
-                _json({"kind": "modbus", "name": "m", "device_id": "m", "profile": "acrel_dtsd1352",
-                       "host": "10.0.0.1", "ct": 40}),
-                _json({"kind": "prometheus", "name": "p", "preset": "dcgm", "url": "http://h/m"}),
-                _json({"kind": "host", "disk_paths": ["/"]}),
-            ),
-            parse=_source,
-            refusals=(BadInput, ValueError),
-        ),
-        Target(
             name="redfish",
             seeds=(
                 _json({"PowerWatts": {"Reading": 4.5}, "EnergykWh": {"Reading": 12}}),
                 _json({"PowerControl": [{"PowerConsumedWatts": 344}], "@odata.id": "/x"}),
                 _json({"Temperatures": [{"Name": "Inlet", "ReadingCelsius": 21.5}]}),
-                _json({"Reading": 7, "ReadingType": "Power", "ReadingUnits": "W",
-                       "Status": {"State": "Enabled", "Health": "OK"}}),
+                _json(
+                    {
+                        "Reading": 7,
+                        "ReadingType": "Power",
+                        "ReadingUnits": "W",
+                        "Status": {"State": "Enabled", "Health": "OK"},
+                    }
+                ),
                 _json({"Members": [{"@odata.id": "/redfish/v1/Chassis/1"}]}),
             ),
             parse=_redfish,
@@ -246,8 +240,14 @@ def targets() -> tuple[Target, ...]:
             name="recorded",
             seeds=(
                 b"at,subject,metric,value\n2026-11-20T00:00:00Z,meter:m1,power_w,12",
-                _json({"at": "2026-11-20T00:00:00Z", "subject": "meter:m", "metric": "power_w",
-                       "value": 3}),
+                _json(
+                    {
+                        "at": "2026-11-20T00:00:00Z",
+                        "subject": "meter:m",
+                        "metric": "power_w",
+                        "value": 3,
+                    }
+                ),
             ),
             parse=_recorded,
             refusals=(BadLine,),
@@ -262,8 +262,37 @@ def targets() -> tuple[Target, ...]:
             parse=_ipmi,
             refusals=(),
         ),
+        Target(name="upload", seeds=(_json(_UPLOAD),), parse=_upload, refusals=(ValidationError,)),
+    )
+
+
+def _people_targets() -> tuple[Target, ...]:
+    """Return the parsers of what operators and applicants write."""
+    return (
         Target(
-            name="upload", seeds=(_json(_UPLOAD),), parse=_upload, refusals=(ValidationError,)
+            name="profile",
+            seeds=_yaml_of_profiles(),
+            parse=_profile,
+            refusals=(BadInput, UnicodeDecodeError),
+        ),
+        Target(
+            name="source",
+            seeds=(
+                _json(
+                    {
+                        "kind": "modbus",
+                        "name": "m",
+                        "device_id": "m",
+                        "profile": "acrel_dtsd1352",
+                        "host": "10.0.0.1",
+                        "ct": 40,
+                    }
+                ),
+                _json({"kind": "prometheus", "name": "p", "preset": "dcgm", "url": "http://h/m"}),
+                _json({"kind": "host", "disk_paths": ["/"]}),
+            ),
+            parse=_source,
+            refusals=(BadInput, ValueError),
         ),
         Target(
             name="policy",
@@ -283,7 +312,7 @@ def targets() -> tuple[Target, ...]:
             parse=_period,
             refusals=(BadInput, UnicodeDecodeError),
         ),
-    )  # fmt: skip
+    )
 
 
 def damaged(seed: bytes, others: Sequence[bytes], rng: random.Random) -> bytes:
