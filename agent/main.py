@@ -26,7 +26,7 @@ from agent.record import Rules
 from agent.runner import Runner
 from agent.service import Agent, Parts
 from agent.spool import Spool
-from collectors.config import build_sources, parse_sources
+from collectors.config import build_sources, parse_sources, places_of
 from suanwang.clock import Clock, SystemClock
 from suanwang.errors import BadInput, Conflict, SuanwangError
 from suanwang.ids import RandomIds
@@ -63,7 +63,8 @@ def build_agent(settings: AgentSettings, clock: Clock) -> Agent:
             " into SUANWANG_AGENT__TOKEN",
         )
     folder = settings.spool_dir
-    sources = build_sources(parse_sources(settings.sources), clock, folder / SOURCES_NAME)
+    specs = parse_sources(settings.sources)
+    sources = build_sources(specs, clock, folder / SOURCES_NAME)
     spool = Spool(folder, clock)
     channel = CentreChannel(settings.centre_url, token, clock)
     executor = build_executor(settings.executor, folder, clock)
@@ -77,6 +78,7 @@ def build_agent(settings: AgentSettings, clock: Clock) -> Agent:
             runner=Runner(executor, book, packages, clock, Rules()),
             channel=channel,
             sources=sources,
+            places=places_of(specs),
             clock=clock,
             ids=RandomIds(clock),
             seed=int.from_bytes(hashlib.sha256(settings.site_id.encode()).digest()[:4]),

@@ -3,8 +3,8 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 from agent.book import AttemptBook
@@ -13,6 +13,7 @@ from agent.executors.port import Executor
 from agent.runner import Runner
 from agent.spool import Spool
 from agent.uplink import Uplink
+from collectors.lanes import Place
 from collectors.poller import Poller
 from collectors.sources.port import Source
 from suanwang import __version__
@@ -52,7 +53,7 @@ class TelemetryBuffer:
         self._readings: list[WireReading] = []
         self._reports: list[WireSourceReport] = []
 
-    async def take(self, readings: Sequence[Reading], report: SourceReport) -> None:
+    def take(self, readings: Sequence[Reading], report: SourceReport) -> None:
         """Take one poll's outcome; a sink of ``collectors.poller.Poller``."""
         too_many = len(self._readings) + len(readings) > READINGS_MAX
         if too_many or len(self._reports) >= REPORTS_MAX:
@@ -90,6 +91,7 @@ class Parts:
     clock: Clock
     ids: IdSource
     seed: int = 0
+    places: Mapping[str, Place] = field(default_factory=dict)
 
 
 class Agent:
@@ -108,8 +110,8 @@ class Agent:
         """Work until ``stop`` is set."""
         parts = self._parts
         await parts.runner.check_health()
-        await self._report_set_aside()
-        poller = Poller(parts.sources, self._buffer.take, self._clock, parts.seed)
+        self._report_set_aside()
+        poller = Poller(parts.sources, self._buffer.take, self._clock, parts.seed, parts.places)
         loops = [
             asyncio.create_task(self._forever(name, turn), name=name)
             for name, turn in (
@@ -204,7 +206,7 @@ class Agent:
         self._parts.spool.clean()
         return self._beat.clean_s
 
-    async def _report_set_aside(self) -> None:
+    def _report_set_aside(self) -> None:
         """Tell the centre, as a source that is down, when the spool could not be read."""
         lost = self._parts.spool.set_aside
         report = SourceReport(
@@ -217,7 +219,7 @@ class Agent:
             else f"the spool could not be read and was kept as {lost.name}",
         )
         with contextlib.suppress(OSError):
-            await self._buffer.take((), report)
+            self._buffer.take((), report)
 
 
 def _wire(reading: Reading) -> WireReading:

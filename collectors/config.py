@@ -6,6 +6,7 @@ from typing import Final
 
 from pydantic import ValidationError
 
+from collectors.lanes import Place
 from collectors.sources.port import Source
 from collectors.specs.base import Spec, Workshop
 from collectors.specs.registry import KINDS
@@ -62,3 +63,8 @@ def build_sources(
     """
     workshop = Workshop(clock, folder)
     return tuple(spec.build(workshop) for spec in specs)
+
+
+def places_of(specs: Iterable[Spec]) -> dict[str, Place]:
+    """Return where each source is polled, by its name: what the poller's limits hang on."""
+    return {spec.name: spec.place for spec in specs}

@@ -1,199 +1,313 @@
 """Polls every source at its own pace; one that breaks or hangs delays no other.
 
-The sources' phases are spread by a seed, so that a hundred meters are not read in one moment. A
-source that failed three times in a row is asked less and less often, at most a minute apart (or at
-its own interval, where that is longer), until it answers again.
+One task keeps the schedule of all, and each poll is one task. Three things keep sources apart: a
+deadline for each poll, kept by the schedule and not by the source; limits of what runs at the same
+time (``collectors.lanes``); and a circuit breaker (``collectors.breaker``). A poll that does not
+even end when it is cancelled is left behind, and its source is not polled again until it has ended,
+so there is never more than one poll of a source.
 """
 
 import asyncio
 import heapq
 import itertools
 import logging
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
-from random import Random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Final
 
+from collectors.breaker import Breaker
+from collectors.lanes import Lanes, Limits, Place
+from collectors.phases import Grid, grid_of, share_of
+from collectors.poll_stats import Histogram, PollStats
 from collectors.sources.port import Source, SourceError
 from suanwang.clock import Clock
-from suanwang.model.reading import Reading, SourceReport
+from suanwang.model.reading import Circuit, Reading, SourceReport
 
-FAILURES_BEFORE_BACKOFF: Final = 3
-BACKOFF_S_MAX: Final = 60.0
 STOP_S_MAX: Final = 5.0
-"""Longest that stopping waits for polls under way."""
+"""Longest that stopping waits for polls under way, and for each source to close."""
 ERROR_CHARS_MAX: Final = 2_000
+LOOK_S: Final = 1.0
+"""Longest that the schedule sleeps, so that what was added meanwhile is seen."""
+STARTS_MAX: Final = 32
+"""Polls begun in one go before others get a turn; after a standstill thousands may be due."""
 
-Sink = Callable[[Sequence[Reading], SourceReport], Awaitable[None]]
+Sink = Callable[[Sequence[Reading], SourceReport], None]
+"""Takes a poll's outcome in. It does not wait: what may block belongs behind a buffer."""
 
 _log = logging.getLogger(__name__)
 
 
-@dataclass(slots=True, kw_only=True)
-class PollStats:
-    """What a source's polls came to. ``skipped`` polls were due while one was still under way."""
+@dataclass(slots=True, eq=False)
+class _Entry:
+    """A source with what the poller knows of it."""
 
-    polls: int = 0
-    failures: int = 0
-    timeouts: int = 0
-    skipped: int = 0
-    sink_failures: int = 0
-    failures_in_a_row: int = 0
-    lateness_s_max: float = 0.0
+    source: Source
+    place: Place
+    grid: Grid
+    stats: PollStats = field(default_factory=PollStats)
+    breaker: Breaker = field(default_factory=Breaker)
+    task: asyncio.Task[None] | None = None
+    is_gone: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class _Poll:
+    """One poll, from its turn to its outcome."""
+
+    entry: _Entry
+    due_s: float
+    began_s: float = 0.0
+    at: datetime | None = None
+    is_over: bool = False
 
 
 class Poller:
-    """Runs sources until it is told to stop; hands each poll's outcome to the sink."""
+    """Runs sources until it is told to stop; hands each poll's outcome to the sink.
 
-    def __init__(self, sources: Sequence[Source], sink: Sink, clock: Clock, seed: int) -> None:
-        names = [source.name for source in sources]
-        twice = {name for name in names if names.count(name) > 1}
-        if twice:
-            raise ValueError(f"two sources are called {', '.join(sorted(twice))}")
-        self._sources = tuple(sources)
+    ``places`` tells where a source of a name is polled, for the limits; without one it has none.
+    """
+
+    def __init__(
+        self,
+        sources: Sequence[Source],
+        sink: Sink,
+        clock: Clock,
+        seed: int,
+        places: Mapping[str, Place] | None = None,
+        limits: Limits | None = None,
+    ) -> None:
         self._sink = sink
         self._clock = clock
-        self._random = Random(seed)  # noqa: S311 - spreads phases, guards no secret
-        self._under_way: dict[str, asyncio.Task[None]] = {}
-        self._leftovers: set[asyncio.Task[Sequence[Reading]]] = set()
-        self.stats = {source.name: PollStats() for source in sources}
+        self._seed = seed
+        # The grids hang on UTC, but time is measured on the clock that never jumps.
+        self._epoch_s = clock.now().timestamp() - clock.monotonic()
+        self._entries: dict[str, _Entry] = {}
+        self._heap: list[tuple[float, int, _Entry | _Poll]] = []
+        self._order = itertools.count()
+        self._lanes: Lanes[_Poll] = Lanes(limits or Limits(), self._begin)
+        self._leftovers: set[asyncio.Task[None]] = set()
+        self.lateness = Histogram()
+        for source in sources:
+            self.add(source, (places or {}).get(source.name, Place()))
+
+    @property
+    def stats(self) -> dict[str, PollStats]:
+        """Return what each source's polls came to, by its name."""
+        return {name: entry.stats for name, entry in self._entries.items()}
+
+    @property
+    def breakers(self) -> dict[str, Breaker]:
+        """Return the breaker of each source, by its name."""
+        return {name: entry.breaker for name, entry in self._entries.items()}
+
+    @property
+    def in_flight(self) -> int:
+        """Return the polls under way."""
+        return self._lanes.in_flight
+
+    @property
+    def waiting(self) -> int:
+        """Return the polls that are due and wait for a place."""
+        return self._lanes.waiting
+
+    @property
+    def left_behind(self) -> int:
+        """Return the polls that were given up and have not ended; at most one of each source."""
+        return len(self._leftovers)
+
+    def add(self, source: Source, place: Place) -> None:
+        """Poll one more source from now on; raise ValueError where there is one of its name."""
+        if source.name in self._entries:
+            raise ValueError(f"two sources are called {source.name}")
+        share = share_of(source.name, self._seed)
+        entry = _Entry(source, place, grid_of(share, source.interval_s, self._epoch_s))
+        self._entries[source.name] = entry
+        self._push(entry.grid.first(self._clock.monotonic()), entry)
+
+    async def remove(self, name: str) -> None:
+        """Poll a source no more, and close it; raise KeyError where there is none."""
+        entry = self._entries.pop(name)
+        entry.is_gone = True
+        if entry.task:
+            entry.task.cancel()
+            await asyncio.wait({entry.task}, timeout=STOP_S_MAX)
+        await _close(entry.source)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Poll until ``stop`` is set, then close every source."""
-        order = itertools.count()
-        began = self._clock.monotonic()
-        due = [
-            (began + self._random.uniform(0, source.interval_s), next(order), source)
-            for source in self._sources
-        ]
-        heapq.heapify(due)
+        schedule = asyncio.create_task(self._schedule(), name="poll schedule")
+        stopping = asyncio.create_task(stop.wait(), name="poll stop")
         try:
-            while due and not stop.is_set():
-                at, _, source = due[0]
-                wait_s = at - self._clock.monotonic()
-                if wait_s > 0:
-                    await self._wait(wait_s, stop)
-                    continue
-                self._start(source, lateness_s=-wait_s)
-                # From now and not from the moment it was due: polls missed are not made up for.
-                next_at = max(at, self._clock.monotonic() - source.interval_s)
-                heapq.heapreplace(due, (next_at + self._pause_s(source), next(order), source))
-                await asyncio.sleep(0)
-            if not due:
-                await stop.wait()
+            await asyncio.wait({schedule, stopping}, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            await self._close()
-
-    async def _wait(self, seconds: float, stop: asyncio.Event) -> None:
-        tasks = {
-            asyncio.ensure_future(self._clock.wait(seconds)),
-            asyncio.ensure_future(stop.wait()),
-        }
-        try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in tasks:
+            for task in (schedule, stopping):
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.gather(schedule, stopping, return_exceptions=True)
+            await self._close_all()
+        if not schedule.cancelled():
+            schedule.result()
 
-    def _pause_s(self, source: Source) -> float:
-        failures = self.stats[source.name].failures_in_a_row
-        if failures < FAILURES_BEFORE_BACKOFF:
-            return source.interval_s
-        longest = max(source.interval_s, BACKOFF_S_MAX)
-        doublings = min(failures - FAILURES_BEFORE_BACKOFF + 1, 32)
-        return float(min(source.interval_s * 2**doublings, longest))
+    async def _schedule(self) -> None:
+        """Begin what is due and end what is overdue, in the order of time."""
+        while True:
+            now_s, handled = self._clock.monotonic(), 0
+            while self._heap and self._heap[0][0] <= now_s:
+                at_s, _, item = heapq.heappop(self._heap)
+                if isinstance(item, _Entry):
+                    self._due(item, at_s)
+                else:
+                    self._expire(item)
+                handled += 1
+                if handled % STARTS_MAX == 0:
+                    await asyncio.sleep(0)
+                    now_s = self._clock.monotonic()
+            if handled:
+                await asyncio.sleep(0)
+                now_s = self._clock.monotonic()
+            next_s = self._heap[0][0] if self._heap else now_s + LOOK_S
+            await self._clock.wait(min(max(0.0, next_s - now_s), LOOK_S))
 
-    def _start(self, source: Source, *, lateness_s: float) -> None:
-        stats = self.stats[source.name]
-        stats.lateness_s_max = max(stats.lateness_s_max, lateness_s)
-        if source.name in self._under_way:
-            stats.skipped += 1
+    def _push(self, at_s: float, item: "_Entry | _Poll") -> None:
+        heapq.heappush(self._heap, (at_s, next(self._order), item))
+
+    def _due(self, entry: _Entry, due_s: float) -> None:
+        if not entry.is_gone:
+            self._lanes.enter(_Poll(entry, due_s), entry.place)
+
+    def _begin(self, poll: _Poll) -> None:
+        """Start a poll whose turn has come."""
+        entry = poll.entry
+        if entry.is_gone:
+            # Not at once: many of them in a row would nest as deeply.
+            asyncio.get_running_loop().call_soon(self._lanes.leave, entry.place)
             return
-        task = asyncio.create_task(self._poll(source, lateness_s), name=f"poll {source.name}")
-        self._under_way[source.name] = task
-        task.add_done_callback(lambda _: self._under_way.pop(source.name, None))
+        poll.began_s, poll.at = self._clock.monotonic(), self._clock.now()
+        entry.breaker = entry.breaker.asked()
+        if entry.task is not None:
+            entry.stats.stuck += 1
+            asyncio.get_running_loop().call_soon(
+                self._finish, poll, (), "the poll before was given up and has not ended yet"
+            )
+            return
+        task = asyncio.create_task(self._collect(poll), name=f"poll {entry.source.name}")
+        entry.task = task
+        task.add_done_callback(lambda done: self._ended(poll, done))
+        self._push(poll.began_s + entry.source.timeout_s, poll)
 
-    async def _poll(self, source: Source, lateness_s: float) -> None:
-        stats = self.stats[source.name]
-        at, began = self._clock.now(), self._clock.monotonic()
-        readings, error = await self._collect(source)
+    async def _collect(self, poll: _Poll) -> None:
+        """Ask the source, and hand on what came of it."""
+        try:
+            readings, error = tuple(await poll.entry.source.collect()), ""
+        except SourceError as failure:
+            readings, error = (), str(failure) or type(failure).__name__
+        except Exception as failure:  # noqa: BLE001 - a source's bug takes only the source down
+            if not poll.is_over:
+                _log.exception("source failed in a way it should not")
+            readings, error = (), f"{type(failure).__name__}: {failure}"
+        self._finish(poll, readings, error)
+
+    def _ended(self, poll: _Poll, task: asyncio.Task[None]) -> None:
+        """Note that a poll's task is over, also one that was given up long ago."""
+        self._leftovers.discard(task)
+        poll.entry.task = None
+        if not task.cancelled() and task.exception() is not None:
+            _log.error("a poll broke", exc_info=task.exception())
+        if not poll.is_over:
+            self._finish(poll, (), "the poll was broken off")
+
+    def _expire(self, poll: _Poll) -> None:
+        """Give up a poll that took too long; not awaited, since it may not want to end."""
+        entry = poll.entry
+        if poll.is_over or entry.task is None:
+            return
+        entry.stats.timeouts += 1
+        self._leftovers.add(entry.task)
+        entry.task.cancel()
+        self._finish(poll, (), f"no answer within {entry.source.timeout_s:g} s")
+
+    def _finish(self, poll: _Poll, readings: Sequence[Reading], error: str) -> None:
+        """Count the outcome, tell it, give the place free, and set when the source is due again."""
+        if poll.is_over:
+            return
+        poll.is_over = True
+        entry = poll.entry
+        self._lanes.leave(entry.place)
+        if entry.is_gone or poll.at is None:
+            return
+        before, now_s = entry.breaker, self._clock.monotonic()
+        entry.breaker = before.failed(poll.at, error) if error else before.answered(poll.at)
+        next_s = self._again(poll, now_s)
+        lateness_s = max(0.0, poll.began_s - poll.due_s)
         report = SourceReport(
-            source=source.name,
+            source=entry.source.name,
             is_up=not error,
-            duration_s=max(0.0, self._clock.monotonic() - began),
-            at=at,
+            duration_s=max(0.0, now_s - poll.began_s),
+            at=poll.at,
             readings=len(readings),
             error=error[:ERROR_CHARS_MAX],
+            circuit=entry.breaker.circuit,
+            circuit_since=entry.breaker.since,
+            next_at=poll.at + timedelta(seconds=next_s - poll.began_s),
         )
+        self._count(entry, report, lateness_s)
+        _tell(before, entry.breaker, report)
+        try:
+            self._sink((*readings, *_about(report, lateness_s)), report)
+        except Exception:  # noqa: BLE001 - the sink's trouble must not end the polling
+            entry.stats.sink_failures += 1
+            _log.exception("readings were not taken", extra={"source": entry.source.name})
+
+    def _again(self, poll: _Poll, now_s: float) -> float:
+        """Set the next poll: on the source's grid, and polls that were missed are not made up."""
+        entry, interval_s = poll.entry, poll.entry.source.interval_s
+        entry.stats.skipped += max(0, int((now_s - poll.due_s) / interval_s))
+        wanted_s = poll.due_s + entry.breaker.pause_s(interval_s) - interval_s / 2
+        next_s = entry.grid.after(max(wanted_s, now_s))
+        self._push(next_s, entry)
+        return next_s
+
+    def _count(self, entry: _Entry, report: SourceReport, lateness_s: float) -> None:
+        stats = entry.stats
         stats.polls += 1
         stats.failures += not report.is_up
-        if report.is_up and stats.failures_in_a_row:
-            _log.info("source is up again", extra={"source": source.name})
-        elif not report.is_up and stats.failures_in_a_row == 0:
-            _log.warning("source is down", extra={"source": source.name, "error": report.error})
-        stats.failures_in_a_row = 0 if report.is_up else stats.failures_in_a_row + 1
-        try:
-            await self._sink((*readings, *_about(report, lateness_s)), report)
-        except Exception:  # noqa: BLE001 - the sink's trouble must not end the polling
-            stats.sink_failures += 1
-            _log.exception("readings were not taken", extra={"source": source.name})
+        stats.lateness_s_max = max(stats.lateness_s_max, lateness_s)
+        self.lateness.add(lateness_s)
 
-    async def _collect(self, source: Source) -> tuple[Sequence[Reading], str]:
-        """Return the readings and an empty text, or nothing and why the source is down."""
-        task = asyncio.get_running_loop().create_task(_collected(source))
-        try:
-            done, _ = await asyncio.wait({task}, timeout=source.timeout_s)
-        except asyncio.CancelledError:
+    async def _close_all(self) -> None:
+        tasks = [entry.task for entry in self._entries.values() if entry.task]
+        for entry in self._entries.values():
+            entry.is_gone = True
+        for task in tasks:
             task.cancel()
-            raise
-        if not done:
-            # Not awaited: a source that will not be cancelled must not hold this up either.
-            task.cancel()
-            self._leftovers.add(task)
-            task.add_done_callback(self._forget)
-            self.stats[source.name].timeouts += 1
-            return (), f"no answer within {source.timeout_s:g} s"
-        failure = task.exception()
-        if failure is None:
-            return task.result(), ""
-        if not isinstance(failure, SourceError):
-            _log.error("source failed in a way it should not", exc_info=failure)
-            return (), f"{type(failure).__name__}: {failure}"
-        return (), str(failure)
+        if tasks:
+            await asyncio.wait(tasks, timeout=STOP_S_MAX)
+        await asyncio.gather(*(_close(entry.source) for entry in self._entries.values()))
 
-    def _forget(self, task: asyncio.Task[Sequence[Reading]]) -> None:
-        self._leftovers.discard(task)
-        if not task.cancelled():
-            task.exception()
 
-    async def _close(self) -> None:
-        under_way = list(self._under_way.values())
-        for task in under_way:
-            task.cancel()
-        if under_way:
-            await asyncio.wait(under_way, timeout=STOP_S_MAX)
-        for source in self._sources:
-            try:
-                await asyncio.wait_for(source.close(), STOP_S_MAX)
-            except Exception as failure:  # noqa: BLE001 - the next source is closed all the same
-                _log.warning(
-                    "source did not close", extra={"source": source.name, "error": failure}
-                )
+async def _close(source: Source) -> None:
+    try:
+        await asyncio.wait_for(source.close(), STOP_S_MAX)
+    except Exception as failure:  # noqa: BLE001 - the next source is closed all the same
+        _log.warning("source did not close", extra={"source": source.name, "error": failure})
+
+
+def _tell(before: Breaker, now: Breaker, report: SourceReport) -> None:
+    """Log a source that went down, came back, or is asked less often from now on."""
+    source = report.source
+    if report.is_up and before.failures:
+        _log.info("source is up again", extra={"source": source, "failed_polls": before.failures})
+    elif not report.is_up and not before.failures:
+        _log.warning("source is down", extra={"source": source, "error": report.error})
+    elif now.circuit is Circuit.OPEN and before.circuit is Circuit.CLOSED:
+        _log.warning("source is asked less often", extra={"source": source, "error": report.error})
 
 
 def _about(report: SourceReport, lateness_s: float) -> tuple[Reading, ...]:
     """Return the readings of a source about itself."""
-    values = {
-        "up_ratio": float(report.is_up),
-        "poll_duration_s": report.duration_s,
-        "poll_lateness_s": max(0.0, lateness_s),
-    }
-    return tuple(
-        Reading(subject=f"source:{report.source}", metric=metric, value=value, at=report.at)
-        for metric, value in values.items()
+    subject, at = f"source:{report.source}", report.at
+    return (
+        Reading(subject=subject, metric="up_ratio", value=float(report.is_up), at=at),
+        Reading(subject=subject, metric="poll_duration_s", value=report.duration_s, at=at),
+        Reading(subject=subject, metric="poll_lateness_s", value=lateness_s, at=at),
     )
-
-
-async def _collected(source: Source) -> Sequence[Reading]:
-    return await source.collect()

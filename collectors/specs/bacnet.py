@@ -5,6 +5,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import BaseModel, Field
 
 from collectors.bacnet_client import BacnetStack
+from collectors.lanes import Place
 from collectors.sources.bacnet import BacnetDevice, BacnetSource, ObjectRule
 from collectors.sources.port import Source
 from collectors.specs.base import Factor, Metric, Part, Seconds, Spec, Workshop
@@ -37,6 +38,11 @@ class BacnetSpec(Spec):
     objects: Annotated[tuple[ObjectSpec, ...], Field(min_length=1, max_length=5_000)]
     timeout_s: Seconds = 10.0
     request_timeout_s: Seconds = 5.0
+
+    @property
+    def place(self) -> Place:
+        """Return the protocol and the address."""
+        return Place(self.kind, f"bacnet {self.address}")
 
     def build(self, workshop: Workshop) -> Source:
         """Return the source; sources share the local address, and the gate of a device."""

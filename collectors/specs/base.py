@@ -9,6 +9,7 @@ from typing import Annotated, ClassVar, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from collectors.lanes import Place
 from collectors.sources.port import Pace, Source
 from suanwang.clock import Clock
 
@@ -78,6 +79,11 @@ class Spec(Part):
     def models(cls) -> tuple[type[BaseModel], ...]:
         """Return every model whose keys an operator may write for this kind."""
         return (cls, *cls.parts)
+
+    @property
+    def place(self) -> Place:
+        """Return where it is polled: its protocol, and its address where that has a limit."""
+        return Place(self.kind)
 
     @property
     def pace(self) -> Pace:

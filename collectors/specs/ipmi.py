@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from collectors.ipmitool import IpmiTarget, Ipmitool
+from collectors.lanes import Place
 from collectors.redfish_client import IN_FLIGHT_MAX
 from collectors.sources.ipmi import IpmiSource, IpmiWants
 from collectors.sources.port import Source
@@ -42,6 +43,11 @@ class IpmiSpec(Spec):
         if self.username and not self.address:
             raise ValueError("a username is for an address; this machine's BMC needs none")
         return self
+
+    @property
+    def place(self) -> Place:
+        """Return the protocol and the address."""
+        return Place(self.kind, f"bmc {self.address or 'here'}")
 
     def build(self, workshop: Workshop) -> Source:
         """Return the source; it shares the gate of its BMC with Redfish sources."""

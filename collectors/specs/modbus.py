@@ -4,6 +4,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import AliasChoices, Field
 
+from collectors.lanes import Place
 from collectors.modbus_client import ModbusClient
 from collectors.profiles.modbus import ModbusProfile
 from collectors.profiles.profile import load_profile_of
@@ -26,6 +27,11 @@ class ModbusSpec(Spec):
     ct: Factor = 1.0
     pt: Factor = 1.0
     request_timeout_s: Seconds = 2.0
+
+    @property
+    def place(self) -> Place:
+        """Return the protocol and the address."""
+        return Place(self.kind, f"modbus {self.host}:{self.port}")
 
     def build(self, workshop: Workshop) -> Source:
         """Return the source; raise BadInput where there is no such profile."""

@@ -2,9 +2,11 @@
 
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, Field, model_validator
 
+from collectors.lanes import Place
 from collectors.sources.port import Source
 from collectors.sources.prometheus import (
     PRESETS,
@@ -52,6 +54,11 @@ class PrometheusSpec(Spec):
         if not self.preset and not self.metrics:
             raise ValueError("give a preset (node, dcgm or npu) or metrics")
         return self
+
+    @property
+    def place(self) -> Place:
+        """Return the protocol and the address."""
+        return Place(self.kind, f"prometheus {urlsplit(self.url).netloc}")
 
     def build(self, workshop: Workshop) -> Source:
         """Return the source."""

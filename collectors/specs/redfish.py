@@ -10,6 +10,7 @@ import aiohttp
 from pydantic import AfterValidator, BaseModel, Field, model_validator
 
 from collectors.json_values import check_pointer
+from collectors.lanes import Place
 from collectors.redfish_client import IN_FLIGHT_MAX, Access, RedfishClient
 from collectors.redfish_plan import Resource
 from collectors.sources.port import Source
@@ -73,6 +74,11 @@ class RedfishSpec(Spec):
         if self.username and self.url.startswith("http:") and not _is_loopback(self.url):
             raise ValueError("a password is not sent over http://; use https://")
         return self
+
+    @property
+    def place(self) -> Place:
+        """Return the protocol and the address."""
+        return Place(self.kind, f"bmc {urlsplit(self.url).hostname}")
 
     def build(self, workshop: Workshop) -> Source:
         """Return the source; sources of one BMC and user share a session, all share the gate."""

@@ -5,6 +5,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import AliasChoices, Field, SecretStr, model_validator
 
+from collectors.lanes import Place
 from collectors.profiles.profile import load_profile_of
 from collectors.profiles.snmp import SnmpProfile
 from collectors.snmp.client import Patience, SnmpClient
@@ -56,6 +57,11 @@ class SnmpSpec(Spec):
         if self.priv and not self.auth:
             raise ValueError("priv needs auth: SNMP seals nothing that it does not sign")
         return self
+
+    @property
+    def place(self) -> Place:
+        """Return the protocol and the address."""
+        return Place(self.kind, f"snmp {self.host}")
 
     def build(self, workshop: Workshop) -> Source:
         """Return the source; raise BadInput where profile or secrets are not there."""

@@ -18,6 +18,14 @@ class Quality(StrEnum):
     MISSING = "missing"
 
 
+class Circuit(StrEnum):
+    """State of a source's circuit breaker: asked as usual, seldom, or just now on trial."""
+
+    CLOSED = "closed"
+    OPEN = "open"
+    HALF_OPEN = "half_open"
+
+
 _ORDER = list(Quality)
 
 
@@ -44,7 +52,11 @@ class Reading:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceReport:
-    """A source's word about itself after each poll; when it is down, ``error`` says why."""
+    """A source's word about itself after each poll; when it is down, ``error`` says why.
+
+    ``circuit`` is the state of its breaker, ``circuit_since`` when it last opened or closed (None:
+    never), and ``next_at`` when it is polled again.
+    """
 
     source: str
     is_up: bool
@@ -52,6 +64,9 @@ class SourceReport:
     at: datetime
     readings: int = 0
     error: str = ""
+    circuit: Circuit = Circuit.CLOSED
+    circuit_since: datetime | None = None
+    next_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

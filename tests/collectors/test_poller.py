@@ -12,6 +12,8 @@ from collectors.sources.port import SourceError
 from suanwang.clock import SystemClock, VirtualClock
 from suanwang.model.reading import Reading, SourceReport
 
+STUCK = "the poll before was given up and has not ended yet"
+
 
 class FakeSource:
     """A source that does what it is told to."""
@@ -63,7 +65,7 @@ class Collected:
         self.reports: list[SourceReport] = []
         self.readings: list[Reading] = []
 
-    async def __call__(self, readings: Sequence[Reading], report: SourceReport) -> None:
+    def __call__(self, readings: Sequence[Reading], report: SourceReport) -> None:
         """Take one poll in."""
         self.readings += readings
         self.reports.append(report)
@@ -105,14 +107,14 @@ async def test_phases_are_spread_and_the_same_for_the_same_seed() -> None:
 @pytest.mark.parametrize(
     ("mood", "words"),
     [
-        pytest.param("down", "the cable is cut", id="says that it is down"),
-        pytest.param("broken", "KeyError: 'gauge'", id="has a bug"),
-        pytest.param("hangs", "no answer within 0.02 s", id="hangs"),
-        pytest.param("deaf", "no answer within 0.02 s", id="hangs and cannot be cancelled"),
+        pytest.param("down", {"the cable is cut"}, id="says that it is down"),
+        pytest.param("broken", {"KeyError: 'gauge'"}, id="has a bug"),
+        pytest.param("hangs", {"no answer within 0.02 s"}, id="hangs"),
+        pytest.param("deaf", {"no answer within 0.02 s", STUCK}, id="cannot be cancelled"),
     ],
 )
 async def test_a_broken_source_reports_itself_down_and_touches_no_other(
-    mood: str, words: str
+    mood: str, words: set[str]
 ) -> None:
     clock = SystemClock()
     stop = asyncio.Event()
@@ -120,7 +122,7 @@ async def test_a_broken_source_reports_itself_down_and_touches_no_other(
     sources = [FakeSource("bad", interval_s=0.03, mood=mood), FakeSource("good", interval_s=0.01)]
     poller = Poller(sources, sink, clock, seed=1)
     await asyncio.wait_for(poller.run(stop), 10)
-    assert {report.error for report in sink.of("bad")} == {words}
+    assert {report.error for report in sink.of("bad")} == words
     assert not any(report.is_up for report in sink.of("bad"))
     assert all(report.is_up for report in sink.of("good"))
     assert len(sink.of("good")) >= 20
@@ -134,8 +136,8 @@ async def test_a_dead_source_is_asked_less_often_and_soon_again_once_it_is_back(
     stop = asyncio.Event()
     sink = Collected(stop, 12)
 
-    async def revive(readings: Sequence[Reading], report: SourceReport) -> None:
-        await sink(readings, report)
+    def revive(readings: Sequence[Reading], report: SourceReport) -> None:
+        sink(readings, report)
         if len(sink.reports) == 8:
             source.mood = "well"
 
@@ -143,7 +145,7 @@ async def test_a_dead_source_is_asked_less_often_and_soon_again_once_it_is_back(
     await asyncio.wait_for(poller.run(stop), 10)
     moments = [report.at for report in sink.reports]
     gaps = [round((b - a).total_seconds()) for a, b in itertools.pairwise(moments)]
-    assert gaps[:8] == [10, 10, 10, 20, 40, 60, 60, 60]
+    assert gaps[:8] == [10, 10, 20, 40, 60, 60, 60, 60]
     assert gaps[-1] == 10
     assert sink.reports[-1].is_up
 
@@ -152,7 +154,7 @@ async def test_a_sink_that_fails_ends_nothing() -> None:
     stop = asyncio.Event()
     seen: list[str] = []
 
-    async def sink(_: Sequence[Reading], report: SourceReport) -> None:
+    def sink(_: Sequence[Reading], report: SourceReport) -> None:
         seen.append(report.source)
         if len(seen) == 5:
             stop.set()
@@ -177,7 +179,7 @@ async def test_stopping_does_not_wait_for_a_source_that_hangs() -> None:
 
 
 def test_two_sources_of_one_name_are_refused() -> None:
-    async def sink(_: Sequence[Reading], __: SourceReport) -> None:
+    def sink(_: Sequence[Reading], __: SourceReport) -> None:
         """Take nothing."""
 
     with pytest.raises(ValueError, match="two sources are called a"):

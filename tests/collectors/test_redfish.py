@@ -328,7 +328,7 @@ async def _polled(
     reports: list[SourceReport] = []
     stop = asyncio.Event()
 
-    async def sink(_: Sequence[Reading], report: SourceReport) -> None:
+    def sink(_: Sequence[Reading], report: SourceReport) -> None:
         reports.append(report)
         if len([each for each in reports if each.source == "quick"]) >= enough:
             stop.set()
