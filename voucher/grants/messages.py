@@ -79,8 +79,8 @@ _BY_ACTION: Final[Mapping[Action, tuple[str, str]]] = {
         "申请 {id} 已申请兑付 {amount} 元，等待拨付。",
     ),
     Action.SETTLE: (
-        "{amount} CNY of application {id} were paid out.",
-        "申请 {id} 已拨付 {amount} 元。",
+        "{amount} CNY of application {id} were paid, bank receipt {reason}; {settled} CNY in all.",
+        "申请 {id} 已拨付 {amount} 元，银行回单号 {reason}，累计 {settled} 元。",
     ),
     Action.WARN: (
         "Until {end}, {amount} CNY of application {id} can still be used or redeemed.",
@@ -108,7 +108,10 @@ def message_of(case: Case, event: Event) -> Message | None:
     if event.action in _SILENT or (is_empty and case.state is not State.EXPIRED):
         return None
     texts, code = _BY_STATE.get(case.state, ("", "")), case.state.value
-    if event.action in _BY_ACTION and not _is_last_word(case, event):
+    if event.action is Action.SETTLE:
+        texts = _BY_ACTION[Action.SETTLE]
+        code = code if case.state is State.SETTLED else event.action.value
+    elif event.action in _BY_ACTION and not _is_last_word(case, event):
         texts, code = _BY_ACTION[event.action], event.action.value
     words = {
         "id": case.id,

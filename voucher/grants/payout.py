@@ -173,7 +173,7 @@ def settle(till: Till, application_id: str, receipt: str, seq: int | None = None
         raise Conflict(f"payment {due.seq} of {record.id} was made under receipt {due.receipt}")
     if due.filed_by == till.actor.person and due.filed_at != till.now:
         raise Forbidden("who filed a payment does not make it", rule="four-eyes")
-    event = Event(action=Action.SETTLE, actor=till.actor, amount_fen=due.amount_fen)
+    event = Event(action=Action.SETTLE, actor=till.actor, amount_fen=due.amount_fen, reason=receipt)
     if record.state is State.GRANTED:
         require_funding(programme, record)
     settled = take(till, record, event, {"receipt": receipt, "payment": due.seq})

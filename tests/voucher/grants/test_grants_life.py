@@ -23,13 +23,14 @@ from suanwang.errors import BadInput, Conflict, Forbidden, InvalidTransition, No
 from suanwang.ids import LotId, SeededIds
 from suanwang.model.tenant import Role
 from suanwang.model.voucher import HoldSlice
-from voucher import ledger
+from voucher import ledger, store_funders
 from voucher import store as voucher_store
-from voucher.commands import Capture, Deposit, OpenHold
+from voucher.commands import Appropriate, Capture, Deposit, OpenHold, Repay
 from voucher.grants import payout, service, store, store_audit
 from voucher.grants.case import Action, State
 from voucher.grants.service import Verdict
 from voucher.grants.store_programmes import load_usage
+from voucher.store_audit import stored_balances
 from voucher.writer import DirectWriter
 
 
@@ -222,6 +223,11 @@ def test_a_claim_is_redeemed_in_parts_and_paid_by_somebody_else(office: Office) 
         payout.settle(office.city(), record.id, "R-1", 1)
     paid = payout.settle(office.city("wang"), record.id, "R-1", 1)
     assert paid.case.settled_fen == 10 * WAN
+    told = store_audit.messages(office.connection, "haiyun")[0]
+    assert "100,000.00 CNY" in told.message.text_en
+    assert "bank receipt R-1" in told.message.text_en
+    balances = stored_balances(office.connection)
+    assert (balances["paid:plain"], balances[f"claim_due:{paid.lots[0]}"]) == (10 * WAN, 0)
     assert payout.settle(office.city("wang"), record.id, "R-1", 1).case.settled_fen == 10 * WAN
     with pytest.raises(Conflict, match="R-1"):
         payout.settle(office.city("wang"), record.id, "R-2", 1)
@@ -241,6 +247,50 @@ def test_what_was_paid_is_reimbursed_at_once(office: Office) -> None:
     settled = payout.settle(office.city("wang"), record.id, "R-9")
     assert (settled.state, settled.case.settled_fen) == (State.SETTLED, 20 * WAN)
     assert payout.settle(office.city("wang"), record.id, "R-9").state is State.SETTLED
+
+
+def test_a_pool_that_is_short_stops_the_grant_and_a_full_one_lets_it_through(
+    office: Office,
+) -> None:
+    office.adopt(benefit={"kind": "compute", "mode": "reimburse", "beneficiary": "demander"})
+    appropriate(office, 20 * WAN - 1)
+    record = office.to_publicity()
+    office.clock.sleep(7 * 86_400)
+    with pytest.raises(Refused, match=r"pool of city for plain has 199,999\.99") as refused:
+        office.approve(office.city("wang"), record.id, "公示无异议")
+    assert refused.value.facts["ledger_code"] == "pool-short"
+    appropriate(office, 1)
+    granted = office.approve(office.city("wang"), record.id, "公示无异议")
+    assert stored_balances(office.connection)["pool:plain/city"] == 0
+    service.withdraw(office.firm(), record.id, "不再需要")
+    assert stored_balances(office.connection)["pool:plain/city"] == 20 * WAN
+    assert granted.lots[0].startswith(record.id)
+
+
+def appropriate(office: Office, amount_fen: int) -> None:
+    """Let the city fill the pool."""
+    given = Appropriate(
+        key=f"a{amount_fen}", programme="plain", funder="city", amount_fen=amount_fen, document="d"
+    )
+    (outcome,) = ledger.apply(office.turn, [given], office.clock.now())
+    assert isinstance(outcome, ledger.Accepted)
+
+
+def test_a_paid_claim_that_is_taken_back_is_owed_until_it_is_repaid(office: Office) -> None:
+    office.adopt(benefit={"kind": "compute", "mode": "reimburse", "beneficiary": "demander"})
+    record = office.to_granted()
+    payout.settle(office.city("wang"), record.id, "R-9")
+    payout.request_clawback(office.city(), record.id, payout.Demand(trigger="fraud", reason="举报"))
+    payout.decide_clawback(office.city("wang"), record.id, is_approved=True, reason="")
+    (debt,) = store_funders.debts(office.connection, "haiyun")
+    assert (debt.open_fen, debt.programme) == (20 * WAN, "plain")
+    repaid = Repay(
+        key="r", tenant_id="haiyun", lot_id=debt.lot_id, amount_fen=debt.open_fen, receipt="R-10"
+    )
+    (outcome,) = ledger.apply(office.turn, [repaid], office.clock.now())
+    assert isinstance(outcome, ledger.Accepted)
+    assert store_funders.debts(office.connection) == ()
+    assert voucher_store.check(office.connection).findings == ()
 
 
 def test_a_clawback_takes_lot_and_debt_and_bans(office: Office) -> None:
