@@ -165,11 +165,11 @@ def test_what_needs_the_ledger_is_passed_on_to_who_writes_it(calm_pair: Pair) ->
     assert again.json() == first.json() | {"is_repeat": True}
     refused = calm_pair.other.call(
         "POST",
-        "/v1/ledger/repayments",
+        "/v1/ledger/periods",
         calm_pair.admin,
-        {"tenant_id": "t1", "amount_fen": 1, "key": "r"},
+        {"period_id": "later", "ends_at": "2999-01-01T00:00:00Z", "key": "p"},
     )
-    assert (refused.status_code, refused.json()["code"]) == (402, "refused")
+    assert (refused.status_code, refused.json()["facts"]["ledger_code"]) == (409, "period-runs")
     assert calm_pair.deposit(calm_pair.other, "d2", tenant="nobody").status_code == 404
     assert calm_pair.other.call("POST", "/v1/cash", "wrong", {}).status_code == 401
     assert calm_pair.other.call("POST", "/v1/cash", calm_pair.admin, {}).status_code == 422
