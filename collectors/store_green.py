@@ -4,7 +4,7 @@ The database itself holds the rule: an instrument is the key of its cancellation
 taken back, so two reports can never count one certificate.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -12,7 +12,11 @@ from typing import Final
 
 from sqlalchemy import Connection, func, select
 
+from collectors.kpi import Interval
+from collectors.store_kpi_due import mark_days
+from collectors.store_rollup import day_of, zone_of
 from collectors.store_samples import chunks, insert_new
+from suanwang.clock import from_epoch_ms, to_epoch_ms
 from suanwang.db.tables import green_cancellation, green_instrument, site
 from suanwang.errors import BadInput, Conflict, NotFound
 from suanwang.ids import SiteId
@@ -23,6 +27,7 @@ INSTRUMENTS_MAX: Final = 1_000
 """Most that one call registers or cancels."""
 CERTIFICATE_WH: Final = 1_000_000
 """A green certificate (绿证) stands for one megawatt-hour."""
+REASON: Final = "certificates were cancelled"
 
 
 class InstrumentKind(StrEnum):
@@ -168,8 +173,20 @@ def cancel(
         result = connection.execute(insert_new(connection, green_cancellation), rows)
         new += max(0, result.rowcount)
     _refuse_double_use(connection, ids, consumption)
+    if new:
+        mark_days(connection, consumption.site_id, _days(connection, consumption, now), REASON)
     energy_wh = sum(found[number].energy_wh for number in ids)
     return Entered(new=new, known=len(ids) - new, energy_wh=energy_wh)
+
+
+def _days(connection: Connection, consumption: Consumption, now: datetime) -> Iterator[Interval]:
+    """Yield the days of a consumption that are over; later ones are told when they are."""
+    zone = zone_of(connection, consumption.site_id)
+    day = day_of(consumption.from_at, zone)
+    end_ms = min(to_epoch_ms(consumption.until_at), to_epoch_ms(now))
+    while day.start_ms < end_ms:
+        yield day
+        day = day_of(from_epoch_ms(day.end_ms), zone)
 
 
 def _refuse_double_use(

@@ -16,12 +16,14 @@ from sqlalchemy import Connection, Table, delete, func, select, update
 from collectors import quality
 from collectors.accumulator import WINDOW_MS, WindowSum
 from collectors.kpi import FORMULA, Interval, SiteEnergy
+from collectors.store_kpi_due import mark_days
 from collectors.store_revisions import Change, revise
 from collectors.store_site import ROLES, KnownMeter, add_period, load_meters, of_category
 from suanwang.clock import from_epoch_ms, to_epoch_ms
 from suanwang.db.tables import (
     energy_day,
     energy_window,
+    kpi_day,
     meter,
     rollup_due,
     site,
@@ -87,7 +89,7 @@ def _roll_up_site(
     due: Mapping[datetime, str],
     now: datetime,
 ) -> None:
-    zone = _zone(connection, site_id)
+    zone = zone_of(connection, site_id)
     categories = sorted({k.meter.category for k in meters if k.meter.role is MeterRole.IT})
     changed_days: dict[PueCategory, dict[Interval, str]] = {}
     for category in categories:
@@ -111,7 +113,8 @@ def _roll_up_site(
         )
 
 
-def _zone(connection: Connection, site_id: SiteId) -> ZoneInfo:
+def zone_of(connection: Connection, site_id: SiteId) -> ZoneInfo:
+    """Return the time zone of a site's days."""
     return ZoneInfo(str(connection.scalar(select(site.c.timezone).where(site.c.id == site_id))))
 
 
@@ -158,6 +161,7 @@ def _add_meter_days(
     connection: Connection, site_id: SiteId, days: Mapping[Interval, str], now: datetime
 ) -> None:
     """Bring the daily energy of each of a site's meters up to date."""
+    changed: dict[Interval, str] = {}
     for day, reason in days.items():
         if day.start_ms % WINDOW_MS:
             continue
@@ -169,7 +173,10 @@ def _add_meter_days(
             sums = {one.name: getattr(total, one.name) for one in fields(WindowSum)}
             key = {"meter_id": meter_id, "start_at": start}
             change = _day_change(day, reason, now)
-            revise(connection, energy_day, key, sums, change, quality=parts.value)
+            if revise(connection, energy_day, key, sums, change, quality=parts.value):
+                changed[day] = reason
+    for day, reason in changed.items():
+        mark_days(connection, site_id, [day], reason)
 
 
 def _day_sums(
@@ -201,7 +208,7 @@ def _day_sums(
 def finish_rollups(connection: Connection, now: datetime) -> int:
     """Call roll-ups final whose day of grace is over; return how many became so."""
     found = 0
-    for table in (site_energy, energy_day):
+    for table in (site_energy, energy_day, kpi_day):
         found += _finish(connection, table, now)
     return found
 
@@ -226,7 +233,7 @@ def add_rolled_up(
     period: Interval,
 ) -> None:
     """Add what is known of a period: whole days and hours from the roll-ups, the rest anew."""
-    zone = _zone(connection, site_id)
+    zone = zone_of(connection, site_id)
     category = next(k.meter.category for k in meters if k.meter.role is MeterRole.IT)
     low = -(-period.start_ms // HOUR_MS) * HOUR_MS
     high = max(low, period.end_ms - period.end_ms % HOUR_MS)

@@ -21,6 +21,7 @@ from collectors.store_chunks import (
     pack,
     prune,
 )
+from collectors.store_kpi_days import tell_days
 from collectors.store_rollup import finish_rollups, roll_up
 from collectors.store_settle import finish, settle_due
 from suanwang.chunk import ChunkDamaged
@@ -61,6 +62,11 @@ def keep_up(engine: Engine, clock: Clock) -> Kept:
             rolled = roll_up(connection, clock.now())
         hours += rolled.hours
         if not rolled.is_behind:
+            break
+    for _ in range(ROUNDS_MAX):
+        with writing(engine) as connection:
+            told = tell_days(connection, clock.now())
+        if not told.is_behind:
             break
     with writing(engine) as connection:
         finished = finish(connection, clock.now()) + finish_rollups(connection, clock.now())

@@ -17,6 +17,7 @@ from api.schemas.kpis import (
     CertificateList,
     CertificatesIn,
     EnteredOut,
+    KpiDayList,
     KpiList,
     KpiOut,
     NetworkKpis,
@@ -25,8 +26,8 @@ from api.schemas.kpis import (
     kpi_out,
     standing_out,
 )
-from collectors import store_forecast, store_green, store_kpis
-from collectors.kpis.figure import Known
+from collectors import store_forecast, store_green, store_kpi_days, store_kpis
+from collectors.kpis.figure import FORMULAS, Known, Kpi
 from collectors.kpis.network import SiteResult, network_figures, standings
 from collectors.kpis.tables import load_tables
 from collectors.store_green import Consumption
@@ -82,6 +83,24 @@ def read_site_kpis(
         asked = _asked(connection, context, site_id, period, hours)
         figures = store_kpis.site_figures(connection, asked, precision)
     return KpiList(site_id=site_id, items=[kpi_out(figure) for figure in figures])
+
+
+@router.get("/sites/{site_id}/kpis/days", summary="Daily figures of a site")
+def read_kpi_days(
+    site_id: str,
+    identity: SiteReader,
+    context: Context,
+    kpi: Annotated[Kpi, Query(description="wue, cue_location, cue_market, ref, erf or ere")],
+    period: PeriodText = "last-30d",
+) -> KpiDayList:
+    """Return the days' figures as they are in the record, by their newest revisions."""
+    if kpi not in store_kpi_days.RULES:
+        names = ", ".join(store_kpi_days.RULES)
+        raise BadInput(f"{kpi} is not kept by day", next_step=f"ask for one of {names}")
+    with context.reading() as connection:
+        asked = _asked(connection, context, site_id, period, 1)
+        items = store_kpi_days.days(connection, site_id, kpi, asked.start, asked.end)
+    return KpiDayList(site_id=site_id, unit=FORMULAS[kpi].unit, items=items)
 
 
 @router.get("/sites/{site_id}/kpis/forecast", summary="PUE of the year")

@@ -15,6 +15,7 @@ from collectors.store_green import (
     Instrument,
     InstrumentKind,
 )
+from collectors.store_kpi_days import KpiDay
 from suanwang.model.reading import Quality
 
 Number = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,99}$")]
@@ -63,6 +64,14 @@ class KpiList(Out):
 
     site_id: str
     items: list[KpiOut]
+
+
+class KpiDayList(Out):
+    """Daily figures of one kind by day; those of a longer time are the sums of both columns."""
+
+    site_id: str
+    unit: str
+    items: list[KpiDay]
 
 
 class StandingOut(Out):

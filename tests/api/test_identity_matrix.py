@@ -43,6 +43,7 @@ MATRIX: Final[dict[tuple[str, str], frozenset[str]]] = {
     ("POST", "/v1/sites/{site_id}/meters/{meter_id}/episodes"): OPERATORS,
     ("GET", "/v1/sites/{site_id}/sources"): OPERATORS,
     ("GET", "/v1/sites/{site_id}/kpis"): PEOPLE,
+    ("GET", "/v1/sites/{site_id}/kpis/days"): PEOPLE,
     ("GET", "/v1/sites/{site_id}/kpis/forecast"): PEOPLE,
     ("GET", "/v1/sites/{site_id}/kpis/pue-change"): PEOPLE,
     ("GET", "/v1/kpis"): PEOPLE,

@@ -17,6 +17,9 @@ def test_a_site_tells_every_figure_and_why_it_has_none(small_world: World) -> No
     assert "water" in items["wue"]["withheld"]
     assert items["cue_market"]["formula"] == "cue-market-1"
     assert all(item["words"] for item in items.values())
+    days = world.client.get("/v1/sites/east/kpis/days?kpi=wue", world.admin).json()
+    assert (days["unit"], days["items"]) == ("L/kWh", [])
+    assert world.client.get("/v1/sites/east/kpis/days?kpi=pue", world.admin).status_code == 422
     assert world.client.get("/v1/sites/nowhere/kpis", world.admin).status_code == 404
     forecast = world.client.get("/v1/sites/east/kpis/forecast", world.admin).json()
     assert forecast["value"] is None

@@ -28,7 +28,7 @@ from suanwang.db.tables.jobs import (
     plan_run,
     usage_interval,
 )
-from suanwang.db.tables.kpis import green_cancellation, green_instrument, kpi_day
+from suanwang.db.tables.kpis import green_cancellation, green_instrument, kpi_day, kpi_due
 from suanwang.db.tables.ledger import (
     account,
     hold,
@@ -89,6 +89,7 @@ __all__ = [
     "job_event",
     "journal",
     "kpi_day",
+    "kpi_due",
     "ledger_head",
     "ledger_period",
     "ledger_receipt",

@@ -63,3 +63,13 @@ kpi_day: Final = Table(
     Column("updated_at", UtcDateTime, nullable=False, comment="last change, UTC"),
     comment="Daily figures beside PUE as two sums each: those of a month are the sums of its days.",
 )
+
+kpi_due: Final = Table(
+    "kpi_due",
+    metadata,
+    Column("site_id", Text, ForeignKey("site.id"), primary_key=True, comment="the site"),
+    Column("start_at", UtcDateTime, primary_key=True, comment="start of the site's day, UTC"),
+    Column("end_at", UtcDateTime, nullable=False, comment="end of the day, UTC"),
+    Column("reason", Text, nullable=False, comment="why"),
+    comment="Days of sites whose figures must be computed anew.",
+)

@@ -16,7 +16,7 @@ from telemetry_builders import (
     send,
 )
 
-from collectors import store, store_forecast, store_green, store_kpis
+from collectors import store, store_forecast, store_green, store_kpi_days, store_kpis
 from collectors.kpis.figure import Kpi, KpiFigure
 from collectors.kpis.tables import load_tables
 from collectors.store_green import Consumption, Entered, Instrument, InstrumentKind
@@ -299,3 +299,28 @@ def test_a_change_of_pue_is_split_over_two_periods(engine: Engine) -> None:
         assert change.by_it + change.by_fixed + change.by_marginal == pytest.approx(0.2)
         with pytest.raises(BadInput, match="withheld"):
             store_forecast.pue_change(connection, asked(connection, 2 * HOUR, hours=24))
+
+
+def test_days_are_kept_and_certificates_revise_them(engine: Engine) -> None:
+    with writing(engine) as connection:
+        prepare(connection)
+        send(connection, "b", load(42, step=300), 42 * HOUR)
+    keep_up(engine, VirtualClock(at(42 * HOUR)))
+    # The site's day is that of Asia/Shanghai: it begins 16 h after the start of the tests.
+    first, last = at(0), at(40 * HOUR)
+    with writing(engine) as connection:
+        (location,) = store_kpi_days.days(connection, SITE, Kpi.CUE_LOCATION, first, last)
+        assert (location.start, location.revision) == (at(16 * HOUR), 0)
+        assert location.value == pytest.approx(1.3 * 0.6191, rel=1e-6)
+        assert location.denominator == 240_000_000
+        assert store_kpi_days.days(connection, SITE, Kpi.WUE, first, last) == []
+        store_green.register(connection, certificates(1), actor="k", now=at(65 * HOUR))
+        used = consumption(16 * HOUR, 40 * HOUR)
+        store_green.cancel(connection, ["GEC-0"], used, actor="k", now=at(65 * HOUR))
+    keep_up(engine, VirtualClock(at(66 * HOUR)))
+    with writing(engine) as connection:
+        (market,) = store_kpi_days.days(connection, SITE, Kpi.CUE_MARKET, first, last)
+        assert (market.value, market.revision) == (0.0, 1)
+        assert market.reason == "certificates were cancelled"
+        (same,) = store_kpi_days.days(connection, SITE, Kpi.CUE_LOCATION, first, last)
+        assert same.revision == 0

@@ -605,6 +605,18 @@ def upgrade() -> None:
         comment="Daily figures beside PUE as two sums each: those of a month are the sums of its days.",
     )
     op.create_table(
+        "kpi_due",
+        sa.Column("site_id", sa.Text(), nullable=False, comment="the site"),
+        sa.Column(
+            "start_at", UtcDateTime(), nullable=False, comment="start of the site's day, UTC"
+        ),
+        sa.Column("end_at", UtcDateTime(), nullable=False, comment="end of the day, UTC"),
+        sa.Column("reason", sa.Text(), nullable=False, comment="why"),
+        sa.ForeignKeyConstraint(["site_id"], ["site.id"], name=op.f("fk_kpi_due_site_id_site")),
+        sa.PrimaryKeyConstraint("site_id", "start_at", name=op.f("pk_kpi_due")),
+        comment="Days of sites whose figures must be computed anew.",
+    )
+    op.create_table(
         "ledger_period",
         sa.Column("id", sa.Text(), nullable=False, comment="name of the period, such as 2026-10"),
         sa.Column("ends_at", UtcDateTime(), nullable=False, comment="its last moment, UTC"),
@@ -1580,6 +1592,7 @@ def downgrade() -> None:
     op.drop_table("link")
     op.drop_table("ledger_receipt")
     op.drop_table("ledger_period")
+    op.drop_table("kpi_due")
     op.drop_table("kpi_day")
     op.drop_table("hold")
     with op.batch_alter_table("green_cancellation", schema=None) as batch_op:
