@@ -14,7 +14,7 @@ from typing import Final, Protocol, cast
 
 import benchmarks
 
-_NOT_BENCHMARKS: Final = frozenset({"__main__", "frame", "instances", "intake"})
+_NOT_BENCHMARKS: Final = frozenset({"__main__", "frame", "instances", "intake", "queries"})
 _NAMED_VERSIONS: Final = ("suanwang", "numpy", "scipy", "highspy", "pulp", "sqlalchemy", "ray")
 
 Scalar = str | int | float | bool

@@ -13,6 +13,7 @@ from typing import Final
 
 from sqlalchemy import Connection, Engine, func, insert, select
 
+from benchmarks import queries
 from benchmarks.frame import Figure, Options
 from collectors import store, store_meters
 from collectors.store_meters import NewEpisode
@@ -106,6 +107,8 @@ class Outcome:
 
 def run(options: Options) -> Iterator[Figure]:
     """Measure; ``quick`` takes 10 racks and the first case alone."""
+    if not options.only or "queries" in options.only:
+        yield from queries.times(options)
     if options.only and "accuracy" not in options.only:
         return
     cases = CASES[:1] if options.quick else CASES
