@@ -7,9 +7,9 @@ for it. What was told once is never changed silently: a change makes a new revis
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, Row, delete, func, select
 
 from collectors.kpis.figure import FORMULAS, Kpi, KpiFigure
 from collectors.kpis.tables import load_tables
@@ -160,22 +160,46 @@ def days(
         )
         .order_by(kpi_day.c.start_at)
     )
+    return [_day(row) for row in rows]
+
+
+def _day(row: Row[Any]) -> KpiDay:
+    kpi = Kpi(row.kpi)
     factor = RULES[kpi].factor
-    return [
-        KpiDay(
-            kpi=kpi,
-            start=row.start_at,
-            end=row.end_at,
-            revision=row.revision,
-            value=row.numerator / row.denominator * factor if row.denominator else None,
-            numerator=row.numerator,
-            denominator=row.denominator,
-            common_ms=row.common_ms,
-            quality=Quality(row.quality),
-            basis=row.basis,
-            formula=row.formula,
-            state=row.state,
-            reason=row.reason,
+    return KpiDay(
+        kpi=kpi,
+        start=row.start_at,
+        end=row.end_at,
+        revision=row.revision,
+        value=row.numerator / row.denominator * factor if row.denominator else None,
+        numerator=row.numerator,
+        denominator=row.denominator,
+        common_ms=row.common_ms,
+        quality=Quality(row.quality),
+        basis=row.basis,
+        formula=row.formula,
+        state=row.state,
+        reason=row.reason,
+    )
+
+
+def newest(connection: Connection) -> list[tuple[str, KpiDay]]:
+    """Return each site's newest day of every daily figure, with the site's id."""
+    last = (
+        select(kpi_day.c.site_id, kpi_day.c.kpi, func.max(kpi_day.c.start_at).label("start_at"))
+        .where(kpi_day.c.is_newest)
+        .group_by(kpi_day.c.site_id, kpi_day.c.kpi)
+        .subquery()
+    )
+    rows = connection.execute(
+        select(kpi_day)
+        .join(
+            last,
+            (last.c.site_id == kpi_day.c.site_id)
+            & (last.c.kpi == kpi_day.c.kpi)
+            & (last.c.start_at == kpi_day.c.start_at),
         )
-        for row in rows
-    ]
+        .where(kpi_day.c.is_newest)
+        .order_by(kpi_day.c.site_id, kpi_day.c.kpi)
+    )
+    return [(row.site_id, _day(row)) for row in rows]

@@ -89,6 +89,12 @@ def site_facts(connection: Connection, site_id: str) -> SiteFacts:
     )
 
 
+def fleets(connection: Connection) -> list[Fleet]:
+    """Return what is installed at all sites."""
+    rows = connection.execute(select(pool.c.accelerator, pool.c.units))
+    return [Fleet(accelerator, units) for accelerator, units in rows]
+
+
 def site_ids(connection: Connection) -> list[str]:
     """Return all sites by id."""
     return list(connection.scalars(select(site.c.id).order_by(site.c.id)))

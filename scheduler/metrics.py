@@ -12,8 +12,13 @@ from typing import Final, Literal
 from sqlalchemy import Connection
 
 from collectors import store as telemetry
+from collectors import store_kpi_days, store_kpis
+from collectors.kpis.compute import compute, intelligent_share
+from collectors.kpis.figure import Known
+from collectors.kpis.tables import load_tables
 from scheduler import store_metrics
 from scheduler.snapshot import take_snapshot
+from suanwang.energy.compute import Precision
 from suanwang.model.job import JobState
 from suanwang.model.network import Fact, SiteState
 from voucher import store as money_store
@@ -50,6 +55,11 @@ HELP: Final[Mapping[str, tuple[Kind, str]]] = {
     "suanwang_site_power_watts": ("gauge", "newest power of IT and of the whole facility"),
     "suanwang_site_power_age_seconds": ("gauge", "seconds since that power was measured"),
     "suanwang_site_pue": ("gauge", "interim PUE of the last day, from energy registers"),
+    "suanwang_site_kpi": ("gauge", "newest daily figure of a site, in the unit of docs/kpis.md"),
+    "suanwang_site_kpi_age_seconds": ("gauge", "seconds since the end of that day"),
+    "suanwang_site_kpi_coverage": ("gauge", "share of that day that all its meters know"),
+    "suanwang_network_compute_flops": ("gauge", "dense performance of all sites by precision"),
+    "suanwang_network_intelligent_share": ("gauge", "intelligent over all compute by precision"),
     "suanwang_source_up": ("gauge", "1 where the last poll of a telemetry source succeeded"),
     "suanwang_source_age_seconds": ("gauge", "seconds since a source was last polled"),
     "suanwang_voucher_lots": ("gauge", "voucher lots of a tenant"),
@@ -67,6 +77,7 @@ def metrics(connection: Connection, now: datetime) -> tuple[Metric, ...]:
     return (
         *_jobs(connection),
         *_sites(connection, now),
+        *_kpis(connection, now),
         *_money(connection, now),
         *_plans(connection),
     )
@@ -103,6 +114,27 @@ def _sites(connection: Connection, now: datetime) -> Iterator[Metric]:
                 "suanwang_source_up", float(source.is_up), site=site, source=source.source
             )
             yield _metric("suanwang_source_age_seconds", age_s, site=site, source=source.source)
+
+
+def _kpis(connection: Connection, now: datetime) -> Iterator[Metric]:
+    for site, day in store_kpi_days.newest(connection):
+        if day.value is None:
+            continue
+        labels = {"site": site, "kpi": day.kpi.value}
+        yield _metric("suanwang_site_kpi", day.value, **labels)
+        age_s = (now - day.end).total_seconds()
+        yield _metric("suanwang_site_kpi_age_seconds", age_s, **labels)
+        length_ms = (day.end - day.start).total_seconds() * 1000
+        yield _metric("suanwang_site_kpi_coverage", day.common_ms / length_ms, **labels)
+    fleets, matrix = store_kpis.fleets(connection), load_tables().compute
+    known = Known(start=now, end=now)
+    for precision in Precision:
+        total = compute(known, fleets, matrix, precision).value
+        share = intelligent_share(known, fleets, matrix, precision).value
+        if total is not None and share is not None:
+            name = precision.value
+            yield _metric("suanwang_network_compute_flops", total, precision=name)
+            yield _metric("suanwang_network_intelligent_share", share, precision=name)
 
 
 def _site(state: SiteState, now: datetime) -> Iterator[Metric]:

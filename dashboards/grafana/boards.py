@@ -77,6 +77,38 @@ OVERVIEW: Final[tuple[tuple[str, tuple[PanelSpec, ...]], ...]] = (
         ),
     ),
     (
+        "Figures 指标",
+        (
+            PanelSpec(
+                title="Carbon of IT energy",
+                unit="none",
+                decimals=3,
+                queries=(('suanwang_site_kpi{kpi=~"cue_.*"}', "{{site}} {{kpi}}"),),
+                description="kgCO2/kWh of the newest day; two books that are never mixed.",
+            ),
+            PanelSpec(
+                title="Water of IT energy",
+                unit="none",
+                decimals=2,
+                queries=(('suanwang_site_kpi{kpi="wue"}', "{{site}}"),),
+                description="Litres a kWh of the newest day.",
+            ),
+            PanelSpec(
+                title="Renewable and reused energy",
+                unit="percentunit",
+                queries=(('suanwang_site_kpi{kpi=~"ref|erf"}', "{{site}} {{kpi}}"),),
+                description="REF counts each certificate once.",
+            ),
+            PanelSpec(
+                title="Intelligent share of compute",
+                unit="percentunit",
+                kind="stat",
+                queries=(("suanwang_network_intelligent_share", "{{precision}}"),),
+                description="Of all sites; a share without its precision says nothing.",
+            ),
+        ),
+    ),
+    (
         "Accelerators 算力",
         (
             PanelSpec(

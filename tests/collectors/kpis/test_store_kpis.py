@@ -322,5 +322,7 @@ def test_days_are_kept_and_certificates_revise_them(engine: Engine) -> None:
         (market,) = store_kpi_days.days(connection, SITE, Kpi.CUE_MARKET, first, last)
         assert (market.value, market.revision) == (0.0, 1)
         assert market.reason == "certificates were cancelled"
+        shown = {day.kpi: day.start for _, day in store_kpi_days.newest(connection)}
+        assert shown[Kpi.CUE_MARKET] == at(40 * HOUR)
         (same,) = store_kpi_days.days(connection, SITE, Kpi.CUE_LOCATION, first, last)
         assert same.revision == 0
