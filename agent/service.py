@@ -11,6 +11,7 @@ from agent.book import AttemptBook
 from agent.channel import LONG_POLL_S, CentreChannel, CentreRefused, CentreUnreachable, persist
 from agent.executors.port import Executor
 from agent.runner import Runner
+from agent.self_metrics import facts_of, readings_of, served
 from agent.spool import Spool
 from agent.uplink import Uplink
 from collectors.lanes import Place
@@ -19,7 +20,7 @@ from collectors.sources.port import Source
 from suanwang import __version__
 from suanwang.clock import Clock
 from suanwang.ids import IdSource
-from suanwang.model.reading import Reading, SourceReport
+from suanwang.model.reading import Circuit, Reading, SourceReport
 from suanwang.wire.agent import Hello, TelemetryUpload, WireReading, WireSourceReport
 
 log = logging.getLogger(__name__)
@@ -39,6 +40,7 @@ class Beat:
     idle_s: float = 0.5
     batch_s: float = 5.0
     clean_s: float = 3_600.0
+    self_s: float = 15.0
     hello_s_max: float = 60.0
     failure_s: float = 5.0
 
@@ -55,14 +57,19 @@ class TelemetryBuffer:
 
     def take(self, readings: Sequence[Reading], report: SourceReport) -> None:
         """Take one poll's outcome; a sink of ``collectors.poller.Poller``."""
-        too_many = len(self._readings) + len(readings) > READINGS_MAX
-        if too_many or len(self._reports) >= REPORTS_MAX:
+        if len(self._reports) >= REPORTS_MAX:
+            self.flush()
+        self.add(readings)
+        self._reports.append(_wire_report(report))
+
+    def add(self, readings: Sequence[Reading]) -> None:
+        """Take readings in."""
+        if len(self._readings) + len(readings) > READINGS_MAX:
             self.flush()
         for start in range(0, len(readings), READINGS_MAX):
             if self._readings and start:
                 self.flush()
             self._readings.extend(_wire(one) for one in readings[start : start + READINGS_MAX])
-        self._reports.append(_wire_report(report))
 
     def flush(self) -> None:
         """Put on disk what was gathered."""
@@ -92,6 +99,7 @@ class Parts:
     ids: IdSource
     seed: int = 0
     places: Mapping[str, Place] = field(default_factory=dict)
+    metrics_port: int | None = None
 
 
 class Agent:
@@ -104,6 +112,7 @@ class Agent:
         self._buffer = TelemetryBuffer(parts.spool, parts.clock, parts.ids)
         self._uplink = Uplink(parts.channel, parts.spool, parts.clock)
         self._greeted = asyncio.Event()
+        self._poller: Poller | None = None
         self._hello_every_s = self._beat.failure_s
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -112,6 +121,7 @@ class Agent:
         await parts.runner.check_health()
         self._report_set_aside()
         poller = Poller(parts.sources, self._buffer.take, self._clock, parts.seed, parts.places)
+        self._poller = poller
         loops = [
             asyncio.create_task(self._forever(name, turn), name=name)
             for name, turn in (
@@ -122,10 +132,12 @@ class Agent:
                 ("attempts", self._attempts),
                 ("batch", self._batch),
                 ("clean", self._clean),
+                ("self", self._tell_of_self),
             )
         ]
         polling = asyncio.create_task(poller.run(stop), name="poller")
-        await stop.wait()
+        async with served(poller, parts.spool, parts.metrics_port):
+            await stop.wait()
         for loop in loops:
             loop.cancel()
         await asyncio.gather(*loops, return_exceptions=True)
@@ -202,6 +214,13 @@ class Agent:
         self._buffer.flush()
         return self._beat.batch_s
 
+    async def _tell_of_self(self) -> float:
+        """Tell how polling and spool do, as readings of the agent."""
+        if self._poller:
+            facts = facts_of(self._poller, self._parts.spool)
+            self._buffer.add(readings_of(facts, self._poller.lateness, self._clock.now()))
+        return self._beat.self_s
+
     async def _clean(self) -> float:
         self._parts.spool.clean()
         return self._beat.clean_s
@@ -240,5 +259,13 @@ def _wire_report(report: SourceReport) -> WireSourceReport:
         duration_s=report.duration_s,
         at=report.at,
         readings=report.readings,
-        error=report.error[:2_000],
+        error=_with_circuit(report)[:2_000],
     )
+
+
+def _with_circuit(report: SourceReport) -> str:
+    """Return why a source is down; where its breaker is open, since when, and the next try."""
+    if report.circuit is Circuit.CLOSED or not report.circuit_since or not report.next_at:
+        return report.error
+    since, again = (f"{at:%Y-%m-%d %H:%M:%S}" for at in (report.circuit_since, report.next_at))
+    return f"circuit open since {since} UTC, next try at {again} UTC: {report.error}"

@@ -1,0 +1,145 @@
+"""What an agent tells about itself: readings for the record, and a page in Prometheus' text format.
+
+The page is served on the loopback only, and only where ``agent.metrics_port`` is set.
+"""
+
+import logging
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from aiohttp import web
+
+from agent.spool import DROPPED, Spool
+from collectors.poll_stats import Histogram
+from collectors.poller import Poller
+from suanwang.model.reading import Circuit, Reading
+
+log = logging.getLogger(__name__)
+
+SUBJECT: Final = "source:agent"
+HOST: Final = "127.0.0.1"
+CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SelfFacts:
+    """Numbers of one moment; ``circuits`` counts sources by the state of their breaker."""
+
+    circuits: Mapping[Circuit, int]
+    in_flight: int
+    waiting: int
+    left_behind: int
+    polls: int
+    failures: int
+    timeouts: int
+    skipped: int
+    sink_failures: int
+    spooled: int
+    dropped: int
+
+
+def facts_of(poller: Poller, spool: Spool) -> SelfFacts:
+    """Return how poller and spool are now."""
+    stats = list(poller.stats.values())
+    counts = spool.counts()
+    return SelfFacts(
+        circuits=Counter(breaker.circuit for breaker in poller.breakers.values()),
+        in_flight=poller.in_flight,
+        waiting=poller.waiting,
+        left_behind=poller.left_behind,
+        polls=sum(each.polls for each in stats),
+        failures=sum(each.failures for each in stats),
+        timeouts=sum(each.timeouts for each in stats),
+        skipped=sum(each.skipped for each in stats),
+        sink_failures=sum(each.sink_failures for each in stats),
+        spooled=counts.get("telemetry", 0),
+        dropped=counts.get(DROPPED, 0),
+    )
+
+
+def readings_of(facts: SelfFacts, lateness: Histogram, at: datetime) -> tuple[Reading, ...]:
+    """Return the facts as readings of the agent."""
+    values = {
+        "sources_broken": sum(facts.circuits.values()) - facts.circuits.get(Circuit.CLOSED, 0),
+        "polls_in_flight": facts.in_flight,
+        "polls_waiting": facts.waiting,
+        "polls_left_behind": facts.left_behind,
+        "polls_skipped_total": facts.skipped,
+        "poll_lateness_p99_s": lateness.quantile(0.99),
+        "spool_batches": facts.spooled,
+        "spool_dropped_total": facts.dropped,
+    }
+    return tuple(
+        Reading(subject=SUBJECT, metric=metric, value=float(value), at=at)
+        for metric, value in values.items()
+    )
+
+
+def page(facts: SelfFacts, lateness: Histogram) -> str:
+    """Return the facts as Prometheus text."""
+    return "\n".join([*_lines(facts), *_histogram(lateness)]) + "\n"
+
+
+def _lines(facts: SelfFacts) -> Iterator[str]:
+    yield "# TYPE suanwang_agent_sources gauge"
+    for circuit in Circuit:
+        yield f'suanwang_agent_sources{{circuit="{circuit}"}} {facts.circuits.get(circuit, 0)}'
+    for name, kind, value in (
+        ("polls_in_flight", "gauge", facts.in_flight),
+        ("polls_waiting", "gauge", facts.waiting),
+        ("polls_left_behind", "gauge", facts.left_behind),
+        ("polls_total", "counter", facts.polls),
+        ("poll_failures_total", "counter", facts.failures),
+        ("poll_timeouts_total", "counter", facts.timeouts),
+        ("polls_skipped_total", "counter", facts.skipped),
+        ("sink_failures_total", "counter", facts.sink_failures),
+        ("spool_batches", "gauge", facts.spooled),
+        ("spool_dropped_total", "counter", facts.dropped),
+    ):
+        yield f"# TYPE suanwang_agent_{name} {kind}"
+        yield f"suanwang_agent_{name} {value}"
+
+
+def _histogram(lateness: Histogram) -> Iterator[str]:
+    name, seen = "suanwang_agent_poll_lateness_seconds", 0
+    yield f"# TYPE {name} histogram"
+    for bound, count in zip((*lateness.bounds, "+Inf"), lateness.counts, strict=True):
+        seen += count
+        yield f'{name}_bucket{{le="{bound}"}} {seen}'
+    yield f"{name}_sum {lateness.total}"
+    yield f"{name}_count {seen}"
+
+
+@asynccontextmanager
+async def served(poller: Poller, spool: Spool, port: int | None) -> AsyncIterator[int | None]:
+    """Serve the page while the context lasts; nothing where no port is set."""
+    if port is None:
+        yield None
+        return
+
+    async def answer(_: web.Request) -> web.Response:
+        text = page(facts_of(poller, spool), poller.lateness)
+        return web.Response(body=text.encode(), headers={"Content-Type": CONTENT_TYPE})
+
+    app = web.Application()
+    app.router.add_get("/metrics", answer)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    try:
+        yield await _listen(runner, port)
+    finally:
+        await runner.cleanup()
+
+
+async def _listen(runner: web.AppRunner, port: int) -> int | None:
+    """Return the port; None where it is taken, since the site's jobs need no page."""
+    try:
+        await web.TCPSite(runner, HOST, port).start()
+    except OSError as failure:
+        log.error("no metrics are served", extra={"port": port, "error": str(failure)})
+        return None
+    return int(runner.addresses[0][1])
