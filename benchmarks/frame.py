@@ -14,7 +14,9 @@ from typing import Final, Protocol, cast
 
 import benchmarks
 
-_NOT_BENCHMARKS: Final = frozenset({"__main__", "frame", "instances", "intake", "queries"})
+_NOT_BENCHMARKS: Final = frozenset(
+    {"__main__", "frame", "fleet", "fleet_servers", "instances", "intake", "queries"}
+)
 _NAMED_VERSIONS: Final = ("suanwang", "numpy", "scipy", "highspy", "pulp", "sqlalchemy", "ray")
 
 Scalar = str | int | float | bool
