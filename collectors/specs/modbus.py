@@ -39,5 +39,7 @@ class ModbusSpec(Spec):
             self.host, self.port, unit=self.unit, timeout_s=self.request_timeout_s
         )
         point = MeterPoint(device_id=self.device_id, ct=self.ct, pt=self.pt)
-        profile = load_profile_of(ModbusProfile, self.profile)
+        profile = workshop.shared(
+            f"modbus profile {self.profile}", lambda: load_profile_of(ModbusProfile, self.profile)
+        )
         return ModbusSource(workshop.clock, client, profile, point, self.pace)

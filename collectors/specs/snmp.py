@@ -65,7 +65,9 @@ class SnmpSpec(Spec):
 
     def build(self, workshop: Workshop) -> Source:
         """Return the source; raise BadInput where profile or secrets are not there."""
-        profile = load_profile_of(SnmpProfile, self.profile)
+        profile = workshop.shared(
+            f"snmp profile {self.profile}", lambda: load_profile_of(SnmpProfile, self.profile)
+        )
         return SnmpSource(
             workshop.clock,
             self.client(workshop),
