@@ -79,7 +79,7 @@ def build_agent(settings: AgentSettings, clock: Clock) -> Agent:
             channel=channel,
             sources=sources,
             places=places_of(specs),
-            metrics_port=settings.metrics_port,
+            metrics_port=settings.metrics_port or None,
             clock=clock,
             ids=RandomIds(clock),
             seed=int.from_bytes(hashlib.sha256(settings.site_id.encode()).digest()[:4]),

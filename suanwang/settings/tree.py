@@ -153,11 +153,11 @@ class AgentSettings(Group):
         validate_default=True,
     )
     executor: ExecutorSettings = Field(default=ExecutorSettings(), description="what runs jobs")
-    metrics_port: int | None = Field(
-        default=None,
+    metrics_port: int = Field(
+        default=0,
         ge=0,
         le=65_535,
-        description="port on the loopback for the agent's own `/metrics`; 0 takes a free one",
+        description="port on the loopback for the agent's own `/metrics`; 0 serves none",
     )
     sources: tuple[dict[str, object], ...] = Field(
         default=(), description="telemetry sources, each with its `kind` and `name`"
