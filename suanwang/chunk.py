@@ -44,6 +44,7 @@ class ChunkDamaged(SuanwangError):
     """A chunk is not what was written."""
 
     code = "chunk-damaged"
+    status = 500
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -42,6 +42,8 @@ MATRIX: Final[dict[tuple[str, str], frozenset[str]]] = {
     ("GET", "/v1/sites/{site_id}/meters"): OPERATORS,
     ("POST", "/v1/sites/{site_id}/meters/{meter_id}/episodes"): OPERATORS,
     ("GET", "/v1/sites/{site_id}/sources"): OPERATORS,
+    ("GET", "/v1/sites/{site_id}/series"): OPERATORS,
+    ("GET", "/v1/sites/{site_id}/samples"): OPERATORS,
     ("GET", "/v1/sites/{site_id}/kpis"): PEOPLE,
     ("GET", "/v1/sites/{site_id}/kpis/days"): PEOPLE,
     ("GET", "/v1/sites/{site_id}/kpis/forecast"): PEOPLE,
