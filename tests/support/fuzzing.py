@@ -198,7 +198,7 @@ _ROWS: Final = (("ref", "amount"), ("a-1", "12.50"), ("b-2", "7"))
 
 def targets() -> tuple[Target, ...]:
     """Return every parser that reads what strangers write."""
-    return (*_device_targets(), *_people_targets())
+    return (*_device_targets(), *_agent_targets(), *_people_targets())
 
 
 def _device_targets() -> tuple[Target, ...]:
@@ -236,6 +236,12 @@ def _device_targets() -> tuple[Target, ...]:
             parse=_mqtt,
             refusals=(Nonsense,),
         ),
+    )
+
+
+def _agent_targets() -> tuple[Target, ...]:
+    """Return the parsers of what files, programs and agents hand over."""
+    return (
         Target(
             name="recorded",
             seeds=(
