@@ -30,7 +30,7 @@ INTERVALS_S: Final = {"snmp": 60.0, "redfish": 60.0, "modbus": 15.0, "prometheus
 TARGETS: Final = {True: 400, False: 20_000}
 SPEED: Final = {True: 15.0, False: 1.0}
 """A quick run polls so many times as often, so that its seconds see every target."""
-WARM_S: Final = {True: 6.0, False: 65.0}
+WARM_S: Final = {True: 6.0, False: 150.0}
 MEASURE_S: Final = {True: 4.0, False: 60.0}
 FLUSH_S: Final = 5.0
 OIDS: Final = tuple(f"1.3.6.1.4.1.318.1.1.26.4.3.1.{column}.1" for column in range(50, 61))
