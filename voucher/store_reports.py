@@ -205,7 +205,7 @@ def _lines(
                 tenant_id=row.tenant_id,
                 link=row.chain,
                 postings=read_moves(row.moves),
-                balances=read_balances(row.balances),
+                balances=read_balances(row.balances) if "spent:" in row.moves else {},
                 hold_id=str(body.get("hold_id", "")),
                 attempt_id=run.attempt_id,
                 submission_id=run.submission_id,

@@ -77,7 +77,8 @@ class LotFacts:
 class LedgerLine:
     """An entry with what is known of the run it is about; texts are empty where nothing is.
 
-    ``balances`` are the accounts that it touched, after it, in fen.
+    ``balances`` are the accounts that it touched, after it, in fen: only of entries that pay from
+    lots, or give back to them.
     """
 
     seq: int
