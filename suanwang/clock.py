@@ -8,6 +8,9 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol
 
+Seconds = float
+"""A length of time on the monotonic clock; never an amount of money."""
+
 
 class Clock(Protocol):
     """What the product may ask about time."""

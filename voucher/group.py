@@ -7,12 +7,13 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 from typing import Final, Generic, TypeVar
 
 from sqlalchemy import Connection
 
-from suanwang.clock import Clock
+from suanwang.clock import Clock, Seconds
 from voucher.ledger import Command, Outcome, apply
 from voucher.store_writer import TransactionLost, is_locked, savepoint
 from voucher.turn import Turn
@@ -22,7 +23,7 @@ T_co = TypeVar("T_co", covariant=True)
 Work = Callable[[Turn], T]
 """A unit of work: it reads and changes rows on its turn's connection, and books through it."""
 
-GROUP_S: Final = 0.1
+GROUP_S: Final = timedelta(milliseconds=100).total_seconds()
 """After this long a group commits; what has not run yet begins the next one."""
 
 
@@ -34,14 +35,14 @@ class GroupDone:
     commands: int
     failed: int
     is_committed: bool
-    waited_s: float
-    took_s: float
+    waited_s: Seconds
+    took_s: Seconds
 
 
 class _Waiting(Generic[T_co]):
     """Somebody's request and the future of its answer."""
 
-    def __init__(self, asked_s: float) -> None:
+    def __init__(self, asked_s: Seconds) -> None:
         self.answer: Future[T_co] = Future()
         self.asked_s = asked_s
         self._has_begun = False
@@ -60,7 +61,7 @@ class _Waiting(Generic[T_co]):
 class Unit(_Waiting[T_co]):
     """A unit of work that waits. ``alone`` gives it a transaction of its own."""
 
-    def __init__(self, work: Work[T_co], asked_s: float, *, alone: bool = False) -> None:
+    def __init__(self, work: Work[T_co], asked_s: Seconds, *, alone: bool = False) -> None:
         super().__init__(asked_s)
         self._work = work
         self.alone = alone
@@ -77,7 +78,7 @@ class Bare(_Waiting[Outcome]):
 
     alone = False
 
-    def __init__(self, command: Command, asked_s: float) -> None:
+    def __init__(self, command: Command, asked_s: Seconds) -> None:
         super().__init__(asked_s)
         self.command = command
 

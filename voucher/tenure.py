@@ -87,7 +87,7 @@ def require(turn: Turn, epoch: int) -> None:
 
 
 def _is_half_over(tenure: Tenure, who: Candidate, now: datetime) -> bool:
-    return tenure.until is None or tenure.until - now < who.lease / 2
+    return tenure.until is None or tenure.until - now < who.lease // 2
 
 
 def give_up(connection: Connection, epoch: int) -> None:

@@ -15,11 +15,12 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Final, Protocol, TypeVar
 
 from sqlalchemy import Connection, Engine
 
-from suanwang.clock import Clock
+from suanwang.clock import Clock, Seconds
 from suanwang.db.engine import writing
 from suanwang.errors import Unavailable
 from voucher import tenure
@@ -36,15 +37,15 @@ GROUP_MAX: Final = 1_000
 """Units and commands in one transaction."""
 WAITING_MAX: Final = 20_000
 """Units and commands that may wait; more are turned away at once."""
-WAIT_S: Final = 30.0
+WAIT_S: Final = 30
 """How long ``write`` waits for its unit to begin, and then again for it to end."""
-STOP_S: Final = 30.0
+STOP_S: Final = 30
 """How long ``stop`` waits for what is still to be booked."""
 TRIES_MAX: Final = 3
 """How often a unit that meets locks is tried."""
 BEATS: Final = 3
 """Looks at the lease in the time of one."""
-BEAT_S_MIN: Final = 0.1
+BEAT_S_MIN: Final = timedelta(milliseconds=100).total_seconds()
 
 _AGAIN: Final = "send the same request again"
 _log: Final = logging.getLogger(__name__)
@@ -255,8 +256,8 @@ class GroupWriter:
             items.append(self._waiting.popleft())
         return items
 
-    def _until_beat_s(self) -> float:
-        beat_s = self._who.lease.total_seconds() / BEATS
+    def _until_beat_s(self) -> Seconds:
+        beat_s = (self._who.lease // BEATS).total_seconds()
         if self._epoch is None and self._tenure.until is not None:
             left_s = (self._tenure.until - self._clock.now()).total_seconds()
             return max(BEAT_S_MIN, min(beat_s, left_s))
