@@ -1,33 +1,49 @@
-"""The ledger's rates, durable and chained, on both databases.
+"""The ledger's rates, durable and chained, on both databases, and what verifying it takes.
 
-Holds and payments over two hundred tenants in batches of a thousand, the same on one tenant alone,
-holds one by one from 64 threads through the group writer, and following the chain. Beside the time
-of the clock stands this process's own (``cpu``), which other programs on the machine do not change.
+Holds and payments over two hundred tenants in batches of a thousand (``spread``) and the same on
+one tenant alone (``hot``) take turns on one ledger, so that neither has the fresher tables. Their
+ratio is the hot rate by the spread one: above 1, one busy account is faster than many. The commands
+are made before the clock runs. Then: holds one by one from 64 threads through the group writer;
+following the chain, and the whole check, inside; and the stand-alone verifier on an export, in a
+process of its own.
+
+Figures are medians, with the smallest and the largest beside them. Beside the time of the clock
+stands this process's own (``cpu``), which other programs on the machine do not change as much.
 """
 
+import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
+from resource import RUSAGE_CHILDREN, getrusage
+from statistics import median
+from subprocess import DEVNULL
 from tempfile import TemporaryDirectory
 from time import process_time
-from typing import Final
+from typing import Final, NamedTuple, TypeVar
 
 from sqlalchemy import Engine, insert
 
 from benchmarks.frame import Figure, Options
 from suanwang.clock import SystemClock
-from suanwang.db.engine import open_engine
+from suanwang.db.engine import open_engine, reading
 from suanwang.db.tables import metadata, tenant
 from suanwang.ids import LotId
 from suanwang.model.voucher import HoldSlice
-from voucher.check import check_chain
+from voucher import verifier
+from voucher.check import check, check_chain
+from voucher.export import export_lines
 from voucher.guard import check_durability
 from voucher.ledger import Accepted, Capture, Command, Deposit, Issue, OpenHold, apply
+from voucher.store_audit import stand
 from voucher.tenure import Candidate
 from voucher.writer import DirectWriter, GroupWriter
+
+T = TypeVar("T")
 
 BATCH: Final = 1_000
 TENANTS: Final = 200
@@ -36,37 +52,104 @@ MILLION: Final = 1_000_000
 _START: Final = datetime(2026, 10, 14, tzinfo=UTC)
 _CLOCK: Final = SystemClock()
 _TOOL: Final = Candidate(name="benchmark")
+_FILL: Final = 20_000
+_VERIFIER: Final = verifier.__file__
 _SUPPORT: Final = Path(__file__).parents[1] / "tests" / "support"
 
 
-def run(options: Options) -> Sequence[Figure]:
-    """Measure both databases; ``quick`` takes a tenth of the entries."""
-    figures: list[Figure] = []
+class _Sizes(NamedTuple):
+    """Entries of a round, rounds that count, holds of a round, and entries that are verified."""
+
+    entries: int
+    rounds: int
+    holds: int
+    verified: int
+
+
+class _Took(NamedTuple):
+    """Entries a second, and this process's own time for each."""
+
+    rate: float
+    cpu_us: float
+
+
+_FULL: Final = _Sizes(20_000, 5, 10_000, MILLION)
+_QUICK: Final = _Sizes(4_000, 2, 2_000, 30_000)
+
+
+def run(options: Options) -> Iterator[Figure]:
+    """Measure both databases; ``quick`` takes a tenth of the entries and scales to a million."""
+    sizes = _QUICK if options.quick else _FULL
     for backend, url in _databases():
-        figures += _measure(backend, url, options.quick)
-    return figures
+        with _ledger(url) as engine, TemporaryDirectory() as folder:
+            yield from _book(backend, engine, sizes)
+            yield from _one_by_one(backend, engine, sizes)
+            _fill(engine, sizes.verified)
+            yield from _verify(backend, engine, Path(folder) / "journal.jsonl")
 
 
-def _measure(backend: str, url: str, quick: bool) -> Iterator[Figure]:
-    entries, holds = (10_000, 2_000) if quick else (100_000, 20_000)
-    with _ledger(url) as engine:
-        before_cpu = process_time()
-        spread = _rate(engine, _pairs("s", entries, TENANTS))
-        entry_cpu_us = (process_time() - before_cpu) * 1_000_000 / entries
-        hot = _rate(engine, _pairs("h", entries, 1))
-        one_by_one, slowest_ms = _one_by_one(engine, holds)
-        before, before_cpu = _CLOCK.monotonic(), process_time()
-        with engine.connect() as connection:
-            verified = check_chain(connection).seq
-        verify_s, verify_cpu_s = _CLOCK.monotonic() - before, process_time() - before_cpu
-    yield Figure("ledger.entries_per_s", spread, "1/s", backend=backend, batch=BATCH)
-    yield Figure("ledger.hot_account_ratio", hot / spread, "", backend=backend)
-    yield Figure("ledger.holds_per_s", one_by_one, "1/s", backend=backend, callers=CALLERS)
-    yield Figure("ledger.hold_p99_ms", slowest_ms, "ms", backend=backend, callers=CALLERS)
-    yield Figure("ledger.entry_cpu_us", entry_cpu_us, "us", backend=backend, batch=BATCH)
-    for name, measured_s in (("verify_1m_s", verify_s), ("verify_1m_cpu_s", verify_cpu_s)):
+def _book(backend: str, engine: Engine, sizes: _Sizes) -> Iterator[Figure]:
+    """Book in batches: spread and hot in turn, after a round that is not counted."""
+    spread: list[_Took] = []
+    hot: list[_Took] = []
+    for number in range(sizes.rounds + 1):
+        spread.append(_rate(engine, _pairs(f"s{number}-", sizes.entries, TENANTS)))
+        hot.append(_rate(engine, _pairs(f"h{number}-", sizes.entries, 1)))
+    del spread[0], hot[0]
+    rates = [took.rate for took in spread]
+    ratios = [one.rate / other.rate for one, other in zip(hot, spread, strict=True)]
+    on: dict[str, str | int] = {"backend": backend, "batch": BATCH}
+    yield _median("ledger.entries_per_s", rates, "1/s", **on)
+    yield _median("ledger.hot_entries_per_s", [took.rate for took in hot], "1/s", **on)
+    yield _median("ledger.hot_account_ratio", ratios, "", backend=backend)
+    yield _median("ledger.entry_cpu_us", [took.cpu_us for took in spread], "us", **on)
+    yield _median("ledger.hot_entry_cpu_us", [took.cpu_us for took in hot], "us", **on)
+
+
+def _median(name: str, values: Sequence[float], unit: str, **on: str | int) -> Figure:
+    spread = {"min": float(f"{min(values):.4g}"), "max": float(f"{max(values):.4g}")}
+    return Figure(name, median(values), unit, **on, rounds=len(values), **spread)
+
+
+def _verify(backend: str, engine: Engine, path: Path) -> Iterator[Figure]:
+    """Follow the chain, check everything, and let the stand-alone verifier read an export."""
+    with reading(engine) as connection:
+        took_s, cpu_s, head = _timed(partial(check_chain, connection))
+        yield from _million(backend, "chain", head.seq, took_s, cpu_s)
+        took_s, cpu_s, checked = _timed(partial(check, connection))
+        if not checked.is_sound:
+            raise AssertionError(f"the check found {checked.findings}")
+        yield from _million(backend, "check", checked.entries, took_s, cpu_s)
+        with path.open("w", encoding="utf-8") as export, closing(export_lines(connection)) as lines:
+            export.writelines(lines)
+    before_cpu = getrusage(RUSAGE_CHILDREN)
+    # The code and the file are ours.
+    verify = partial(subprocess.run, [sys.executable, _VERIFIER, path], check=True, stdout=DEVNULL)
+    took_s, _, _ = _timed(verify)
+    after_cpu = getrusage(RUSAGE_CHILDREN)
+    cpu_s = after_cpu.ru_utime + after_cpu.ru_stime - before_cpu.ru_utime - before_cpu.ru_stime
+    yield from _million(backend, "verifier", head.seq, took_s, cpu_s)
+
+
+def _timed(work: Callable[[], T]) -> tuple[float, float, T]:
+    """Return seconds of the clock, seconds of this process, and what the work returned."""
+    before, before_cpu = _CLOCK.monotonic(), process_time()
+    done = work()
+    return _CLOCK.monotonic() - before, process_time() - before_cpu, done
+
+
+def _million(backend: str, by: str, verified: int, took_s: float, cpu_s: float) -> Iterator[Figure]:
+    for name, measured_s in (("verify_1m_s", took_s), ("verify_1m_cpu_s", cpu_s)):
         scaled_s = measured_s * MILLION / verified
-        yield Figure(f"ledger.{name}", scaled_s, "s", backend=backend, measured_on=verified)
+        yield Figure(f"ledger.{name}", scaled_s, "s", backend=backend, by=by, measured_on=verified)
+
+
+def _fill(engine: Engine, wanted: int) -> None:
+    """Book until the ledger has as many entries as are verified."""
+    with reading(engine) as connection:
+        there = stand(connection, is_locked=False).seq
+    for first in range(there, wanted, _FILL):
+        _rate(engine, _pairs(f"f{first}-", min(_FILL, wanted - first), TENANTS))
 
 
 def _pairs(name: str, entries: int, tenants: int) -> list[list[Command]]:
@@ -97,36 +180,50 @@ def _hold(hold_id: str, owner: int) -> OpenHold:
     )
 
 
-def _rate(engine: Engine, batches: Sequence[Sequence[Command]]) -> float:
+def _rate(engine: Engine, batches: Sequence[Sequence[Command]]) -> _Took:
     writer = DirectWriter(engine, _CLOCK, _TOOL)
-    before = _CLOCK.monotonic()
+    before, before_cpu = _CLOCK.monotonic(), process_time()
     for batch in batches:
         with writer.turn() as turn:
             outcomes = apply(turn, batch, _START)
         if not all(isinstance(outcome, Accepted) for outcome in outcomes):
             raise AssertionError("a command of the benchmark was refused")
-    return sum(map(len, batches)) / (_CLOCK.monotonic() - before)
+    entries = sum(map(len, batches))
+    cpu_us = (process_time() - before_cpu) * 1_000_000 / entries
+    return _Took(entries / (_CLOCK.monotonic() - before), cpu_us)
 
 
-def _one_by_one(engine: Engine, holds: int) -> tuple[float, float]:
-    """Return holds a second and the 99th percentile of their latency in ms."""
+def _one_by_one(backend: str, engine: Engine, sizes: _Sizes) -> Iterator[Figure]:
+    """Ask for holds from many threads, each for its next one when the last was answered."""
+    rates: list[float] = []
+    slowest_ms: list[float] = []
+    for number in range(sizes.rounds):
+        latencies, elapsed_s = _ask(engine, f"w{number}-", sizes.holds // CALLERS)
+        rates.append(len(latencies) / elapsed_s)
+        slowest_ms.append(sorted(latencies)[len(latencies) * 99 // 100] * 1_000)
+    yield _median("ledger.holds_per_s", rates, "1/s", backend=backend, callers=CALLERS)
+    yield _median("ledger.hold_p99_ms", slowest_ms, "ms", backend=backend, callers=CALLERS)
+
+
+def _ask(engine: Engine, name: str, holds: int) -> tuple[list[float], float]:
+    """Return the latency of each hold, and how long all took, in seconds."""
     writer = GroupWriter(engine, _CLOCK, _TOOL)
     writer.start()
 
     def ask(caller: int) -> list[float]:
         latencies = []
-        for number in range(holds // CALLERS):
+        for number in range(holds):
             asked = _CLOCK.monotonic()
-            writer.submit(_hold(f"w{caller}-{number}", caller % TENANTS)).result()
+            writer.submit(_hold(f"{name}{caller}-{number}", caller % TENANTS)).result()
             latencies.append(_CLOCK.monotonic() - asked)
         return latencies
 
     before = _CLOCK.monotonic()
     with ThreadPoolExecutor(CALLERS) as callers:
-        latencies = sorted(latency for many in callers.map(ask, range(CALLERS)) for latency in many)
-    elapsed = _CLOCK.monotonic() - before
+        latencies = [latency for many in callers.map(ask, range(CALLERS)) for latency in many]
+    elapsed_s = _CLOCK.monotonic() - before
     writer.stop()
-    return len(latencies) / elapsed, latencies[len(latencies) * 99 // 100] * 1_000
+    return latencies, elapsed_s
 
 
 @contextmanager

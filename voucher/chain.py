@@ -121,10 +121,14 @@ def link(former: str, entry: Entry) -> str:
 def link_texts(former: str, seq: int, at_us: int, texts: Sequence[str]) -> str:
     """Return the link over the seven texts of an entry; raise ValueError as ``link`` does."""
     before = bytes.fromhex(former)
-    digest = _HASHES.get(before[0]) if len(before) == 33 else None
-    if digest is None:
+    if len(before) != 33 or before[0] not in _HASHES:
         raise ValueError(f"{former!r} is not a link of a known version")
-    return former[:2] + digest(encode(before, seq, at_us, texts)).hexdigest()
+    return link_bytes(before, seq, at_us, texts).hex()
+
+
+def link_bytes(former: bytes, seq: int, at_us: int, texts: Sequence[str]) -> bytes:
+    """Return the 33 bytes of the link after those of the former one, which must be a link's."""
+    return former[:1] + _HASHES[former[0]](encode(former, seq, at_us, texts)).digest()
 
 
 def encode(former: bytes, seq: int, at_us: int, texts: Sequence[str]) -> bytes:

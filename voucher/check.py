@@ -29,10 +29,12 @@ from voucher.chain import (
     GENESIS,
     Entry,
     Posting,
+    algorithm_of,
+    genesis,
     genesis_before,
     is_link,
     link,
-    link_texts,
+    link_bytes,
     microseconds,
 )
 from voucher.check_funders import FundersAudit
@@ -44,7 +46,6 @@ from voucher.store_audit import (
     StoredLot,
     StoredPeriod,
     links,
-    moment,
     stand,
     stored_balances,
     stored_entries,
@@ -54,6 +55,7 @@ from voucher.store_audit import (
     stored_receipts,
 )
 from voucher.store_book import Head
+from voucher.store_rows import read_moment
 
 FINDINGS_MAX: Final = 50
 """Findings that are told in words; more are counted."""
@@ -150,17 +152,18 @@ def check(connection: Connection) -> LedgerCheck:
 def check_chain(connection: Connection) -> Head:
     """Follow the chain alone and return its end; raise ValueError at the first broken link."""
     end = stand(connection, is_locked=False)
-    former, seq = genesis_before(end.chain), 0
+    former, seq = bytes.fromhex(genesis(algorithm_of(end.chain))), 0
     newest: datetime | str | None = None
     at_us = 0
     with closing(links(connection)) as entries:
-        for number, at, chain, texts in entries:
+        for number, at, chain, *texts in entries:
             if at != newest:
-                newest, at_us = at, microseconds(moment(at))
-            if number != seq + 1 or link_texts(former, number, at_us, texts) != chain:
+                newest, at_us = at, microseconds(read_moment(at))
+            former = link_bytes(former, number, at_us, texts)
+            if number != seq + 1 or former.hex() != chain:
                 raise ValueError(f"the chain breaks at entry {seq + 1}")
-            former, seq = chain, number
-    return Head(seq, former)
+            seq = number
+    return Head(seq, former.hex())
 
 
 @dataclass(slots=True)

@@ -1,13 +1,11 @@
 """Reads for the check: the whole journal in pages, and the state that must follow from it."""
 
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from functools import lru_cache
-from typing import Final, NamedTuple
+from datetime import datetime
+from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection, select, type_coerce
-from sqlalchemy.types import NullType
+from sqlalchemy import Connection, Row, select
 
 from suanwang.db.tables import (
     account,
@@ -22,12 +20,11 @@ from suanwang.model.voucher import HoldSlice
 from voucher.book import LotTerms, Period
 from voucher.chain import GENESIS, Entry
 from voucher.store_book import HEAD_ID, Head, read_slices
+from voucher.store_rows import raw, read_moment
 
 PAGE: Final = 5_000
 """Rows read at once."""
 _STREAM: Final[Mapping[str, int]] = {"yield_per": PAGE}
-_RAW: Final = NullType()
-"""The moment as the driver has it: turning each into an aware one would take half the time."""
 
 
 class Stored(NamedTuple):
@@ -48,10 +45,6 @@ class StoredLot:
     sites: tuple[str, ...]
     accelerators: tuple[str, ...]
     grace_s: int
-
-
-Link = tuple[int, datetime | str, str, Sequence[str]]
-"""Number, moment as the driver has it, link and texts of an entry."""
 
 
 class StoredHold(NamedTuple):
@@ -89,7 +82,7 @@ def stored_entries(connection: Connection, after: int, until: int | None) -> Gen
         journal.c.key,
         journal.c.kind,
         journal.c.tenant_id,
-        type_coerce(journal.c.at, _RAW),
+        raw(journal.c.at),
         journal.c.body,
         journal.c.balances,
         journal.c.moves,
@@ -102,30 +95,27 @@ def stored_entries(connection: Connection, after: int, until: int | None) -> Gen
     with connection.execute(wanted.order_by(journal.c.seq), execution_options=_STREAM) as rows:
         for page in rows.partitions():
             for seq, key, kind, tenant, at, body, balances, moves, late_for, digest, chain in page:
-                entry = Entry(seq, key, kind, tenant, moment(at), body, balances, moves, late_for)
+                entry = Entry(
+                    seq, key, kind, tenant, read_moment(at), body, balances, moves, late_for
+                )
                 yield Stored(entry, digest, chain)
 
 
-def links(connection: Connection) -> Generator[Link]:
-    """Yield of every entry, in order, just what its link covers, and the link."""
+def links(connection: Connection) -> Generator[Row[*tuple[Any, ...]]]:
+    """Yield of every entry, in order, just what its link covers, and the link.
+
+    That is: number, moment as the driver has it, link, and the seven texts.
+    """
     texts = ("key", "kind", "tenant_id", "body", "balances", "moves", "late_for")
     wanted = select(
         journal.c.seq,
-        type_coerce(journal.c.at, _RAW),
+        raw(journal.c.at),
         journal.c.chain,
         *(journal.c[name] for name in texts),
     ).order_by(journal.c.seq)
     with connection.execute(wanted, execution_options=_STREAM) as rows:
         for page in rows.partitions():
-            for row in page:
-                yield row[0], row[1], row[2], row[3:]
-
-
-@lru_cache(maxsize=16)
-def moment(raw: datetime | str) -> datetime:
-    """Return a moment as the driver gives it; the entries of a batch share theirs."""
-    value = datetime.fromisoformat(raw) if isinstance(raw, str) else raw
-    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+            yield from page
 
 
 def stored_balances(connection: Connection) -> dict[str, int]:

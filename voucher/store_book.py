@@ -31,6 +31,7 @@ from voucher.names import Names
 from voucher.store_rows import Dialect, among, dialect, fetch, raw, read_moment
 
 HEAD_ID: Final = 1
+_TERMS: Final = tuple([one.name for one in fields(LotTerms)])
 
 
 class Head(NamedTuple):
@@ -79,8 +80,11 @@ def load_book(connection: Connection, commands: Iterable[Command]) -> Book:
     book = Book()
     _load_holds(connection, names, book)
     for row in fetch(connection, _lots, ids=names.lots):
-        book.lots[row.id] = LotTerms(**row._mapping)
-        names.tenants.add(row.tenant_id)
+        terms = dict(zip(_TERMS, row, strict=True))
+        terms["expires_at"] = read_moment(terms["expires_at"])
+        known = LotTerms(**terms)
+        book.lots[known.id] = known
+        names.tenants.add(known.tenant_id)
     found = fetch(connection, _tenants, ids=names.tenants)
     book.tenants.update(row.id for row in found)
     rows = fetch(connection, _accounts, ids=names.all_accounts(book))
@@ -170,8 +174,8 @@ def _holds(kind: Dialect) -> CompoundSelect[Any]:
 
 @cache
 def _lots(kind: Dialect) -> Select[tuple[Any, ...]]:
-    names = [one.name for one in fields(LotTerms)]
-    return select(*(lot.c[name] for name in names)).where(among(lot.c.id, "ids", kind))
+    columns = [lot.c[name] if name != "expires_at" else raw(lot.c[name]) for name in _TERMS]
+    return select(*columns).where(among(lot.c.id, "ids", kind))
 
 
 @cache

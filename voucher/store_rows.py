@@ -199,9 +199,13 @@ def _unnested(types: Mapping[str, TypeEngine[Any]]) -> TableValuedAlias:
 
 
 def _columns(names: Sequence[str], rows: Sequence[Sequence[Value]]) -> dict[str, str]:
-    """Return the parameters for ``_unnested``: each column as one text."""
-    return {
-        name: SEPARATOR.join([_NULL if value is None else str(value) for value in values])
-        + SEPARATOR
-        for name, values in zip(names, zip(*rows, strict=True), strict=True)
-    }
+    """Return the parameters for ``_unnested``: each column as one text.
+
+    Column by column, since turning the rows around at once makes as many objects as there are
+    rows, each of which the garbage collector looks at.
+    """
+    texts = {}
+    for place, name in enumerate(names):
+        values = [_NULL if row[place] is None else str(row[place]) for row in rows]
+        texts[name] = SEPARATOR.join(values) + SEPARATOR
+    return texts
