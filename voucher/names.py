@@ -1,8 +1,8 @@
 """What a batch talks about, so that the state it can meet is read in a few statements. Pure."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Final
 
 from voucher.book import BANK, CLAIM_PARTS, LOT_PARTS, Book, LotTerms, terms_of
 from voucher.commands import (
@@ -27,13 +27,19 @@ from voucher.commands import (
 )
 from voucher.funding import pair
 
+Kinds = tuple[str, ...]
+
+_PARTS_OF_A_HOLD: Final[Kinds] = ("lot", "held")
+_PARTS_AT_AN_END: Final[Kinds] = ("lot", "held", "spent", "expired")
+
 
 @dataclass(slots=True)
 class Names:
     """What a batch talks about; ``used_from`` is the earliest use that is paid in it.
 
     ``settled`` are lots with which something rare is done, for which all their accounts are
-    needed. ``drawn`` are the lots that a batch adds to holds, ``payees`` who is paid from them.
+    needed. ``drawn`` are the lots that a batch adds to holds, ``ended`` holds from which money goes
+    on or back, and ``payees`` those who ask to be paid from them.
     """
 
     tenants: set[str] = field(default_factory=set)
@@ -42,8 +48,9 @@ class Names:
     settled: set[str] = field(default_factory=set)
     holds: set[str] = field(default_factory=set)
     attempts: set[str] = field(default_factory=set)
-    drawn: dict[str, set[str]] = field(default_factory=dict)
-    payees: dict[str, str] = field(default_factory=dict)
+    ended: set[str] = field(default_factory=set)
+    drawn: dict[str, list[str]] = field(default_factory=dict)
+    payees: dict[str, list[str]] = field(default_factory=dict)
     accounts: set[str] = field(default_factory=set)
     receipts: set[str] = field(default_factory=set)
     used_from: datetime | None = None
@@ -58,8 +65,8 @@ class Names:
                 self._add_slices(command)
             case Capture():
                 self.holds.add(command.hold_id)
-                self.payees[command.hold_id] = command.payee
-                self.accounts.add(f"payable:{command.payee}")
+                self.ended.add(command.hold_id)
+                self.payees.setdefault(command.hold_id, []).append(command.payee)
                 self._note_use(command.used_until)
             case ExtendHold():
                 self._add_slices(command)
@@ -72,7 +79,7 @@ class Names:
         self.holds.add(command.hold_id)
         lots = [part.lot_id for part in command.slices if part.lot_id]
         self.lots.update(lots)
-        self.drawn.setdefault(command.hold_id, set()).update(lots)
+        self.drawn.setdefault(command.hold_id, []).extend(lots)
 
     def _note_use(self, used_until: datetime | None) -> None:
         if used_until is not None:
@@ -93,6 +100,7 @@ class Names:
         match command:
             case Release() | Refund():
                 self.holds.add(command.hold_id)
+                self.ended.add(command.hold_id)
             case Deposit():
                 self.tenants.add(command.tenant_id)
                 self.accounts.add(BANK)
@@ -123,41 +131,46 @@ class Names:
             self.receipts.add(command.receipt)
 
     def all_accounts(self, book: Book) -> set[str]:
-        """Return the accounts that these commands can touch, given the holds and lots they name."""
+        """Return the accounts that these commands can touch, given the holds and lots they name.
+
+        Just these, since each is read: a batch over many tenants would take longer than one over
+        few. One that was forgotten would be made a second time, which the database refuses.
+        """
         terms = {**self.issued, **book.lots}
         accounts = set(self.accounts)
-        for lot_id in self.lots:
-            known = terms.get(lot_id)
-            kinds = CLAIM_PARTS if known is not None and known.is_claim else LOT_PARTS
-            accounts.update([f"{kind}:{lot_id}" for kind in kinds])
         for tenant_id in self.tenants:
             accounts.update((f"cash:{tenant_id}", f"cash_held:{tenant_id}"))
+        closing = self._add_ended(accounts, book, terms)
+        whole = self.settled | self.issued.keys()
+        for lot_id in self.lots & terms.keys():
+            kinds = _PARTS_AT_AN_END if lot_id in closing else _PARTS_OF_A_HOLD
+            if lot_id in whole:
+                kinds = CLAIM_PARTS if terms[lot_id].is_claim else LOT_PARTS
+            accounts.update([f"{kind}:{lot_id}" for kind in kinds])
         for lot_id in self.settled & terms.keys():
             accounts.update(_all_of(terms[lot_id]))
-        self._add_earned(accounts, book, terms)
         return accounts
 
-    def _add_earned(self, accounts: set[str], book: Book, terms: dict[str, LotTerms]) -> None:
-        """Add what payees earn: from holds that are there, and from those that the batch opens."""
-        for hold_id in self.holds:
+    def _add_ended(self, accounts: set[str], book: Book, terms: dict[str, LotTerms]) -> set[str]:
+        """Add what payees earn, and return the lots of the holds that end or give back."""
+        closing: set[str] = set()
+        payees: set[str] = set()
+        earned: set[tuple[str, str]] = set()
+        for hold_id in self.ended:
             hold = book.holds.get(hold_id)
-            payee = self.payees.get(hold_id) or (hold and hold.payee)
-            if not payee:
-                continue
-            lots = set(self.drawn.get(hold_id, ()))
+            lots = list(self.drawn.get(hold_id, ()))
+            paid = self.payees.get(hold_id, ())
             if hold is not None:
-                lots.update(str(part.lot_id) for part in hold.slices)
-            accounts.add(f"payable:{payee}")
-            accounts.update(_earned(payee, lots & terms.keys(), terms))
-
-
-def _earned(payee: str, lots: Iterable[str], terms: dict[str, LotTerms]) -> list[str]:
-    programmes = {terms[lot_id].programme for lot_id in lots}
-    return [
-        name
-        for programme in programmes
-        for name in (f"due:{programme}", f"owed:{pair(programme, payee)}")
-    ]
+                lots += [part.lot_id for part in hold.slices if part.lot_id is not None]
+                paid = paid if hold.payee is None else (*paid, hold.payee)
+            closing.update(lots)
+            payees.update(paid)
+            earned.update([(lot_id, payee) for payee in paid for lot_id in lots])
+        accounts.update([f"payable:{payee}" for payee in payees])
+        known = [(terms[lot_id].programme, payee) for lot_id, payee in earned if lot_id in terms]
+        for programme, payee in set(known):
+            accounts.update((f"due:{programme}", f"owed:{pair(programme, payee)}"))
+        return closing
 
 
 def _all_of(lot: LotTerms) -> list[str]:

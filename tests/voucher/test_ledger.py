@@ -1,5 +1,6 @@
 """The ledger's contract, on both databases."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -91,6 +92,16 @@ def test_a_run_is_held_paid_and_the_rest_let_go(ledger: Engine) -> None:
     assert [part.captured_fen for part in ended.slices] == [300, 20]
     report = assert_sound(ledger)
     assert (report.entries, report.holds_open, report.spent_fen) == (4, 0, 300)
+
+
+def test_two_payees_who_ask_for_one_hold_in_a_batch_are_answered_each(ledger: Engine) -> None:
+    accept(ledger, an_issue(), a_hold("h0", ("l1", 10)), a_hold("h1", ("l1", 10)))
+    one, other = a_capture("h1", 5), replace(a_capture("h1", 5, key="other"), payee="second")
+    accept(ledger, a_capture("h0", 10))
+    booked, refused = book(ledger, one, other)
+    assert accepted(booked).balances["owed:qingdao-2024/platform"] == 15
+    refusal((refused,), RefusalCode.HOLD_CLOSED)
+    assert_sound(ledger)
 
 
 def test_a_released_hold_gives_everything_back(ledger: Engine) -> None:
