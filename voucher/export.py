@@ -19,7 +19,7 @@ def export_lines(connection: Connection) -> Generator[str]:
     digest = algorithm_of(end.chain).value
     yield canonical({"format": FORMAT, "version": 1, "digest": digest}) + "\n"
     with closing(stored_entries(connection, 0, end.seq)) as entries:
-        for entry, fingerprint, chain in entries:
+        for entry, _, chain in entries:
             document = {
                 "seq": entry.seq,
                 "key": entry.key,
@@ -30,7 +30,6 @@ def export_lines(connection: Connection) -> Generator[str]:
                 "balances": entry.balances,
                 "moves": entry.moves,
                 "late_for": entry.late_for,
-                "digest": fingerprint,
                 "chain": chain,
             }
             yield canonical(document) + "\n"

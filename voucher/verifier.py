@@ -13,13 +13,12 @@ link of an entry covers, in this order, all numbers big-endian::
      7 x 4     bytes of key, kind, tenant_id, body, balances, moves and late_for, in UTF-8
     the texts  those seven, one after another
 
-Nearly every line has the same form. Such a line is cut up without a JSON parser and written anew
-from what was recounted; where both are the same, everything about the entry follows. Any other line
-is read slowly, and what is wrong with it is said.
+A line of the usual form is cut up without a JSON parser and written anew from what was recounted;
+where both are the same, everything about the entry follows. Any other line is read slowly.
 
-A large file is read in parts by processes side by side. Each believes the line before its part, and
-of each account what the first entry tells that moves it: that must be how the part before ends. If
-it is not, or a part has any fault, the whole file is read again to say what is wrong.
+Parts of a large file are read by processes side by side. Each believes the line before its part,
+and of each account what the first entry tells that moves it; the part before must end with both.
+Where anything is wrong, the whole file is read again to say what.
 """
 
 from __future__ import annotations
@@ -31,25 +30,22 @@ import multiprocessing
 import os
 import struct
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from datetime import datetime, timedelta, timezone
 from functools import partial
 from typing import Any, BinaryIO, NamedTuple
 
-FORMAT = "suanwang-journal"
+FORMAT, CLOSE = "suanwang-journal", "close-period"
 TEXTS = ("key", "kind", "tenant_id", "body", "balances", "moves", "late_for")
-FIELDS = frozenset(("seq", "at", "digest", "chain", *TEXTS))
+FIELDS = frozenset(("seq", "at", "chain", *TEXTS))
 VERSIONS = {"sha256": 1, "sm3": 2}
 MAY_BE_NEGATIVE = ("budget", "bank", "due", "receivable", "reused")
 NEVER_POSITIVE = ("budget", "due", "receivable", "reused")
-CLOSE = "close-period"
-FINDINGS_MAX = 100
-PROCESSES_MAX = 16
-PARTS_PER_PROCESS = 2
-PART_BYTES_MIN = 2**23
-END_BYTES_MAX = 2**12
+FINDINGS_MAX, ORDERS_MAX = 100, 100_000
+PROCESSES_MAX, PARTS_PER_PROCESS = 16, 2
+PART_BYTES_MIN, END_BYTES_MAX = 2**23, 2**12
+_HASHES: dict[str, Any] = {"sha256": hashlib.sha256, "sm3": partial(hashlib.new, "sm3")}
 _HEAD = struct.Struct(">33sQqIIIIIII")
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)  # noqa: UP017 - runs on old Pythons as well
 
@@ -59,6 +55,19 @@ def canonical(document: object) -> str:
     return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
+class Account:
+    """What stands on an account, in fen, and what goes before it where an entry tells it."""
+
+    __slots__ = ("fen", "label", "may_fall", "may_rise")
+
+    def __init__(self, name: str, fen: int) -> None:
+        kind = name.partition(":")[0]
+        self.fen = fen
+        self.label = canonical(name) + ":"
+        self.may_fall = kind in MAY_BE_NEGATIVE
+        self.may_rise = kind not in NEVER_POSITIVE
+
+
 class Verifier:
     """Reads the lines of an export; ``findings`` are what is wrong with it."""
 
@@ -66,11 +75,16 @@ class Verifier:
         self.findings: list[str] = []
         self.entries, self.link = 0, ""
         self.links = set[str]()
-        self.balances, self._labels = dict[str, int](), dict[str, str]()
-        self._hash = "sha256"
-        self._may_fall, self._may_not_rise = set[str](), set[str]()
-        self._at, self._at_us = "", 0
-        self._is_open = self._has_ended = False
+        self._hash = _HASHES["sha256"]
+        self._accounts: dict[str, Account] = {}
+        self._pairs: dict[str, tuple[Account, Account]] = {}
+        self._orders: dict[tuple[str, ...], list[Account]] = {}
+        self._at, self._at_us, self._is_open, self._has_ended = "", 0, False, False
+
+    @property
+    def balances(self) -> dict[str, int]:
+        """What stands on each account, in fen."""
+        return {name: account.fen for name, account in self._accounts.items()}
 
     def verify(self, lines: Iterable[bytes], known_links: Iterable[str] = ()) -> bool:
         """Read a whole export and return whether it is sound."""
@@ -85,10 +99,9 @@ class Verifier:
     def read(self, lines: Iterable[bytes], wanted: set[str]) -> None:
         """Read lines, and note which of the ``wanted`` links are those of entries."""
         for number, raw in enumerate(lines, 1):
-            before = self.entries
             if not (self._is_open and self._take_usual(raw)):
                 self._line(number, raw)
-            if self.link in wanted and self.entries > before:
+            if wanted and self.entries and self.link in wanted:
                 self.links.add(self.link)
 
     def _find(self, finding: str) -> None:
@@ -99,7 +112,7 @@ class Verifier:
         seq = self.entries + 1
         try:
             line = raw.decode()
-            at, _, raw_body, _, _, key, kind, late_for, raw_moves, tail = line.split('","')
+            at, _, raw_body, _, key, kind, late_for, raw_moves, tail = line.split('","')
             # Each begins with its field's name; only its length counts here, since in the end the
             # line is compared with one that has the right names.
             number = f'seq":{seq},"tenant_id":"'
@@ -108,64 +121,82 @@ class Verifier:
             body = raw_body.replace('\\"', '"')
             moves = raw_moves.replace("\\t", "\t").replace("\\n", "\n")
             others = f"{key}{kind}{late_for}{tenant}"
-            if '"' in others or not f"{others}{body}{raw_moves}".isprintable() or kind == CLOSE:
+            if '"' in others or not f"{others}{body}".isprintable() or kind == CLOSE:
                 return False
             if '"' in moves or "\\" in f"{others}{body}{moves}":
                 return False
             if len(body) + body.count('"') != len(raw_body):
                 return False
-            touched = self._moved(moves)
-            labels = self._labels
-            told = ",".join([f"{labels[name]}{touched[name]}" for name in sorted(touched)])
-            link = self._next(seq, at, (key, kind, tenant, body, f"{{{told}}}", moves, late_for))
-        except (ValueError, KeyError, struct.error):
+            told = self._move(moves, len(raw_moves) - len(moves))
+        except (ValueError, KeyError):
             return False
+        link = self._next(seq, at, (key, kind, tenant, body, told, moves, late_for))
         raw_told = told.replace('"', '\\"')
         if line != (
-            f'{{"at":"{at}","balances":"{{{raw_told}}}","body":"{raw_body}","chain":"{link}",'
-            f'"digest":"{hashlib.sha256(body.encode()).hexdigest()}","key":"{key}",'
-            f'"kind":"{kind}","late_for":"{late_for}","moves":"{raw_moves}",'
+            f'{{"at":"{at}","balances":"{raw_told}","body":"{raw_body}","chain":"{link}",'
+            f'"key":"{key}","kind":"{kind}","late_for":"{late_for}","moves":"{raw_moves}",'
             f'"{number}{tenant}"}}\n'
         ):
+            self._move_back(moves.split("\n")[:-1])
             return False
-        self.balances.update(touched)
         self.link, self.entries = link, seq
         return True
 
-    def _moved(self, moves: str) -> dict[str, int]:
-        """Return the accounts that are touched; raise ValueError or KeyError if it is unusual."""
-        balances = self.balances
-        touched: dict[str, int] = {}
+    def _move(self, moves: str, escapes: int) -> str:
+        """Return the balances after an entry; raise and move nothing if it is not usual."""
         postings = moves.split("\n")
-        _must(not postings.pop())
+        # Each posting has two tabs and a line feed, all of them written as escapes.
+        _must(not postings.pop() and escapes == 3 * len(postings))
+        shape: list[str] = []
+        try:
+            for posting in postings:
+                pair, _, text = posting.rpartition("\t")
+                source, target = self._pairs[pair]
+                amount = int(text)
+                if amount <= 0 or str(amount) != text:
+                    raise ValueError("another way to write an amount")
+                shape.append(pair)
+                source.fen -= amount
+                target.fen += amount
+                if source.fen < 0 and not source.may_fall:
+                    raise ValueError("below zero")
+                if target.fen > 0 and not target.may_rise:
+                    raise ValueError("above zero")
+        except (ValueError, KeyError):
+            self._move_back(postings[: len(shape)])
+            raise
+        order = self._orders.get(tuple(shape)) or self._order(tuple(shape))
+        return "{" + ",".join([f"{account.label}{account.fen}" for account in order]) + "}"
+
+    def _move_back(self, postings: Iterable[str]) -> None:
         for posting in postings:
-            source, target, text = posting.split("\t")
-            amount = int(text)
-            if amount <= 0 or str(amount) != text:
-                raise ValueError("not an amount")
-            fallen = touched[source] if source in touched else balances[source]
-            touched[source] = fallen = fallen - amount
-            risen = touched[target] if target in touched else balances[target]
-            touched[target] = risen = risen + amount
-            if fallen < 0 and source not in self._may_fall:
-                raise ValueError("below zero")
-            if risen > 0 and target in self._may_not_rise:
-                raise ValueError("above zero")
-        return touched
+            pair, _, text = posting.rpartition("\t")
+            source, target = self._pairs[pair]
+            source.fen += int(text)
+            target.fen -= int(text)
+
+    def _order(self, shape: tuple[str, ...]) -> list[Account]:
+        """Return the accounts of postings in the order in which an entry tells them."""
+        names = {name for pair in shape for name in pair.split("\t")}
+        order = [self._accounts[name] for name in sorted(names)]
+        if len(self._orders) < ORDERS_MAX:
+            self._orders[shape] = order
+        return order
 
     def _next(self, seq: int, at: str, texts: Sequence[str]) -> str:
-        """Return the link of the next entry; raise ValueError or struct.error for none."""
-        if at != self._at:
-            self._at, self._at_us = at, _microseconds(at)
+        """Return the link of the next entry, or an empty text where it can have none."""
         joined = "".join(texts)
         covered = joined.encode()
-        lengths = [len(text) for text in texts]
+        lengths = map(len, texts)
         if len(covered) != len(joined):
-            lengths = [len(text.encode()) for text in texts]
-        covered = _HEAD.pack(bytes.fromhex(self.link), seq, self._at_us, *lengths) + covered
-        is_usual = self._hash == "sha256"
-        digest = hashlib.sha256(covered) if is_usual else hashlib.new(self._hash, covered)
-        return self.link[:2] + digest.hexdigest()
+            lengths = map(len, [text.encode() for text in texts])
+        try:
+            if at != self._at:
+                self._at, self._at_us = at, _microseconds(at)
+            head = _HEAD.pack(bytes.fromhex(self.link), seq, self._at_us, *lengths)
+        except (ValueError, OverflowError, struct.error):
+            return ""
+        return f"{self.link[:2]}{self._hash(head + covered).hexdigest()}"
 
     def _line(self, number: int, raw: bytes) -> None:
         """Read any line, and tell what is wrong with it."""
@@ -184,22 +215,16 @@ class Verifier:
             self._entry(number, document)
 
     def _begin(self, head: dict[str, Any]) -> None:
-        try:
-            self._hash = _digest_in(head)
-        except ValueError:
+        digest = _digest_in(head) or "sha256"
+        if not _digest_in(head):
             self._find("line 1: this is not the head of an export that this verifier knows")
-        self.link = _genesis(self._hash)
-        self._is_open = True
+        self._is_open, self._hash, self.link = True, _HASHES[digest], _genesis(digest)
 
     def _end(self, end: dict[str, Any]) -> None:
         self._is_open, self._has_ended = False, True
         if canonical(end) != _end_after(self.entries, self.link):
-            self._find(
-                f"the end does not follow: {self.entries} entries were read, "
-                f"the newest link is {self.link}"
-            )
-        total = sum(self.balances.values())
-        if total:
+            self._find(f"the end does not follow {self.entries} entries up to the link {self.link}")
+        if total := sum(self.balances.values()):
             self._find(f"all accounts add up to {total} fen, not to 0")
 
     def _entry(self, number: int, entry: dict[str, Any]) -> None:
@@ -209,14 +234,8 @@ class Verifier:
         seq = entry["seq"]
         if seq != self.entries + 1:
             self._find(f"line {number}: entry {seq} stands where {self.entries + 1} should")
-        try:
-            link = self._next(seq, entry["at"], [entry[name] for name in TEXTS])
-        except (ValueError, OverflowError, struct.error):
-            link = ""
-        if link != entry["chain"]:
+        if self._next(seq, entry["at"], [entry[name] for name in TEXTS]) != entry["chain"]:
             self._find(f"line {number}: the chain breaks at entry {seq}")
-        if hashlib.sha256(entry["body"].encode()).hexdigest() != entry["digest"]:
-            self._find(f"line {number}: the request of entry {seq} does not match its digest")
         self._money(number, entry)
         self.link = entry["chain"]
         self.entries += 1
@@ -227,36 +246,29 @@ class Verifier:
         except ValueError:
             self._find(f"line {number}: the postings of entry {entry['seq']} cannot be read")
             return
-        if any(amount <= 0 for _, _, amount in moves):
-            self._find(f"line {number}: entry {entry['seq']} moves an amount not above zero")
         changes: dict[str, int] = {}
         for source, target, amount in moves:
             changes[source] = changes.get(source, 0) - amount
             changes[target] = changes.get(target, 0) + amount
-        for name in changes.keys() - self.balances.keys():
-            self._meet(name, self.opening_of(name, changes[name], entry["balances"]))
-        touched = {name: self.balances[name] + change for name, change in changes.items()}
-        self.balances.update(touched)
-        self._limits(number, touched)
+        for name in changes.keys() - self._accounts.keys():
+            fen = self.opening_of(name, changes[name], entry["balances"])
+            self._accounts[name] = Account(name, fen)
+        for source, target, _ in moves:
+            self._pairs[f"{source}\t{target}"] = (self._accounts[source], self._accounts[target])
+        for name, change in changes.items():
+            self._change(number, name, change)
+        touched = {name: self._accounts[name].fen for name in changes}
         told = self.closing_of(entry) if entry["kind"] == CLOSE else canonical(touched)
         if told != entry["balances"]:
             self._find(f"line {number}: the balances of entry {entry['seq']} do not follow")
 
-    def _limits(self, number: int, touched: dict[str, int]) -> None:
-        for name, after in touched.items():
-            if after < 0 and name not in self._may_fall:
-                self._find(f"line {number}: account {name} falls to {after} fen")
-            if after > 0 and name in self._may_not_rise:
-                self._find(f"line {number}: account {name} rises to {after} fen")
-
-    def _meet(self, name: str, opening: int) -> None:
-        self.balances[name] = opening
-        self._labels[name] = canonical(name) + ":"
-        kind = name.partition(":")[0]
-        if kind in MAY_BE_NEGATIVE:
-            self._may_fall.add(name)
-        if kind in NEVER_POSITIVE:
-            self._may_not_rise.add(name)
+    def _change(self, number: int, name: str, change: int) -> None:
+        account = self._accounts[name]
+        account.fen += change
+        if account.fen < 0 and not account.may_fall:
+            self._find(f"line {number}: account {name} falls to {account.fen} fen")
+        if account.fen > 0 and not account.may_rise:
+            self._find(f"line {number}: account {name} rises to {account.fen} fen")
 
     def opening_of(self, name: str, change: int, told: str) -> int:
         """Return what stands on an account that is moved for the first time."""
@@ -296,8 +308,8 @@ class Stretch(Verifier):
 
     def __init__(self, digest: str, part: Part) -> None:
         super().__init__()
-        self._hash, self.entries, self.link = digest, part.seq, part.link
-        self._is_open = True
+        self._is_open, self._hash = True, _HASHES[digest]
+        self.entries, self.link = part.seq, part.link
         self.opening: dict[str, int] = {}
         self.closes: list[tuple[str, dict[str, int]]] = []
 
@@ -315,10 +327,7 @@ class Stretch(Verifier):
         return str(entry["balances"])
 
 
-Map = Callable[[Callable[[Part], Found], Iterable[Part]], Iterable[Found]]
-
-
-def prove(path: str, links: Iterable[str] = (), count: int = 2, run: Map = map) -> Found | None:
+def prove(path: str, links: Iterable[str] = (), count: int = 2, run: Any = map) -> Found | None:
     """Return what follows from a sound export, or None where it is not sound.
 
     The file is read in up to ``count`` parts by ``run``: ``map``, or what does the same elsewhere.
@@ -356,13 +365,12 @@ def _parts(file: BinaryIO, count: int) -> tuple[str, list[Part], bytes]:
 
 def _read(path: str, digest: str, wanted: set[str], part: Part) -> Found:
     """Follow a part; raise ValueError if anything is wrong with it."""
-    stretch = Stretch(digest, part)
+    one = Stretch(digest, part)
     with open(path, "rb") as file:  # noqa: PTH123 - one file, few imports
         file.seek(part.first_byte)
-        stretch.read(_lines(file, part.last_byte - part.first_byte), wanted)
-    _must(not stretch.findings)
-    end = (stretch.entries, stretch.link)
-    return Found(*end, stretch.opening, stretch.balances, stretch.closes, stretch.links)
+        one.read(_lines(file, part.last_byte - part.first_byte), wanted)
+    _must(not one.findings)
+    return Found(one.entries, one.link, one.opening, one.balances, one.closes, one.links)
 
 
 def _lines(file: BinaryIO, left: int) -> Iterator[bytes]:
@@ -375,13 +383,14 @@ def _lines(file: BinaryIO, left: int) -> Iterator[bytes]:
 def _join(parts: list[Part], all_found: Iterable[Found]) -> Found:
     """Compare what each part believed with how the one before it ends."""
     seq, link = parts[0].seq, parts[0].link
-    balances: dict[str, int] = {}
-    links: set[str] = set()
+    balances, links = dict[str, int](), set[str]()
     for part, found in zip(parts, all_found):  # noqa: B905 - runs on old Pythons as well
         _must((part.seq, part.link) == (seq, link))
         _must(all(balances.get(name, 0) == fen for name, fen in found.opening.items()))
         before = _by_kind(balances)
-        _must(all(told == _added(before, moved) for told, moved in found.closes))
+        for told, moved in found.closes:
+            totals = {kind: before.get(kind, 0) + moved.get(kind, 0) for kind in {*before, *moved}}
+            _must(told == canonical(_by_kind(totals)))
         balances.update(found.closing)
         links |= found.links
         seq, link = found.seq, found.link
@@ -391,11 +400,6 @@ def _join(parts: list[Part], all_found: Iterable[Found]) -> Found:
 def _must(holds: bool) -> None:
     if not holds:
         raise ValueError("the export is not sound")
-
-
-def _added(one: dict[str, int], other: dict[str, int]) -> str:
-    totals = {kind: one.get(kind, 0) + other.get(kind, 0) for kind in {*one, *other}}
-    return canonical({kind: total for kind, total in totals.items() if total})
 
 
 def _by_kind(balances: dict[str, int]) -> dict[str, int]:
@@ -415,11 +419,10 @@ def _strict(raw: bytes) -> dict[str, Any]:
 
 
 def _digest_in(head: dict[str, Any]) -> str:
-    """Return the digest that the head of an export names; raise ValueError for another head."""
+    """Return the digest that the head of an export names, or an empty text for another head."""
     digest = str(head.get("digest"))
-    known = {"format": FORMAT, "version": 1, "digest": digest}
-    _must(digest in VERSIONS and canonical(head) == canonical(known))
-    return digest
+    known = canonical({"format": FORMAT, "version": 1, "digest": digest})
+    return digest if digest in VERSIONS and canonical(head) == known else ""
 
 
 def _genesis(digest: str) -> str:
@@ -445,6 +448,7 @@ def _moves(text: str) -> list[tuple[str, str, int]]:
     lines = [line.split("\t") for line in text.split("\n")[:-1]]
     moves = [(source, target, int(amount)) for source, target, amount in lines]
     _must("".join([f"{source}\t{target}\t{amount}\n" for source, target, amount in moves]) == text)
+    _must(all(amount > 0 for _, _, amount in moves))
     return moves
 
 
@@ -457,7 +461,7 @@ def prove_by_processes(path: str, known_links: Iterable[str] = ()) -> Found | No
     try:
         with ProcessPoolExecutor(count, multiprocessing.get_context("spawn")) as pool:
             return prove(path, known_links, count * PARTS_PER_PROCESS, pool.map)
-    except (BrokenProcessPool, OSError):
+    except (RuntimeError, OSError):
         return None  # Where no process may be started, this one reads the file.
 
 
@@ -470,23 +474,20 @@ def _tell(path: str, known_links: list[str]) -> bool:
     else:
         with open(path, "rb") as lines:  # noqa: PTH123 - one file, few imports
             verifier.verify(lines, known_links)
-    sys.stdout.write(f"{verifier.entries} entries, the newest link is {verifier.link}\n")
-    findings = verifier.findings
-    for finding in findings[:FINDINGS_MAX]:
-        sys.stdout.write(f"  {finding}\n")
-    if len(findings) > FINDINGS_MAX:
-        sys.stdout.write(f"  and {len(findings) - FINDINGS_MAX} more\n")
-    sys.stdout.write(f"{'THE JOURNAL IS NOT SOUND' if findings else 'the journal is sound'}\n")
-    return not findings
+    told = [f"  {finding}" for finding in verifier.findings[:FINDINGS_MAX]]
+    if len(verifier.findings) > FINDINGS_MAX:
+        told.append(f"  and {len(verifier.findings) - FINDINGS_MAX} more")
+    told.append("THE JOURNAL IS NOT SOUND" if told else "the journal is sound")
+    told.insert(0, f"{verifier.entries} entries, the newest link is {verifier.link}")
+    sys.stdout.write("\n".join(told) + "\n")
+    return not verifier.findings
 
 
 def main(arguments: list[str]) -> int:
     """Verify a file and return 0 if it is sound, 1 if not, 2 if it cannot be read."""
     parser = argparse.ArgumentParser(description="Check an export of a Suanwang ledger.")
     parser.add_argument("export", help="file written by `suanwang voucher export-journal`")
-    parser.add_argument(
-        "--link", action="append", default=[], help="a link you kept; it must be in the chain"
-    )
+    parser.add_argument("--link", action="append", default=[], help="must be in the chain")
     chosen = parser.parse_args(arguments)
     try:
         return 0 if _tell(chosen.export, chosen.link) else 1
