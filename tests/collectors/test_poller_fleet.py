@@ -232,8 +232,8 @@ async def test_a_bad_unit_on_real_sockets_delays_none_of_500(talk: Talk) -> None
                 "name": f"unit-{n}",
                 "preset": "node",
                 "url": f"http://127.0.0.1:{bad if n == 0 else good}/metrics",
-                "interval_s": 2.0,
-                "timeout_s": 1.9,
+                "interval_s": 5.0,
+                "timeout_s": 4.9,
             }
             for n in range(500)
         ]
