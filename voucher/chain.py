@@ -128,16 +128,12 @@ def link_texts(former: str, seq: int, at_us: int, texts: Sequence[str]) -> str:
 
 def link_bytes(former: bytes, seq: int, at_us: int, texts: Sequence[str]) -> bytes:
     """Return the 33 bytes of the link after those of the former one, which must be a link's."""
-    return former[:1] + _HASHES[former[0]](encode(former, seq, at_us, texts)).digest()
-
-
-def encode(former: bytes, seq: int, at_us: int, texts: Sequence[str]) -> bytes:
-    """Return what the link is the digest of."""
     joined = "".join(texts)
     data = joined.encode()
-    if len(data) == len(joined):
-        return _HEAD.pack(former, seq, at_us, *map(len, texts)) + data
-    return _HEAD.pack(former, seq, at_us, *[len(text.encode()) for text in texts]) + data
+    is_ascii = len(data) == len(joined)
+    lengths = map(len, texts if is_ascii else [text.encode() for text in texts])
+    head = _HEAD.pack(former, seq, at_us, *lengths)
+    return former[:1] + _HASHES[former[0]](head + data).digest()
 
 
 @lru_cache(maxsize=16)

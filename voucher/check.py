@@ -7,7 +7,6 @@ balances is the end of the chain locked.
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
@@ -34,9 +33,8 @@ from voucher.chain import (
     genesis_before,
     is_link,
     link,
-    link_bytes,
-    microseconds,
 )
+from voucher.chain_parts import following
 from voucher.check_funders import FundersAudit
 from voucher.commands import CLAIM_KIND, KINDS, Issue, canonical, canonical_balances, digest
 from voucher.funding import pair
@@ -45,7 +43,6 @@ from voucher.store_audit import (
     StoredHold,
     StoredLot,
     StoredPeriod,
-    links,
     stand,
     stored_balances,
     stored_entries,
@@ -55,7 +52,6 @@ from voucher.store_audit import (
     stored_receipts,
 )
 from voucher.store_book import Head
-from voucher.store_rows import read_moment
 
 FINDINGS_MAX: Final = 50
 """Findings that are told in words; more are counted."""
@@ -105,8 +101,7 @@ def check(connection: Connection) -> LedgerCheck:
     """Read the whole ledger and return what is wrong with it, and its totals."""
     end = stand(connection, is_locked=False)
     start = genesis_before(end.chain) if is_link(end.chain) else GENESIS
-    audit = _Audit(head=Head(0, start))
-    audit.follow(stored_entries(connection, 0, end.seq))
+    audit = _audit_until(connection, Head(0, start), end)
     head = stand(connection, is_locked=True)
     audit.follow(stored_entries(connection, audit.head.seq, None))
     balances = stored_balances(connection)
@@ -150,25 +145,39 @@ def check(connection: Connection) -> LedgerCheck:
 
 
 def check_chain(connection: Connection) -> Head:
-    """Follow the chain alone and return its end; raise ValueError at the first broken link."""
+    """Follow the chain alone, to the end that was told; raise ValueError at the first broken link.
+
+    A connection that only reads (``suanwang.db.engine.reading``) gets processes side by side.
+    """
     end = stand(connection, is_locked=False)
-    former, seq = bytes.fromhex(genesis(algorithm_of(end.chain))), 0
-    newest: datetime | str | None = None
-    at_us = 0
-    with closing(links(connection)) as entries:
-        for number, at, chain, *texts in entries:
-            if at != newest:
-                newest, at_us = at, microseconds(read_moment(at))
-            former = link_bytes(former, number, at_us, texts)
-            if number != seq + 1 or former.hex() != chain:
-                raise ValueError(f"the chain breaks at entry {seq + 1}")
-            seq = number
-    return Head(seq, former.hex())
+    begin = Head(0, genesis(algorithm_of(end.chain)))
+    with following(connection, begin, end, is_shared=True, with_digests=False) as chain:
+        chain.finish(end)
+    return end
+
+
+def _audit_until(connection: Connection, begin: Head, end: Head) -> "_Audit":
+    """Read the entries up to an end, while other processes follow the chain where they can."""
+    with following(connection, begin, end, is_shared=False, with_digests=True) as chain:
+        audit = _Audit(head=begin, is_followed=chain.is_elsewhere)
+        audit.follow(stored_entries(connection, 0, end.seq))
+        try:
+            if audit.is_followed:
+                chain.finish(end)
+        except ValueError:
+            # Everything is read once more, in order, to say what is wrong.
+            audit = _Audit(head=begin)
+            audit.follow(stored_entries(connection, 0, end.seq))
+    audit.is_followed = False
+    return audit
 
 
 @dataclass(slots=True)
 class _Audit:
+    """What the journal comes to; ``is_followed`` says that its links are followed elsewhere."""
+
     head: Head = field(default_factory=lambda: Head(0, GENESIS))
+    is_followed: bool = False
     entries: int = 0
     postings: int = 0
     kinds: Counter[str] = field(default_factory=Counter)
@@ -196,6 +205,9 @@ class _Audit:
         entry, stored_digest, chain = stored
         if entry.seq != self.head.seq + 1:
             self.findings.append(f"entries {self.head.seq + 1} to {entry.seq - 1} are missing")
+        if self.is_followed:
+            self.head = Head(entry.seq, chain)
+            return
         if digest(entry.body) != stored_digest:
             self.findings.append(f"entry {entry.seq}: its request does not match its digest")
         if link(self.head.chain, entry) != chain:

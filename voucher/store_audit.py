@@ -1,12 +1,16 @@
 """Reads for the check: the whole journal in pages, and the state that must follow from it."""
 
-from collections.abc import Generator, Iterator, Mapping
+import sqlite3
+from collections.abc import Collection, Generator, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection, Row, select
+from psycopg import Connection as Postgres
+from psycopg.conninfo import make_conninfo
+from sqlalchemy import Connection, func, select
 
+from suanwang.db.engine import is_reading
 from suanwang.db.tables import (
     account,
     hold,
@@ -18,7 +22,8 @@ from suanwang.db.tables import (
 )
 from suanwang.model.voucher import HoldSlice
 from voucher.book import LotTerms, Period
-from voucher.chain import GENESIS, Entry
+from voucher.chain import GENESIS, Entry, is_link
+from voucher.links import Source
 from voucher.store_book import HEAD_ID, Head, read_slices
 from voucher.store_rows import raw, read_moment
 
@@ -101,21 +106,35 @@ def stored_entries(connection: Connection, after: int, until: int | None) -> Gen
                 yield Stored(entry, digest, chain)
 
 
-def links(connection: Connection) -> Generator[Row[*tuple[Any, ...]]]:
-    """Yield of every entry, in order, just what its link covers, and the link.
+def stored_links(connection: Connection, seqs: Collection[int]) -> dict[int, str]:
+    """Return the links of those of the entries that have one."""
+    wanted = select(journal.c.seq, journal.c.chain).where(journal.c.seq.in_(seqs))
+    return {seq: chain for seq, chain in connection.execute(wanted) if is_link(chain)}
 
-    That is: number, moment as the driver has it, link, and the seven texts.
+
+def driver_of(connection: Connection) -> "sqlite3.Connection | Postgres[Any]":
+    """Return the driver's own connection, in the same transaction."""
+    driver: sqlite3.Connection | Postgres[Any] | None = connection.connection.driver_connection
+    assert driver is not None
+    return driver
+
+
+def source_of(connection: Connection) -> Source | None:
+    """Return where another process finds the journal as this transaction sees it, if it can.
+
+    It cannot where this transaction may have written, nor where the database is in memory.
     """
-    texts = ("key", "kind", "tenant_id", "body", "balances", "moves", "late_for")
-    wanted = select(
-        journal.c.seq,
-        raw(journal.c.at),
-        journal.c.chain,
-        *(journal.c[name] for name in texts),
-    ).order_by(journal.c.seq)
-    with connection.execute(wanted, execution_options=_STREAM) as rows:
-        for page in rows.partitions():
-            yield from page
+    if not is_reading(connection) or connection.in_nested_transaction():
+        return None
+    driver = driver_of(connection)
+    if isinstance(driver, sqlite3.Connection):
+        path = next(
+            file for _, name, file in driver.execute("PRAGMA database_list") if name == "main"
+        )
+        return Source("sqlite", path) if path else None
+    settings = make_conninfo(**driver.info.get_parameters(), password=driver.info.password)
+    snapshot = connection.execute(select(func.pg_export_snapshot())).scalar_one()
+    return Source("postgresql", settings, snapshot)
 
 
 def stored_balances(connection: Connection) -> dict[str, int]:

@@ -82,6 +82,11 @@ def reading(engine: Engine) -> Iterator[Connection]:
         yield connection
 
 
+def is_reading(connection: Connection) -> bool:
+    """Return whether a connection was opened by ``reading``."""
+    return bool(connection.get_execution_options().get(_READ_ONLY, False))
+
+
 @contextmanager
 def writing(engine: Engine) -> Iterator[Connection]:
     """Open a transaction that may write; it commits at the end, or rolls back on an error.

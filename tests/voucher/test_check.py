@@ -14,13 +14,13 @@ from ledger_builders import (
     accept,
     add_tenants,
     an_issue,
+    drop_triggers,
 )
 from sqlalchemy import Connection, Engine, delete, text, update
 from sqlalchemy.exc import DatabaseError
 
 from suanwang.db.engine import reading
 from suanwang.db.tables import account, hold, journal, ledger_head, lot
-from suanwang.db.triggers import APPEND_ONLY
 from suanwang.errors import Conflict
 from voucher import store
 from voucher.chain import GENESIS, Algorithm, Entry, genesis, link
@@ -37,17 +37,6 @@ def ledger(engine: Engine) -> Engine:
     accept(engine, a_hold("h1", ("l1", 300), (None, 200)), a_capture("h1", 320))
     accept(engine, a_hold("h2", ("l1", 100)), a_release("h2"), a_hold("h3", ("l1", 50), (None, 5)))
     return engine
-
-
-def drop_triggers(connection: Connection) -> None:
-    """Take away what protects the journal, as somebody with full rights could."""
-    if connection.dialect.name == "sqlite":
-        names = connection.execute(text("SELECT name FROM sqlite_master WHERE type = 'trigger'"))
-        for (name,) in names.all():
-            connection.execute(text(f'DROP TRIGGER "{name}"'))
-        return
-    for table in APPEND_ONLY:
-        connection.execute(text(f"ALTER TABLE {table} DISABLE TRIGGER ALL"))
 
 
 def tampered(engine: Engine, change: Callable[[Connection], object]) -> tuple[str, ...]:
