@@ -27,11 +27,12 @@ from agent.runner import Runner
 from agent.service import Agent, Parts
 from agent.spool import Spool
 from collectors.config import build_sources, parse_sources, places_of
+from collectors.remote_write.writer import RemoteWriter, writer_of
 from suanwang.clock import Clock, SystemClock
 from suanwang.errors import BadInput, Conflict, SuanwangError
 from suanwang.ids import RandomIds
 from suanwang.log import configure
-from suanwang.settings import AgentSettings, ExecutorSettings, load
+from suanwang.settings import AgentSettings, ExecutorSettings, Settings, load
 
 log = logging.getLogger(__name__)
 
@@ -53,8 +54,11 @@ def build_executor(settings: ExecutorSettings, folder: Path, clock: Clock) -> Ex
     return RayJobsExecutor(config, clock)
 
 
-def build_agent(settings: AgentSettings, clock: Clock) -> Agent:
-    """Return an agent made from its settings; raise BadInput that names what is missing."""
+def build_agent(settings: AgentSettings, clock: Clock, remote: RemoteWriter | None = None) -> Agent:
+    """Return an agent made from its settings; raise BadInput that names what is missing.
+
+    ``remote`` copies its readings to a time series database.
+    """
     token = settings.token.get_secret_value()
     if not token:
         raise BadInput(
@@ -80,6 +84,8 @@ def build_agent(settings: AgentSettings, clock: Clock) -> Agent:
             sources=sources,
             places=places_of(specs),
             metrics_port=settings.metrics_port or None,
+            remote=remote,
+            site_id=settings.site_id,
             clock=clock,
             ids=RandomIds(clock),
             seed=int.from_bytes(hashlib.sha256(settings.site_id.encode()).digest()[:4]),
@@ -102,13 +108,26 @@ def _only_one(folder: Path) -> Iterator[None]:
         yield
 
 
-def run_agent(settings: AgentSettings) -> None:
+def run_agent(settings: Settings) -> None:
     """Run until SIGTERM or SIGINT; raise BadInput or Conflict where it cannot start."""
-    with _only_one(settings.spool_dir):
-        asyncio.run(_run(settings))
+    clock = SystemClock()
+    remote = build_remote(settings, clock)
+    with _only_one(settings.agent.spool_dir):
+        asyncio.run(_run(settings.agent, clock, remote))
 
 
-async def _run(settings: AgentSettings) -> None:
+def build_remote(settings: Settings, clock: Clock) -> RemoteWriter | None:
+    """Return what copies readings to a time series database, where the agent is to do that."""
+    remote = writer_of(settings.remote_write, "agent", clock)
+    if remote is not None and not settings.agent.site_id:
+        raise BadInput(
+            "remote_write.sender is agent, but agent.site_id is empty",
+            next_step="set agent.site_id: it is the label of every series",
+        )
+    return remote
+
+
+async def _run(settings: AgentSettings, clock: Clock, remote: RemoteWriter | None) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -122,7 +141,14 @@ async def _run(settings: AgentSettings) -> None:
             "sources": len(settings.sources),
         },
     )
-    await build_agent(settings, SystemClock()).run(stop)
+    agent = build_agent(settings, clock, remote)
+    if remote is not None:
+        remote.start()
+    try:
+        await agent.run(stop)
+    finally:
+        if remote is not None:
+            await asyncio.to_thread(remote.stop)
     log.info("agent ends; jobs run on", extra={"site": settings.site_id})
 
 
@@ -134,7 +160,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         settings = load({}, config=asked.config).settings
         configure(settings.log.level, settings.log.style)
-        run_agent(settings.agent)
+        run_agent(settings)
     except SuanwangError as failure:
         sys.stderr.write(f"{failure.message}\n")
         if failure.next_step:

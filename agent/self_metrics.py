@@ -16,6 +16,8 @@ from aiohttp import web
 from agent.spool import DROPPED, Spool
 from collectors.poll_stats import Histogram
 from collectors.poller import Poller
+from collectors.remote_write.metrics import remote_page
+from collectors.remote_write.writer import RemoteWriter
 from suanwang.model.reading import Circuit, Reading
 
 log = logging.getLogger(__name__)
@@ -115,15 +117,19 @@ def _histogram(lateness: Histogram) -> Iterator[str]:
 
 
 @asynccontextmanager
-async def served(poller: Poller, spool: Spool, port: int | None) -> AsyncIterator[int | None]:
+async def served(
+    poller: Poller, spool: Spool, port: int | None, remote: RemoteWriter | None = None
+) -> AsyncIterator[int | None]:
     """Serve the page while the context lasts; nothing where no port is set."""
     if port is None:
         yield None
         return
 
     async def answer(_: web.Request) -> web.Response:
-        text = page(facts_of(poller, spool), poller.lateness)
-        return web.Response(body=text.encode(), headers={"Content-Type": CONTENT_TYPE})
+        body = page(facts_of(poller, spool), poller.lateness).encode()
+        if remote is not None:
+            body += remote_page(remote)
+        return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE})
 
     app = web.Application()
     app.router.add_get("/metrics", answer)

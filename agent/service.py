@@ -16,6 +16,7 @@ from agent.spool import Spool
 from agent.uplink import Uplink
 from collectors.lanes import Place
 from collectors.poller import Poller
+from collectors.remote_write.writer import RemoteWriter
 from collectors.sources.port import Source
 from suanwang import __version__
 from suanwang.clock import Clock
@@ -46,9 +47,19 @@ class Beat:
 
 
 class TelemetryBuffer:
-    """Gathers readings for a few seconds, then puts them on disk as one batch."""
+    """Gathers readings for a few seconds, then puts them on disk as one batch.
 
-    def __init__(self, spool: Spool, clock: Clock, ids: IdSource) -> None:
+    ``copy`` is handed every reading too.
+    """
+
+    def __init__(
+        self,
+        spool: Spool,
+        clock: Clock,
+        ids: IdSource,
+        copy: Callable[[Sequence[Reading]], None] = lambda _: None,
+    ) -> None:
+        self._copy = copy
         self._spool = spool
         self._clock = clock
         self._ids = ids
@@ -64,6 +75,7 @@ class TelemetryBuffer:
 
     def add(self, readings: Sequence[Reading]) -> None:
         """Take readings in."""
+        self._copy(readings)
         if len(self._readings) + len(readings) > READINGS_MAX:
             self.flush()
         for start in range(0, len(readings), READINGS_MAX):
@@ -100,6 +112,8 @@ class Parts:
     seed: int = 0
     places: Mapping[str, Place] = field(default_factory=dict)
     metrics_port: int | None = None
+    remote: RemoteWriter | None = None
+    site_id: str = ""
 
 
 class Agent:
@@ -109,7 +123,7 @@ class Agent:
         self._parts = parts
         self._beat = beat or Beat()
         self._clock = parts.clock
-        self._buffer = TelemetryBuffer(parts.spool, parts.clock, parts.ids)
+        self._buffer = TelemetryBuffer(parts.spool, parts.clock, parts.ids, self._copy)
         self._uplink = Uplink(parts.channel, parts.spool, parts.clock)
         self._greeted = asyncio.Event()
         self._poller: Poller | None = None
@@ -136,7 +150,7 @@ class Agent:
             )
         ]
         polling = asyncio.create_task(poller.run(stop), name="poller")
-        async with served(poller, parts.spool, parts.metrics_port):
+        async with served(poller, parts.spool, parts.metrics_port, parts.remote):
             await stop.wait()
         for loop in loops:
             loop.cancel()
@@ -147,6 +161,11 @@ class Agent:
         await parts.executor.close()
         await parts.channel.close()
         parts.spool.close()
+
+    def _copy(self, readings: Sequence[Reading]) -> None:
+        """Hand readings to the copy for a time series database, where there is one."""
+        if self._parts.remote is not None:
+            self._parts.remote.take(self._parts.site_id, readings)
 
     async def _forever(self, name: str, turn: Callable[[], Awaitable[float]]) -> None:
         """Call ``turn`` again and again, after the pause that each call asks for."""

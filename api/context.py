@@ -12,6 +12,7 @@ from starlette.requests import HTTPConnection
 from api.http_metrics import HttpMetrics
 from api.ledger_metrics import LedgerMetrics
 from api.status_page import StatusPages
+from collectors.remote_write.writer import RemoteWriter
 from scheduler.context import Context as SchedulingContext
 from suanwang.clock import Clock
 from suanwang.db.engine import reading, writing
@@ -56,6 +57,7 @@ def _nothing() -> None:
 class ApiContext:
     """The application's surroundings. ``wake`` tells the scheduler that there is work.
 
+    ``remote`` copies samples to a time series database, where one is set.
     Who needs the ledger asks for ``api.booking.Books``, not for the writer.
     """
 
@@ -70,6 +72,7 @@ class ApiContext:
     http: HttpMetrics = field(default_factory=HttpMetrics)
     ledger_metrics: LedgerMetrics = field(default_factory=LedgerMetrics)
     followers: Followers = field(default_factory=Followers)
+    remote: RemoteWriter | None = None
 
     @property
     def catalogue(self) -> EnergyCatalogue:

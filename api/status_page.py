@@ -14,6 +14,8 @@ from sqlalchemy import Connection
 
 from api.store import jobs_by_state, waiting_by_reason
 from collectors import store as telemetry
+from collectors.remote_write.tally import RemoteState
+from collectors.remote_write.writer import RemoteWriter
 from scheduler import registry
 from scheduler.registry import RegisteredSite
 from scheduler.snapshot import take_snapshot
@@ -80,6 +82,8 @@ class Overview:
     waiting: Mapping[str, int]
     ledger: str
     is_ledger_sound: bool
+    remote: str = ""
+    is_remote_well: bool = True
 
 
 class LedgerProof:
@@ -160,7 +164,19 @@ def _site_row(
     )
 
 
-def read_overview(connection: Connection, now: datetime, proof: LedgerProof) -> Overview:
+def remote_words(state: RemoteState, now: datetime) -> str:
+    """Return how the copy for a time series database does; never its address or its words."""
+    if state.down_since is None:
+        answers = "应答 answers"
+    else:
+        answers = f"无应答 silent for {age(state.down_since, now)}"
+    dropped = sum(state.dropped.values())
+    return f"{answers} · {state.sent:,} sent · {state.queued:,} wait · {dropped:,} dropped"
+
+
+def read_overview(
+    connection: Connection, now: datetime, proof: LedgerProof, remote: RemoteState | None = None
+) -> Overview:
     """Return what the public page shows: sums only, no tenant and no job."""
     states = {state.site.id: state for state in take_snapshot(connection, now).sites}
     words, is_sound = proof.words(connection)
@@ -174,14 +190,17 @@ def read_overview(connection: Connection, now: datetime, proof: LedgerProof) -> 
         waiting=waiting_by_reason(connection),
         ledger=words,
         is_ledger_sound=is_sound,
+        remote="" if remote is None else remote_words(remote, now),
+        is_remote_well=remote is None or remote.down_since is None,
     )
 
 
 class StatusPages:
     """Renders the pages; the public one is kept for a few seconds."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, remote: RemoteWriter | None = None) -> None:
         self._clock = clock
+        self._remote = remote
         self._proof = LedgerProof(clock)
         self._lock = threading.Lock()
         self._kept: tuple[float, str] | None = None
@@ -194,7 +213,8 @@ class StatusPages:
         with self._lock:
             moment = self._clock.monotonic()
             if self._kept is None or moment - self._kept[0] > FRESH_S:
-                overview = read_overview(connection, now, self._proof)
+                remote = None if self._remote is None else self._remote.state
+                overview = read_overview(connection, now, self._proof, remote)
                 page = self._templates.get_template("status.html").render(overview=overview)
                 self._kept = (moment, page)
             return self._kept[1]

@@ -15,7 +15,7 @@ from typing import Final, Protocol, cast
 import benchmarks
 
 _NOT_BENCHMARKS: Final = frozenset(
-    {"__main__", "frame", "fleet", "fleet_servers", "instances", "intake", "queries"}
+    {"__main__", "frame", "fleet", "fleet_servers", "instances", "intake", "queries", "remote"}
 )
 _NAMED_VERSIONS: Final = ("suanwang", "numpy", "scipy", "highspy", "pulp", "sqlalchemy", "ray")
 

@@ -51,6 +51,8 @@ class Ingested:
     """What became of a batch. ``refused`` says of each reading that can never be taken, why.
 
     ``clock_skew_s`` is how far the agent's clock was ahead of the centre's when it sent.
+    ``admitted`` are the readings that were not refused, at their moments by the centre's clock; of
+    a repeat none.
     """
 
     accepted: int
@@ -58,6 +60,7 @@ class Ingested:
     refused: tuple[str, ...]
     is_repeat: bool
     clock_skew_s: float = 0.0
+    admitted: tuple[Reading, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +95,7 @@ def ingest(connection: Connection, batch: TelemetryBatch, digest: str, now: date
         refused=tuple(intake.refused),
         is_repeat=False,
         clock_skew_s=skew_s,
+        admitted=intake.admitted,
     )
 
 
@@ -164,6 +168,7 @@ class _Intake:
         self._shift = shift
         self._meters: dict[str, MeterRecord] = {}
         self.refused: list[str] = []
+        self.admitted: tuple[Reading, ...] = ()
 
     def take(self) -> int:
         """Write samples, meter states and windows; return how many readings were new."""
@@ -172,6 +177,7 @@ class _Intake:
             told = tuple(replace(reading, at=reading.at + self._shift) for reading in told)
         subjects = self._subjects()
         readings = [reading for reading in told if self._admit(reading, subjects[reading.subject])]
+        self.admitted = tuple(readings)
         numbers = store_samples.series_ids(self._connection, self._batch.site_id, readings)
         rows: dict[tuple[int, int], SampleRow] = {}
         registers: dict[str, list[Register]] = {}

@@ -85,6 +85,8 @@ def _ingest(upload: TelemetryUpload, digest: str, site_id: SiteId, context: ApiC
     )
     with context.writing() as connection:
         taken = telemetry.ingest(connection, batch, digest, context.clock.now())
+    if context.remote is not None:
+        context.remote.take(site_id, taken.admitted)
     return Receipt(accepted=taken.accepted, duplicates=taken.duplicates, refused=taken.refused)
 
 

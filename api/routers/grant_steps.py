@@ -103,10 +103,9 @@ def check_application(
         checked = service.check(desk, record)
     return bodies.CheckOut(
         expected_fen=checked.award.amount_fen,
-        blocking=[answers.reason_out(one) for one in checked.blocking],
+        blocking=list(checked.blocking),
         missing=list(checked.missing),
-        unknown=[answers.reason_out(one) for one in checked.unknown],
-        cuts=[answers.cut_out(one) for one in checked.award.cuts],
+        unknown=list(checked.unknown),
         flags=[answers.flag_out(flag) for flag in checked.flags],
     )
 

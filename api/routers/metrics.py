@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from api.context import Context
 from api.identity import Right, identity_of, secret_of
+from collectors.remote_write.metrics import RemoteMetrics
 from scheduler import metrics as scheduler_metrics
 from scheduler.metrics import Metric as Sample
 
@@ -75,6 +76,8 @@ def metrics(request: Request, context: Context) -> Response:
         samples = scheduler_metrics.metrics(connection, context.clock.now())
     registry = CollectorRegistry()
     registry.register(_Samples(samples if is_by_tenant else summed_over_tenants(samples)))
+    if context.remote is not None:
+        registry.register(RemoteMetrics(context.remote))
     return Response(
         generate_latest(registry)
         + generate_latest(context.http.registry)

@@ -164,6 +164,43 @@ class AgentSettings(Group):
     )
 
 
+class RemoteWriteSettings(Group):
+    """A copy of every sample for VictoriaMetrics or Prometheus; no bill and no PUE comes from it.
+
+    See [telemetry.md](telemetry.md#a-time-series-database-beside).
+    """
+
+    url: str = Field(
+        default="",
+        description="where to send, such as `http://127.0.0.1:8428/api/v1/write`; empty sends "
+        "nothing",
+    )
+    sender: Literal["centre", "agent"] = Field(
+        default="centre", description="who sends: `centre`, of all sites, or `agent`, of its own"
+    )
+    token_file: str = Field(default="", description="file with a bearer token")
+    username: str = Field(default="", description="name for basic authentication")
+    password_file: str = Field(default="", description="file with the password to that name")
+    ca_file: str = Field(
+        default="", description="authorities in PEM to believe; empty is the system's"
+    )
+    external_labels: dict[str, str] = Field(
+        default={}, description="labels that each series gets, where it has none of that name"
+    )
+    queue_samples: Annotated[int, Field(ge=10_000, le=100_000_000)] = Field(
+        default=2_000_000,
+        description="most samples that wait, about 24 bytes each; then the oldest give way",
+    )
+    batch_samples: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
+        default=10_000, description="most samples of one request"
+    )
+    shards: Annotated[int, Field(ge=1, le=64)] = Field(
+        default=2, description="requests under way at once; a series always takes the same way"
+    )
+    flush_s: Seconds = Field(default=1.0, description="longest wait for a request to fill, s")
+    timeout_s: Seconds = Field(default=30.0, description="longest wait for an answer, s")
+
+
 class ClientSettings(Group):
     """The command line."""
 
@@ -200,6 +237,7 @@ class Settings(BaseSettings):
     server: ServerSettings = ServerSettings()
     scheduler: SchedulerSettings = SchedulerSettings()
     agent: AgentSettings = AgentSettings()
+    remote_write: RemoteWriteSettings = RemoteWriteSettings()
     client: ClientSettings = ClientSettings()
     log: LogSettings = LogSettings()
     registry: RegistrySettings = RegistrySettings()

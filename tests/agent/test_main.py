@@ -6,12 +6,13 @@ import logging
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
 from agent_builders import a_start
 from agent_centre import SITE_TOKEN, Centre, running_centre
+from tsdb_parts import PROGRAMS, database
 
 from agent.main import main
 from agent.ray_cluster import RayCluster
@@ -36,7 +37,9 @@ async def centre() -> AsyncIterator[Centre]:
         yield one
 
 
-def write_config(folder: Path, centre_url: str, **executor: str) -> Path:
+def write_config(
+    folder: Path, centre_url: str, remote: Mapping[str, str] | None = None, **executor: str
+) -> Path:
     """Write an agent's settings file."""
     path = folder / "agent.yaml"
     settings = {
@@ -47,7 +50,7 @@ def write_config(folder: Path, centre_url: str, **executor: str) -> Path:
         "executor": executor or {"kind": "fake"},
         "sources": [{"kind": "host", "name": "host", "interval_s": 1}],
     }
-    path.write_text(json.dumps({"agent": settings}))
+    path.write_text(json.dumps({"agent": settings, "remote_write": remote or {}}))
     return path
 
 
@@ -113,6 +116,37 @@ async def test_an_agent_sends_telemetry_ends_on_sigterm_and_logs_no_secret(
     text = agent.log.read_text()
     assert "agent ends; jobs run on" in text
     assert SITE_TOKEN not in text
+
+
+@pytest.mark.prometheus
+@pytest.mark.skipif(
+    PROGRAMS["victoria-metrics"] is None, reason="victoria-metrics is not installed"
+)
+async def test_an_agent_copies_its_readings_to_a_database_while_the_centre_is_away(
+    tmp_path: Path,
+) -> None:
+    with database("victoria-metrics", tmp_path / "db") as found:
+        remote = {"url": found.write_url, "sender": "agent"}
+        config = write_config(tmp_path, "http://127.0.0.1:9", remote)
+        agent = AgentProcess(config)
+        began = SystemClock().now().timestamp()
+        try:
+            selector = 'suanwang_cpu_ratio{site="site-1"}'
+            await until(lambda: bool(found.raw(selector, began - 60, began + 600)))
+        finally:
+            code = await asyncio.to_thread(agent.end, signal.SIGTERM)
+    assert code == 0, agent.log.read_text()
+
+
+def test_an_agent_that_is_to_copy_must_know_its_site(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "agent.yaml"
+    remote = {"url": "http://127.0.0.1:9/w", "sender": "agent"}
+    agent = {"token": "swt_x", "spool_dir": str(tmp_path)}
+    path.write_text(json.dumps({"agent": agent, "remote_write": remote}))
+    assert main(["--config", str(path)]) == 2
+    assert "agent.site_id is empty" in capsys.readouterr().err
 
 
 @pytest.mark.ray

@@ -339,7 +339,6 @@ class NewFact(StrictModel):
 
     kind: Annotated[FactKind, Field(strict=False)]
     meaning: str
-    name_zh: str = ""
 
 
 class Policy(StrictModel):
@@ -381,10 +380,7 @@ class Policy(StrictModel):
     @property
     def known_facts(self) -> Mapping[str, Fact]:
         """Every fact that this policy may ask about."""
-        return {
-            **FACTS,
-            **{k: Fact(new.kind, new.meaning, new.name_zh) for k, new in self.facts.items()},
-        }
+        return {**FACTS, **{k: Fact(new.kind, new.meaning) for k, new in self.facts.items()}}
 
     @property
     def ref(self) -> str:

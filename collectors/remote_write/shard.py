@@ -1,0 +1,188 @@
+"""One way to the database: takes from its queue, asks until there is an answer, in order."""
+
+import asyncio
+import random
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from collectors.remote_write.known import Samples
+from collectors.remote_write.queue import SampleQueue
+from collectors.remote_write.request import (
+    Answer,
+    Dropped,
+    Verdict,
+    arrange,
+    by_series,
+    decide,
+    encode,
+    halves,
+)
+from collectors.remote_write.tally import Tally
+from suanwang.clock import Clock
+from suanwang.errors import Unavailable
+
+BACKOFF_S_MIN: Final = 0.5
+BACKOFF_S_MAX: Final = 30.0
+SPLITS_MAX: Final = 40
+"""Most requests that become of one that is refused: enough to find a limit in time among 10,000
+samples, and a database is never asked about each of them."""
+
+
+class Door(Protocol):
+    """Where a shard sends its requests."""
+
+    async def post(self, body: bytes) -> Answer:
+        """Return the answer; raise Unavailable where there is none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """How large requests are, and how long one may take to fill."""
+
+    batch: int
+    flush_s: float
+
+
+class Shard:
+    """Sends the samples of its series, one request at a time."""
+
+    def __init__(self, door: Door, tally: Tally, clock: Clock, queue: SampleQueue, pace: Pace,
+                 seed: int) -> None:  # fmt: skip
+        self.queue = queue
+        self._door = door
+        self._tally = tally
+        self._clock = clock
+        self._pace = pace
+        self._random = random.Random(seed)  # noqa: S311 - spreads pauses
+        self._filled = asyncio.Event()
+        self._is_stopping = False
+        self._requests_left = 0
+        self._refused: list[Samples] = []
+        self._refusal = (Dropped.REJECTED, Answer(0))
+        self._in_hand = 0
+        self._in_hand_since: float | None = None
+
+    @property
+    def waiting(self) -> int:
+        """How many samples wait, those under way among them."""
+        return len(self.queue) + self._in_hand
+
+    @property
+    def since_s(self) -> float | None:
+        """Since when the oldest sample waits, on the monotonic clock; None where none does."""
+        return self._in_hand_since if self._in_hand else self.queue.since_s
+
+    def wake(self) -> None:
+        """Say that there is something in the queue; to be called in the loop of ``run``."""
+        self._filled.set()
+
+    def stop(self) -> None:
+        """Let ``run`` end once nothing waits; to be called in its loop."""
+        self._is_stopping = True
+        self._filled.set()
+
+    async def run(self) -> None:
+        """Send until stopped."""
+        while True:
+            await self._filled.wait()
+            self._filled.clear()
+            if len(self.queue) < self._pace.batch and not self._is_stopping:
+                await self._clock.wait(self._pace.flush_s)
+            while (waiting := self.queue.take(self._pace.batch)) is not None:
+                self._in_hand, self._in_hand_since = len(waiting.samples), waiting.since_s
+                await self._send(waiting.samples)
+                self._in_hand = 0
+            if self._is_stopping:
+                return
+
+    def skip(self) -> int:
+        """Let go of what is under way; return how much it was."""
+        self._refused.clear()
+        skipped, self._in_hand = self._in_hand, 0
+        return skipped
+
+    def give_up(self) -> int:
+        """Let go of all that is left; return how much it was."""
+        left = self.waiting
+        self.queue.take(len(self.queue))
+        self._in_hand = 0
+        return left
+
+    async def _send(self, found: Samples) -> None:
+        arranged = arrange(found)
+        self._tally.drop(Dropped.DUPLICATE, arranged.duplicates)
+        self._in_hand -= arranged.duplicates
+        for part in (arranged.fresh, by_series(arranged.late)):
+            self._requests_left = SPLITS_MAX
+            if not await self._try(part):
+                await self._sift(part)
+            await self._pick_over()
+
+    async def _try(self, part: Samples) -> bool:
+        """Send samples in the order of ``by_series``; return False where less may be taken."""
+        if not len(part):
+            return True
+        self._requests_left -= 1
+        answer = await self._insist(encode(part))
+        decision = decide(answer, self._clock.now())
+        if decision.verdict is Verdict.TAKEN:
+            self._tally.taken(len(part))
+        elif decision.verdict is Verdict.SPLIT and len(part) > 1:
+            self._refusal = (decision.reason, answer)
+            return False
+        else:
+            self._tally.refused(decision.reason, len(part), answer.status, answer.text)
+        self._in_hand -= len(part)
+        return True
+
+    async def _sift(self, part: Samples) -> bool:
+        """Send a refused part in halves; return whether all of it was settled.
+
+        What is too old is older than some moment, so where the younger half holds that moment the
+        older one is tried as a whole only.
+        """
+        if self._requests_left <= 0:
+            self._refused.append(part)
+            return False
+        older, younger = (by_series(half) for half in halves(part))
+        is_younger_done = await self._try(younger) or await self._sift(younger)
+        if await self._try(older):
+            return is_younger_done
+        if is_younger_done:
+            return await self._sift(older)
+        self._refused.append(older)
+        return False
+
+    async def _pick_over(self) -> None:
+        """Halve what was refused as a whole, the youngest first, while requests are left."""
+        while self._refused:
+            part = self._refused.pop()
+            for half in halves(part) if self._requests_left > 0 else (part,):
+                if self._requests_left <= 0:
+                    self._give_away(half)
+                elif not await self._try(by_series(half)):
+                    self._refused.append(half)
+
+    def _give_away(self, part: Samples) -> None:
+        reason, answer = self._refusal
+        self._tally.refused(reason, len(part), answer.status, answer.text)
+        self._in_hand -= len(part)
+
+    async def _insist(self, body: bytes) -> Answer:
+        """Ask until the answer is not "again"; the pauses grow."""
+        backoff_s = BACKOFF_S_MIN
+        while True:
+            wait_s = 0.0
+            try:
+                answer = await self._door.post(body)
+            except Unavailable as failure:
+                why = failure.message
+            else:
+                decision = decide(answer, self._clock.now())
+                if decision.verdict is not Verdict.AGAIN:
+                    return answer
+                why, wait_s = f"{answer.status}: {answer.text}", decision.wait_s
+            self._tally.again(why)
+            # Spread by a quarter, so that many senders do not come back at the same moment.
+            await self._clock.wait(max(wait_s, backoff_s * self._random.uniform(0.75, 1.25)))
+            backoff_s = min(2 * backoff_s, BACKOFF_S_MAX)
