@@ -8,7 +8,7 @@ import typer
 
 from cli import grants_review, grants_tables
 from cli.connection import ApiKey, Url, connect_once
-from cli.grants_shown import application_line, application_page, application_table, fact_pairs
+from cli.grants_shown import application_line, application_page, application_table, fact_pairs, told
 from cli.grants_tables import (
     After,
     fault_text,
@@ -18,8 +18,10 @@ from cli.grants_tables import (
     write_table,
 )
 from cli.output import AsJson, Json, clock_time, emit_json, line, note, table, yuan
+from cli.wording import Lang, refused_in
 from suanwang.clock import SystemClock
 from suanwang.errors import BadInput, Refused
+from voucher.wording import Language
 
 app = typer.Typer(no_args_is_help=True, help="Apply for vouchers, review applications, pay them.")
 
@@ -136,14 +138,16 @@ def export_table(
     state: StateName = None,
     programme: ProgrammeName = None,
     after: After = "",
+    lang: Lang = Language.ENGLISH,
     url: Url = None,
     api_key: ApiKey = None,
 ) -> None:
     """Write applications as a table, a row for each spend line; an import reads it back."""
     with connect_once(url, api_key) as client:
         content, more = client.get_table(
-            "/v1/applications/export", format=kind, state=state, programme=programme, after=after
-        )
+            "/v1/applications/export", format=kind, state=state, programme=programme,
+            after=after, lang=lang.value,
+        )  # fmt: skip
     write_table(output or Path(f"applications.{kind}"), content, more)
 
 
@@ -176,7 +180,11 @@ def list_applications(
 
 @app.command("show")
 def show_application(
-    application: ApplicationId, url: Url = None, api_key: ApiKey = None, as_json: AsJson = False
+    application: ApplicationId,
+    lang: Lang = Language.ENGLISH,
+    url: Url = None,
+    api_key: ApiKey = None,
+    as_json: AsJson = False,
 ) -> None:
     """Show one application with its files, flags and payments."""
     with connect_once(url, api_key) as client:
@@ -184,7 +192,7 @@ def show_application(
     if as_json:
         emit_json(answer)
     else:
-        application_page(answer)
+        application_page(answer, lang)
 
 
 @app.command("attach")
@@ -212,7 +220,11 @@ def attach(
 
 @app.command("check")
 def check(
-    application: ApplicationId, url: Url = None, api_key: ApiKey = None, as_json: AsJson = False
+    application: ApplicationId,
+    lang: Lang = Language.ENGLISH,
+    url: Url = None,
+    api_key: ApiKey = None,
+    as_json: AsJson = False,
 ) -> None:
     """Say what handing in would bring: the amount to expect, and everything in the way."""
     with connect_once(url, api_key) as client:
@@ -221,23 +233,24 @@ def check(
         emit_json(answer)
         return
     line(f"to be expected: {yuan(answer['expected_fen'])} CNY")
-    for title, key in (
-        ("in the way", "blocking"),
-        ("evidence missing", "missing"),
-        ("not known yet", "unknown"),
-    ):
-        for text in answer[key]:
-            line(f"{title}: {text}")
-    for flag in answer["flags"]:
-        line(f"flag {flag['code']}: {flag['message']}")
+    told("in the way:", answer["blocking"], lang)
+    for kind in answer["missing"]:
+        line(f"evidence missing: {kind}")
+    told("not known yet:", answer["unknown"], lang)
+    told("cut", answer["cuts"], lang)
+    told("flag", answer["flags"], lang)
 
 
 @app.command("submit")
 def submit(
-    application: ApplicationId, url: Url = None, api_key: ApiKey = None, as_json: AsJson = False
+    application: ApplicationId,
+    lang: Lang = Language.ENGLISH,
+    url: Url = None,
+    api_key: ApiKey = None,
+    as_json: AsJson = False,
 ) -> None:
     """Hand an application in."""
-    with connect_once(url, api_key) as client:
+    with refused_in(lang), connect_once(url, api_key) as client:
         answer = client.post(f"/v1/applications/{application}/submit")
     application_line(answer, as_json=as_json)
 
@@ -268,6 +281,7 @@ def redeem(
         list[str] | None,
         typer.Option(metavar="LINE:FACT=VALUE", help="What else is known of it; repeatable."),
     ] = None,
+    lang: Lang = Language.ENGLISH,
     url: Url = None,
     api_key: ApiKey = None,
     as_json: AsJson = False,
@@ -279,7 +293,7 @@ def redeem(
         if not line_id:
             raise BadInput(f"--paid {pair!r} is not LINE=YUAN")
         lines.setdefault(line_id, {})["line.paid_fen"] = _fen(amount)
-    with connect_once(url, api_key) as client:
+    with refused_in(lang), connect_once(url, api_key) as client:
         path = f"/v1/applications/{application}/redeem"
         answer = client.post(path, {"ref": ref, "lines": lines})
     if as_json:
@@ -294,6 +308,9 @@ def messages(
     mark_read: Annotated[
         bool, typer.Option("--mark-read", help="Mark what is shown, and older ones, as read.")
     ] = False,
+    lang: Annotated[
+        Language | None, typer.Option("--lang", help="Only in this language; both if left out.")
+    ] = None,
     url: Url = None,
     api_key: ApiKey = None,
     as_json: AsJson = False,
@@ -307,7 +324,9 @@ def messages(
         emit_json(answer)
         return
     for one in answer["items"]:
-        line(f"{clock_time(one['at'])}  {one['text']}  {one['text_zh']}")
+        texts = {Language.ENGLISH: one["text"], Language.CHINESE: one["text_zh"]}
+        shown = "  ".join(texts.values()) if lang is None else texts[lang]
+        line(f"{clock_time(one['at'])}  {shown}")
 
 
 @app.command("events")

@@ -9,7 +9,9 @@ import typer
 from cli.connection import ApiKey, Url, connect_once
 from cli.grants_shown import application_line, application_table, fact_pairs, facts
 from cli.output import AsJson, emit_json, line
+from cli.wording import Lang, refused_in
 from suanwang.errors import BadInput
+from voucher.wording import Language
 
 ApplicationId = Annotated[str, typer.Argument(metavar="APPLICATION", help="Its id, app_….")]
 Reason = Annotated[str, typer.Option(help="Why; the applicant reads it.")]
@@ -157,6 +159,7 @@ def issue(
         list[str] | None, typer.Option(help="Pays only for these; repeatable.")
     ] = None,
     rank: Annotated[int, typer.Option(min=0, help="Lower is drawn first.")] = 0,
+    lang: Lang = Language.ENGLISH,
     url: Url = None,
     api_key: ApiKey = None,
     as_json: AsJson = False,
@@ -168,7 +171,7 @@ def issue(
         "accelerators": accelerator or [],
         "rank": rank,
     }
-    with connect_once(url, api_key) as client:
+    with refused_in(lang), connect_once(url, api_key) as client:
         answer = client.post(f"/v1/applications/{application}/issue", body)
     application_line(answer, as_json=as_json)
 
@@ -207,13 +210,14 @@ def clawback(
     reason: Reason,
     unserved: Annotated[int, typer.Option(min=0, help="Of the term, not served.")] = 1,
     term: Annotated[int, typer.Option(min=1, help="The term, in the same unit.")] = 1,
+    lang: Lang = Language.ENGLISH,
     url: Url = None,
     api_key: ApiKey = None,
     as_json: AsJson = False,
 ) -> None:
     """Demand money back; somebody else decides."""
     body = {"trigger": trigger, "reason": reason, "unserved": unserved, "term": term}
-    with connect_once(url, api_key) as client:
+    with refused_in(lang), connect_once(url, api_key) as client:
         answer = client.post(f"/v1/applications/{application}/clawback", body)
     application_line(answer, as_json=as_json)
 

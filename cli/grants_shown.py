@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 
 from cli.output import Json, clock_time, emit_json, line, table, yuan
+from cli.wording import sentence
 from suanwang.errors import BadInput
+from voucher.wording import Language
 
 
 def application_line(answer: Json, *, as_json: bool) -> None:
@@ -53,7 +55,7 @@ def _due(one: Json) -> str:
     return f"{one['due']} {clock_time(one['due_at'])}" if one["due"] else "–"
 
 
-def application_page(one: Json) -> None:
+def application_page(one: Json, lang: Language) -> None:
     """Print one application in full."""
     application_line(one, as_json=False)
     applicant = one["applicant"]
@@ -69,17 +71,22 @@ def application_page(one: Json) -> None:
     for part in one["lines"]:
         line(f"line {part['id']}: award {yuan(part['award_fen'])} CNY {part['tier']}".rstrip())
         _facts("  ", part["facts"])
-    _about_award(one)
+    _about_award(one, lang)
     _about_later(one)
 
 
-def _about_award(one: Json) -> None:
-    for flag in one["flags"]:
-        line(f"flag {flag['code']}: {flag['message']}")
-    for cut in one["cuts"]:
-        line(f"cut {cut}")
+def _about_award(one: Json, lang: Language) -> None:
+    told("flag", one["flags"], lang)
+    told("cut", one["cuts"], lang)
+    told("reason", one["reasons"], lang)
     for share in one["funding"]:
         line(f"funder {share['name']}: {yuan(share['amount_fen'])} CNY")
+
+
+def told(word: str, items: Sequence[Json], lang: Language) -> None:
+    """Print reasons, flags or cuts with their codes, a line each."""
+    for one in items:
+        line(f"{word} {one['code']}: {sentence(one, lang)}")
 
 
 def _about_later(one: Json) -> None:

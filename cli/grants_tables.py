@@ -11,7 +11,9 @@ import typer
 from cli.client import Client
 from cli.connection import ApiKey, Url, connect_once
 from cli.output import AsJson, emit_json, line, note
+from cli.wording import Lang
 from suanwang.errors import BadInput, Refused, SuanwangError
+from voucher.wording import Language
 
 if TYPE_CHECKING:
     from voucher.grants.sheets import Table
@@ -44,13 +46,14 @@ def worklist(
     kind: SheetKind = "xlsx",
     programme: ProgrammeName = None,
     after: After = "",
+    lang: Lang = Language.ENGLISH,
     url: Url = None,
     api_key: ApiKey = None,
 ) -> None:
     """Write what waits for your verdict as a table; fill in verdict and reason."""
     with connect_once(url, api_key) as client:
         content, more = client.get_table(
-            "/v1/reviews/export", format=kind, programme=programme, after=after
+            "/v1/reviews/export", format=kind, programme=programme, after=after, lang=lang.value
         )
     write_table(output or Path(f"worklist.{kind}"), content, more)
 

@@ -7,7 +7,9 @@ import typer
 
 from cli.connection import ApiKey, Url, connect
 from cli.output import AsJson, emit_json, line, table, yuan
+from cli.wording import Lang
 from suanwang.errors import BadInput, Conflict
+from voucher.wording import Language, texts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -141,7 +143,11 @@ def applicants(
 
 @policy_app.command("simulate")
 def simulate(
-    policy: PolicyName, applicants: ListPath, settings: Settings = None, as_json: AsJson = False
+    policy: PolicyName,
+    applicants: ListPath,
+    settings: Settings = None,
+    lang: Lang = Language.ENGLISH,
+    as_json: AsJson = False,
 ) -> None:
     """Run a list of applicants through a policy: pool use, cuts and refusals; books nothing."""
     from voucher.programmes.files import load
@@ -153,7 +159,7 @@ def simulate(
     if as_json:
         emit_json(simulation_json(result))
     else:
-        _print_simulation(result)
+        _print_simulation(result, lang)
 
 
 @policy_app.command("replay")
@@ -162,6 +168,7 @@ def replay(
     new: PolicyName,
     applicants: ListPath,
     settings: Settings = None,
+    lang: Lang = Language.ENGLISH,
     as_json: AsJson = False,
 ) -> None:
     """Run the same applicants under two policies and show who wins and who loses."""
@@ -174,7 +181,7 @@ def replay(
     if as_json:
         emit_json(replay_json(result))
         return
-    _print_fates(result.fates)
+    _print_fates(result.fates, lang)
     for word, side in (("old", result.old), ("new", result.new)):
         granted = yuan(side.granted_fen)
         line(f"{word}: {side.policy_id} v{side.version} ({side.digest[:12]}…) grants {granted} CNY")
@@ -216,7 +223,7 @@ def _read(path: Path, policies: "Sequence[Policy]") -> "tuple[Application, ...]"
     return read_applications(path, known)
 
 
-def _print_simulation(result: "Simulation") -> None:
+def _print_simulation(result: "Simulation", lang: Language) -> None:
     title = f"{result.policy_id} v{result.version}, digest {result.digest[:12]}…"
     table(
         ("application", "applicant", "entitled", "granted", "cut by", "why not"),
@@ -226,8 +233,8 @@ def _print_simulation(result: "Simulation") -> None:
                 row.applicant_id,
                 yuan(row.award.entitled_fen),
                 yuan(row.award.amount_fen),
-                ", ".join(cut.path for cut in row.award.cuts) or "–",
-                _why(row.award),
+                "; ".join(texts(row.award.cuts, lang)) or "–",
+                _why(row.award, lang),
             )
             for row in result.rows
         ],
@@ -238,15 +245,15 @@ def _print_simulation(result: "Simulation") -> None:
         line(_pool_text(pool))
     for share in result.funders:
         line(f"funder {share.name} ({share.funder_id}) pays {yuan(share.amount_fen)} CNY")
-    findings = {one.message for row in result.rows for one in row.funding_findings}
+    findings = {text for row in result.rows for text in texts(row.funding_findings, lang)}
     for message in sorted(findings):
         line(f"not split among funders: {message}")
     for code, count in result.refusals:
         line(f"refused for {code}: {count}")
 
 
-def _why(award: "Award") -> str:
-    messages = [f"[{one.code}] {one.message}" for one in award.reasons]
+def _why(award: "Award", lang: Language) -> str:
+    messages = [f"[{one.code}] {one.text(lang)}" for one in award.reasons]
     more = len(messages) - REASONS_SHOWN
     rest = [f"and {more} more"] if more > 0 else []
     return "; ".join([*messages[:REASONS_SHOWN], *rest]) or "–"
@@ -259,7 +266,7 @@ def _pool_text(pool: "PoolUse") -> str:
     return f"{pool.cap_id} ({pool.period}): {used} CNY used of {amount}, claimed {claimed} CNY"
 
 
-def _print_fates(fates: "Sequence[Fate]") -> None:
+def _print_fates(fates: "Sequence[Fate]", lang: Language) -> None:
     table(
         ("application", "applicant", "in fact", "old", "new", "change", "cut by", "why"),
         [
@@ -270,8 +277,8 @@ def _print_fates(fates: "Sequence[Fate]") -> None:
                 yuan(fate.before_fen),
                 yuan(fate.after_fen),
                 yuan(fate.change_fen),
-                ", ".join(cut.path for cut in fate.cuts) or "–",
-                "; ".join(one.message for one in fate.reasons[:REASONS_SHOWN]) or "–",
+                "; ".join(texts(fate.cuts, lang)) or "–",
+                "; ".join(texts(fate.reasons[:REASONS_SHOWN], lang)) or "–",
             )
             for fate in fates
         ],

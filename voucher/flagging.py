@@ -1,29 +1,15 @@
 """What people must look at: a code, its figures, and the sentence in English and Chinese.
 
 A flag is a question, never a verdict. Its sentence is made from the code's words and the flag's
-facts when it is read, so one flag reads the same in every report and in either language. A fact
-whose name ends with ``_ppm``, ``_fen`` or ``_mwh`` is a whole number and is written with its unit;
-a fact ``path`` that differs by language is given as ``path_en`` and ``path_zh``.
+facts when it is read; ``wording`` says how figures are named and written.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from string import Formatter
 from typing import Final
 
-from suanwang.units import yuan_text
-
-FactValue = str | int
-_PPM_PER_PERCENT: Final = 10_000
-_MWH_PER_WH: Final = 1_000
-
-
-class Language(StrEnum):
-    """The languages of sentences."""
-
-    ENGLISH = "en"
-    CHINESE = "zh"
+from voucher.wording import FactValue, Language, Words, render
 
 
 class FlagCode(StrEnum):
@@ -48,18 +34,6 @@ class FlagCode(StrEnum):
     def is_blocking(self) -> bool:
         """One invoice is paid once, whatever a policy says."""
         return self in (FlagCode.INVOICE_TWICE, FlagCode.INVOICE_ELSEWHERE)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Words:
-    """A sentence with the names of facts in braces."""
-
-    en: str
-    zh: str
-
-    def of(self, language: Language) -> str:
-        """Return the sentence in a language."""
-        return self.zh if language is Language.CHINESE else self.en
 
 
 WORDS: Final[Mapping[FlagCode, Words]] = {
@@ -189,28 +163,4 @@ def read_flag(document: Mapping[str, object]) -> Flag:
 
 def say(code: FlagCode, facts: Mapping[str, FactValue], language: Language) -> str:
     """Return the sentence of a code with its facts; raise KeyError for a fact that is missing."""
-    words = WORDS[code].of(language)
-    return words.format(**{name: _shown(name, facts, language) for name in names_in(words)})
-
-
-def names_in(words: str) -> tuple[str, ...]:
-    """Return the names of facts that a sentence has in braces."""
-    return tuple(name for _, name, _, _ in Formatter().parse(words) if name)
-
-
-def _shown(name: str, facts: Mapping[str, FactValue], language: Language) -> str:
-    own = f"{name}_{language.value}"
-    value = facts[own] if own in facts else facts[name]
-    if isinstance(value, str):
-        return value
-    if name.endswith("_ppm"):
-        whole, rest = divmod(value, _PPM_PER_PERCENT)
-        return f"{whole}.{rest:04d}".rstrip("0").rstrip(".") + "%"
-    if name.endswith("_fen"):
-        return (
-            f"{yuan_text(value)} 元" if language is Language.CHINESE else f"{yuan_text(value)} yuan"
-        )
-    if name.endswith("_mwh"):
-        whole, rest = divmod(value, _MWH_PER_WH)
-        return f"{whole}.{rest:03d} Wh"
-    return str(value)
+    return render(WORDS[code], facts, language)

@@ -103,9 +103,10 @@ def check_application(
         checked = service.check(desk, record)
     return bodies.CheckOut(
         expected_fen=checked.award.amount_fen,
-        blocking=list(checked.blocking),
+        blocking=[answers.reason_out(one) for one in checked.blocking],
         missing=list(checked.missing),
-        unknown=list(checked.unknown),
+        unknown=[answers.reason_out(one) for one in checked.unknown],
+        cuts=[answers.cut_out(one) for one in checked.award.cuts],
         flags=[answers.flag_out(flag) for flag in checked.flags],
     )
 

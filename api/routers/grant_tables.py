@@ -11,6 +11,7 @@ from api.routers.grants_front import (
     RAW,
     Counter,
     Format,
+    Lang,
     Upload,
     Wanted,
     seen,
@@ -25,6 +26,7 @@ from voucher.grants.people import roles_of
 from voucher.grants.sheets import read_table
 from voucher.grants.steps import Till, programme_of
 from voucher.grants.verdicts import WAITING, read_verdicts, worklist
+from voucher.wording import Language
 
 router = APIRouter(prefix="/v1", tags=["grants"])
 After = Annotated[str, Query(max_length=64)]
@@ -37,6 +39,7 @@ def export_worklist(
     wanted: Wanted,
     format: Format = "xlsx",
     after: After = "",
+    lang: Lang = Language.ENGLISH,
 ) -> Response:
     """Return what is open at a stage of the caller's role; verdict and reason are empty."""
     with context.reading() as connection:
@@ -47,7 +50,7 @@ def export_worklist(
             is_mine = stage is not None and identity.role in roles_of(stage)
             if is_mine and one.state in WAITING:
                 mine.append(one)
-    answer = table(list(worklist(mine)), format, "worklist")
+    answer = table(list(worklist(mine, lang)), format, "worklist")
     if len(found) == EXPORT_MAX:
         answer.headers["X-Next-After"] = found[-1].id
     return answer

@@ -14,6 +14,7 @@ from api.routers.grants_front import (
     Counter,
     Format,
     Front,
+    Lang,
     Upload,
     Wanted,
     front,
@@ -40,6 +41,7 @@ from voucher.grants.sheets import read_table
 from voucher.grants.steps import Till
 from voucher.programmes.facts import Fact
 from voucher.programmes.files import shipped_text
+from voucher.wording import Language
 
 router = APIRouter(prefix="/v1", tags=["grants"])
 
@@ -215,6 +217,7 @@ def export_applications(
     wanted: Wanted,
     format: Format = "xlsx",
     after: Annotated[str, Query(max_length=64)] = "",
+    lang: Lang = Language.ENGLISH,
 ) -> Response:
     """Return up to 1,000 applications, a row for each line; ``after`` an id, the next ones."""
     with context.reading() as connection:
@@ -222,7 +225,7 @@ def export_applications(
         known: dict[str, Fact] = {}
         for name, version in {(one.programme_id, one.programme_version) for one in found}:
             known |= known_facts(store_programmes.find_programme(connection, name, version))
-    answer = table(list(export_rows(found, known)), format, "applications")
+    answer = table(list(export_rows(found, known, lang)), format, "applications")
     if len(found) == EXPORT_MAX:
         answer.headers["X-Next-After"] = found[-1].id
     return answer

@@ -15,8 +15,10 @@ from voucher.grants.records import Draft, Record, facts_out, known_facts, read_f
 from voucher.grants.store_programmes import find_programme
 from voucher.programmes.application import Line
 from voucher.programmes.facts import APPLICANT, LINE
+from voucher.programmes.findings import Cut
 from voucher.programmes.programme import Programme
 from voucher.programmes.values import gaps
+from voucher.wording import Told
 
 
 def draft_of(connection: Connection, body: out.ApplicationIn) -> Draft:
@@ -65,6 +67,16 @@ def flag_out(flag: Flag) -> out.FlagOut:
     return out.FlagOut.model_validate(flag.document())
 
 
+def reason_out(reason: Told) -> out.ReasonOut:
+    """Return a reason with both sentences."""
+    return out.ReasonOut.model_validate(reason.document())
+
+
+def cut_out(cut: Cut) -> out.CutOut:
+    """Return what made an award smaller."""
+    return out.CutOut.model_validate(cut.document())
+
+
 def _fields(record: Record) -> dict[str, object]:
     case = record.case
     awards = {line.line_id: line for line in record.award.lines} if record.award else {}
@@ -91,9 +103,8 @@ def _fields(record: Record) -> dict[str, object]:
         "award_fen": case.award_fen,
         "redeemed_fen": case.redeemed_fen,
         "settled_fen": case.settled_fen,
-        "cuts": [f"{cut.path}: {cut.from_fen} to {cut.to_fen} fen" for cut in record.award.cuts]
-        if record.award
-        else [],
+        "cuts": [cut_out(one) for one in record.award.cuts] if record.award else [],
+        "reasons": [reason_out(one) for one in record.award.reasons] if record.award else [],
         "funding": [
             out.ShareOut(funder=one.funder_id, name=one.name, amount_fen=one.amount_fen)
             for one in record.funding

@@ -27,6 +27,7 @@ from voucher.grants.steps import Desk, Till, require_sight, till_of
 from voucher.registry.graph import PPM_PER_PERCENT
 from voucher.registry.rules import Rules
 from voucher.turn import Turn
+from voucher.wording import Language
 
 T = TypeVar("T")
 
@@ -34,6 +35,7 @@ XLSX: Final = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet
 EXPORT_MAX: Final = 1_000
 """Applications of one table; the header X-Next-After says where the next one begins."""
 Format = Annotated[Literal["csv", "xlsx"], Query()]
+Lang = Annotated[Language, Query(description="language of reasons, flags and cuts")]
 RAW: Final = {
     "requestBody": {"required": True, "content": {"application/octet-stream": {"schema": {}}}}
 }

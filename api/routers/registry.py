@@ -12,7 +12,6 @@ from api.schemas import registry as bodies
 from api.schemas.common import PAGE_MAX
 from api.schemas.grants import RowFaultOut
 from suanwang.errors import BadInput
-from voucher.flagging import Language
 from voucher.grants.sheets import read_table
 from voucher.programmes.application import china_day
 from voucher.registry import store
@@ -20,6 +19,7 @@ from voucher.registry.entries import KEYS, Kind, Recorded, document, kind_of
 from voucher.registry.graph import Relations
 from voucher.registry.importing import import_table
 from voucher.registry.reading import read_statement
+from voucher.wording import Language
 
 router = APIRouter(prefix="/v1/registry", tags=["registry"])
 

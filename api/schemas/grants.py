@@ -12,6 +12,7 @@ from voucher.grants.case import DueKind, State
 from voucher.grants.importing import Outcome
 from voucher.grants.judging import Judged
 from voucher.grants.store_verify import FaultKind
+from voucher.programmes.sentences import Code
 
 Reason = Annotated[str, Field(max_length=2_000)]
 FactIn = bool | int | str
@@ -142,6 +143,33 @@ class FlagOut(Out):
     facts: dict[str, int | str]
 
 
+class ReasonOut(Out):
+    """One reason: a code with its figures, and the sentence in English and Chinese.
+
+    ``path`` is the place in the policy, ``line_id`` the spend line it is about; ``causes`` are the
+    reasons behind it, where it sums up several.
+    """
+
+    code: Code | FlagCode
+    message: str
+    message_zh: str
+    line_id: str
+    facts: dict[str, int | str]
+    path: str = ""
+    causes: list["ReasonOut"] = Field(default=[])
+
+
+class CutOut(Out):
+    """A cap or a pool that made the award smaller."""
+
+    code: Code
+    path: str
+    from_fen: int
+    to_fen: int
+    message: str
+    message_zh: str
+
+
 class LineOut(Out):
     """A spend line, and what it was granted."""
 
@@ -197,7 +225,7 @@ class ShareOut(Out):
 
 
 class ApplicationOut(Out):
-    """An application as it stands. Money in fen."""
+    """An application as it stands. Money in fen; ``reasons`` speak against it or its lines."""
 
     id: str
     ref: str
@@ -221,7 +249,8 @@ class ApplicationOut(Out):
     award_fen: int
     redeemed_fen: int
     settled_fen: int
-    cuts: list[str]
+    cuts: list[CutOut]
+    reasons: list[ReasonOut]
     funding: list[ShareOut]
     lots: list[str]
     lines: list[LineOut]
@@ -246,9 +275,10 @@ class CheckOut(Out):
     """What handing in would bring now; ``blocking`` and ``missing`` must be empty for that."""
 
     expected_fen: int
-    blocking: list[str]
+    blocking: list[ReasonOut]
     missing: list[str]
-    unknown: list[str]
+    unknown: list[ReasonOut]
+    cuts: list[CutOut]
     flags: list[FlagOut]
 
 

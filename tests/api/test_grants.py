@@ -176,7 +176,10 @@ def test_a_shipped_programme_may_have_gaps_and_refuses_at_use(small_world: World
     name = grants.file(programme="qingdao-2026-list", ref="q1")
     answer = small_world.client.post(f"/v1/applications/{name}/submit", small_world.enterprise)
     assert answer.status_code == 402
-    assert any("region" in reason for reason in answer.json()["facts"]["findings"])
+    reasons = answer.json()["facts"]["findings"]
+    assert any(one["facts"].get("fact") == "applicant.region" for one in reasons)
+    checked = small_world.client.get(f"/v1/applications/{name}/check", small_world.enterprise)
+    assert checked.json()["blocking"] == reasons
     assert (
         small_world.client.post(
             "/v1/programmes", small_world.admin, {"shipped": "nowhere"}

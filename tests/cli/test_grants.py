@@ -128,6 +128,56 @@ def test_a_draft_is_sent_back_rejected_reopened_and_withdrawn(
     assert "withdrawn" in firm.run("withdraw", name, "--reason", "不再申请")
 
 
+def test_reasons_flags_and_cuts_are_told_in_the_language_that_is_asked_for(
+    centre: RunningCentre, tmp_path: Path
+) -> None:
+    admin = Desk(centre, centre.admin)
+    policy = tmp_path / "policy.yaml"
+    region = {"fact": "applicant.region", "op": "eq", "value": "Chengdu", "because": "在蓉注册"}
+    caps = [{"id": "firm", "scope": "applicant", "period": "year", "amount_fen": 10_000}]
+    policy.write_text(
+        a_file(eligibility=[region], caps=caps, workflow=[], stacking={}), encoding="utf-8"
+    )
+    admin.run("adopt", policy)
+    firm = Desk(centre, centre.key("haiyun"))
+    draft = tmp_path / "draft.yaml"
+    draft.write_text(
+        "ref: r1\nprogramme: plain\n"
+        f"applicant: {{name: 海云科技, code: {HAIYUN_CODE}}}\n"
+        "facts: {applicant.region: Jinan}\n"
+        "lines:\n  - {id: '1', facts: {line.contract_fen: 100000}}\n",
+        encoding="utf-8",
+    )
+    name = firm.json("file", draft)["id"]
+    chinese = (
+        "注册地（applicant.region）为Jinan；要求：注册地（applicant.region）为Chengdu（在蓉注册）"
+    )
+    english = "applicant.region is Jinan; needed: applicant.region is Chengdu (在蓉注册)"
+    assert f"in the way: predicate-failed: {english}" in firm.run("check", name)
+    assert f"in the way: predicate-failed: {chinese}" in firm.run("check", name, "--lang", "zh")
+    (reason,) = firm.json("check", name)["blocking"]
+    assert (reason["message"], reason["message_zh"]) == (english, chinese)
+    told = firm.refusal("submit", name, "--lang", "zh")
+    assert isinstance(told, Refused)
+    assert told.message == chinese
+    assert english in str(firm.refusal("submit", name))
+    # In Chengdu the award is 200.00 yuan, of which the cap leaves 100.00.
+    draft.write_text(draft.read_text(encoding="utf-8").replace("Jinan", "Chengdu"), "utf-8")
+    firm.run("file", draft, "--correct", name)
+    firm.run("submit", name)
+    cut = "cut above-cap: 受限额 caps.firm 限制，由 200.00 元 减至 100.00 元"
+    assert cut in firm.run("show", name, "--lang", "zh")
+    assert "leaves 100.00 CNY of 200.00 CNY" in firm.run("show", name)
+    shown = firm.run("messages", "--lang", "zh")
+    assert "核减原因：受限额 caps.firm 限制" in shown
+    assert "Cut:" not in shown
+    out = tmp_path / "all.csv"
+    firm.run("export", "--format", "csv", "--lang", "zh", "--out", out)
+    assert "由 200.00 元 减至 100.00 元" in out.read_text(encoding="utf-8-sig")
+    wrong = firm.refused("check", name, "--lang", "fr")
+    assert "'fr' is not one of 'en', 'zh'" in wrong.output
+
+
 class DeafProxy:
     """Passes requests on to a centre; the first answers to POSTs are lost on the way back."""
 

@@ -86,12 +86,22 @@ def test_a_simulation_shows_pool_cuts_and_refusals(applicants: Path) -> None:
     assert told["granted_fen"] == 115_555_540
     assert told["refusals"] == {"predicate-failed": 1}
     rows = {row["application"]: row for row in told["applications"]}
-    assert rows["A2"]["cuts"] == [
-        {"code": "above-cap", "path": "caps.applicant", "from_fen": 120_000_000,
-         "to_fen": 100_000_000}
-    ]  # fmt: skip
+    (cut,) = rows["A2"]["cuts"]
+    assert (cut["code"], cut["path"]) == ("above-cap", "caps.applicant")
+    assert (cut["from_fen"], cut["to_fen"]) == (120_000_000, 100_000_000)
     assert rows["A1"]["digest"] == told["digest"]
     assert [share["amount_fen"] for share in rows["A1"]["shares"]] == [7_777_770, 7_777_770]
+
+
+def test_reasons_and_cuts_are_told_in_chinese(applicants: Path) -> None:
+    text = ran("simulate", "henan-2025", "--applicants", applicants, "--lang", "zh")
+    assert "[predicate-failed] 注册省份（applicant.province）为Hebei；要求：注册省份" in text
+    assert "由 1,200,000.00 元 减至 1,000,000.00 元" in text
+    told = document("simulate", "henan-2025", "--applicants", applicants)
+    rows = {row["application"]: row for row in told["applications"]}
+    reason = rows["A3"]["findings"][0]
+    assert reason["message"] in ran("simulate", "henan-2025", "--applicants", applicants)
+    assert reason["message_zh"] in text
 
 
 def test_an_empty_value_stops_a_simulation_until_it_is_set(applicants: Path) -> None:

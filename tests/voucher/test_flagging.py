@@ -4,7 +4,8 @@ import re
 
 import pytest
 
-from voucher.flagging import WORDS, FlagCode, Language, flag, names_in, read_flag, say
+from voucher.flagging import WORDS, FlagCode, flag, read_flag, say
+from voucher.wording import Language, names_in
 
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
 FIGURES = {"_ppm": 123_400, "_fen": 123_456, "_mwh": 5_000}

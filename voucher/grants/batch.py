@@ -14,16 +14,19 @@ from suanwang.errors import BadInput, SuanwangError
 from suanwang.units import yuan_text
 from voucher.grants.identity import read_identity
 from voucher.grants.records import Draft, Record, facts_out, known_facts, read_one
-from voucher.grants.sheets import Broken, Cell, Row, Table
+from voucher.grants.sheets import CELL_LENGTH_MAX, Broken, Cell, Row, Table
 from voucher.programmes.application import Line
+from voucher.programmes.award import Award
 from voucher.programmes.facts import APPLICANT, LINE, Fact, FactKind, FactValue
 from voucher.programmes.programme import Programme
 from voucher.programmes.schema import Beneficiary
+from voucher.wording import Language, joined, texts
 
 REF: Final = "ref"
 IDENTITY_COLUMNS: Final = ("kind", "name", "code", "sponsor_name", "sponsor_code", "sponsor_ref")
 OWN_COLUMNS: Final = (REF, "tenant", "programme", "district", *IDENTITY_COLUMNS, "line")
-SHOWN_COLUMNS: Final = ("id", "state", "stage", "entitled_yuan", "award_yuan", "settled_yuan")
+SHOWN_COLUMNS: Final = ("id", "state", "stage", "entitled_yuan", "award_yuan", "settled_yuan",
+                        "cuts", "reasons")  # fmt: skip
 """Columns of an export that an import passes over."""
 CHINESE: Final[Mapping[str, str]] = {
     "申请编号": REF,
@@ -129,7 +132,9 @@ def headings(programme: Programme) -> tuple[str, ...]:
     return (*_COMMON, *(_heading(name, known) for name in sorted(asked)))
 
 
-def export_rows(records: Sequence[Record], known: Mapping[str, Fact]) -> Iterator[list[str]]:
+def export_rows(
+    records: Sequence[Record], known: Mapping[str, Fact], language: Language
+) -> Iterator[list[str]]:
     """Yield headings, then a row for each spend line; an import reads them back."""
     names = sorted(
         {name for one in records for name in one.facts}
@@ -146,7 +151,18 @@ def export_rows(records: Sequence[Record], known: Mapping[str, Fact]) -> Iterato
         for line in one.lines:
             facts = facts_out({**one.facts, **line.facts})
             cells = [_cell(name, facts.get(name), known) for name in names]
-            yield [*head, *own, line.id, *cells]
+            yield [*head, *_why(one.award, line.id, language), *own, line.id, *cells]
+
+
+def _why(award: Award | None, line_id: str, language: Language) -> list[str]:
+    """Return what made an award smaller, and what speaks against it or against a line of it."""
+    if award is None:
+        return ["", ""]
+    about = [one for one in award.reasons if one.line_id in ("", line_id)]
+    return [
+        joined(texts(award.cuts, language), language)[:CELL_LENGTH_MAX],
+        joined((one.text(language) for one in about), language)[:CELL_LENGTH_MAX],
+    ]
 
 
 def _heading(name: str, known: Mapping[str, Fact]) -> str:

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Final
 
 from suanwang.model.tenant import Role
+from voucher.wording import Told
 
 
 class State(StrEnum):
@@ -139,7 +140,8 @@ class Effect(StrEnum):
 class Event:
     """One act: by whom, why, and the fen it is about where it is about money.
 
-    ``ends_at`` is when what is issued ends.
+    ``ends_at`` is when what is issued ends. ``why`` are the reasons where a policy's rules give
+    them; ``reason_zh`` is the reason in Chinese where the centre itself words it.
     """
 
     action: Action
@@ -148,6 +150,8 @@ class Event:
     stage: str = ""
     amount_fen: int = 0
     ends_at: datetime | None = None
+    why: tuple[Told, ...] = ()
+    reason_zh: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

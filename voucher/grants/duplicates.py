@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from voucher.flagging import Flag, FlagCode, Language, flag
+from voucher.flagging import Flag, FlagCode, flag
 from voucher.grants.identity import Identity
 from voucher.programmes.application import Line, text_fact
 from voucher.programmes.facts import Facts
 from voucher.registry.graph import Hop, Network, Relations, Tie, TieKind, Trait
+from voucher.wording import Language
 
 RELATED = "line.is_related_party"
 SELLER_CODE = "line.seller_code"

@@ -8,6 +8,7 @@ from typing import Final
 from suanwang.units import yuan_text
 from voucher.grants.case import Action, Case, Event, State
 from voucher.programmes.application import CHINA
+from voucher.wording import Language, joined, texts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,23 +108,43 @@ def message_of(case: Case, event: Event) -> Message | None:
     is_empty = event.action in (Action.WARN, Action.END) and event.amount_fen == 0
     if event.action in _SILENT or (is_empty and case.state is not State.EXPIRED):
         return None
-    texts, code = _BY_STATE.get(case.state, ("", "")), case.state.value
+    pair, code = _BY_STATE.get(case.state, ("", "")), case.state.value
     if event.action is Action.SETTLE:
-        texts = _BY_ACTION[Action.SETTLE]
+        pair = _BY_ACTION[Action.SETTLE]
         code = code if case.state is State.SETTLED else event.action.value
     elif event.action in _BY_ACTION and not _is_last_word(case, event):
-        texts, code = _BY_ACTION[event.action], event.action.value
-    words = {
-        "id": case.id,
-        "stage": case.stage,
-        "reason": event.reason.strip().rstrip(".。") or "–",
-        "award": yuan_text(case.award_fen),
-        "amount": yuan_text(event.amount_fen),
-        "settled": yuan_text(case.settled_fen),
-        "until": _day(case.publicity_ends_at),
-        "end": _day(case.ends_at),
-    }
-    return Message(code=code, text_en=texts[0].format(**words), text_zh=texts[1].format(**words))
+        pair, code = _BY_ACTION[event.action], event.action.value
+    return Message(
+        code=code,
+        text_en=_text(pair[0], case, event, Language.ENGLISH),
+        text_zh=_text(pair[1], case, event, Language.CHINESE),
+    )
+
+
+def _text(text: str, case: Case, event: Event, language: Language) -> str:
+    """Return a message in a language, with what made the award smaller, if anything did."""
+    told = text.format(
+        id=case.id,
+        stage=case.stage,
+        reason=_reason(event, language),
+        award=yuan_text(case.award_fen),
+        amount=yuan_text(event.amount_fen),
+        settled=yuan_text(case.settled_fen),
+        until=_day(case.publicity_ends_at),
+        end=_day(case.ends_at),
+    )
+    if not event.why or case.state is State.REJECTED:
+        return told
+    cuts = joined(texts(event.why, language), language)
+    return f"{told}核减原因：{cuts}。" if language is Language.CHINESE else f"{told} Cut: {cuts}."
+
+
+def _reason(event: Event, language: Language) -> str:
+    """Return why, in a language; what people wrote is told as they wrote it."""
+    if event.why:
+        return joined(texts(event.why, language), language)
+    own = event.reason_zh if language is Language.CHINESE else ""
+    return (own or event.reason).strip().rstrip(".。") or "–"
 
 
 def _is_last_word(case: Case, event: Event) -> bool:

@@ -19,13 +19,16 @@ from voucher.grants import bookings, store_audit, store_programmes
 from voucher.grants.case import Action, Event, State
 from voucher.grants.duplicates import GROUP
 from voucher.grants.records import Record, known_facts, read_facts
-from voucher.grants.steps import Desk, Till, open_case, programme_of, require_funding, take, texts
+from voucher.grants.steps import Desk, Till, open_case, programme_of, require_funding, take
 from voucher.programmes.application import CHINA, Line, china_day, text_fact
 from voucher.programmes.facts import Facts
+from voucher.programmes.findings import Finding, finding
 from voucher.programmes.life import end_of, is_reusing, reclaim
 from voucher.programmes.programme import Programme
 from voucher.programmes.redeem import book_redemption, redeem
 from voucher.programmes.schema import Mode, Policy, Ratio
+from voucher.programmes.sentences import Code
+from voucher.wording import documents, texts
 
 PROOFS: Final[Mapping[str, frozenset[str]]] = {
     "line.has_invoice": frozenset({"发票", "invoice"}),
@@ -119,8 +122,8 @@ def claim(till: Till, application_id: str, request: Claim) -> tuple[Record, stor
     filed, today = paid.application(frozenset(), till.now), china_day(till.now)
     found = redeem(programme, filed, record.award, today, _paid_before(earlier), usage)
     if found.amount_fen == 0:
-        reasons = texts(found.findings) or ["nothing more was paid than is redeemed already"]
-        raise Refused(f"nothing can be redeemed: {'; '.join(reasons)}", findings=reasons)
+        reasons = found.findings or (finding(Code.NOTHING_NEW, "spend"),)
+        raise _refused("nothing can be redeemed: ", reasons)
     kept = bookings.claim_of(programme.policy, record)
     if kept is None:
         require_funding(programme, record)
@@ -133,7 +136,7 @@ def claim(till: Till, application_id: str, request: Claim) -> tuple[Record, stor
         "ref": request.ref,
         "by_line": dict(found.by_line),
         "open_fen": found.open_fen,
-        "findings": texts(found.findings),
+        "findings": documents(found.findings),
     }
     redeemed = take(till, paid, event, facts)
     due = bookings.redemption(kept, request.ref, found.amount_fen)
@@ -211,7 +214,7 @@ def request_clawback(desk: Desk, application_id: str, demand: Demand) -> Record:
         programme.policy, demand.trigger, paid, unserved=demand.unserved, term=demand.term
     )
     if taken.findings:
-        raise Refused("; ".join(texts(taken.findings)), findings=texts(taken.findings))
+        raise _refused("", taken.findings)
     event = Event(
         action=Action.REQUEST_CLAWBACK,
         actor=desk.actor,
@@ -269,6 +272,10 @@ def decide_clawback(till: Till, application_id: str, *, is_approved: bool, reaso
     return after
 
 
+def _refused(what: str, reasons: Sequence[Finding]) -> Refused:
+    return Refused(f"{what}{'; '.join(texts(reasons))}", findings=documents(reasons))
+
+
 def _end(policy: Policy, now: datetime, wished: date | None) -> tuple[datetime, int]:
     """Return the moment at which lots end, and the grace for jobs that run then, in seconds.
 
@@ -276,7 +283,7 @@ def _end(policy: Policy, now: datetime, wished: date | None) -> tuple[datetime, 
     """
     stated = end_of(policy, china_day(now))
     if stated.findings:
-        raise Refused("; ".join(texts(stated.findings)), findings=texts(stated.findings))
+        raise _refused("", stated.findings)
     days = [day for day in (stated.last_day, wished) if day is not None]
     if not days:
         raise Refused(

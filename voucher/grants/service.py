@@ -27,15 +27,16 @@ from voucher.grants.steps import (
     open_case,
     programme_of,
     take,
-    texts,
 )
 from voucher.programmes.application import Line, text_fact
 from voucher.programmes.award import Award, assess
 from voucher.programmes.facts import Facts
-from voucher.programmes.findings import Code, Finding
+from voucher.programmes.findings import Finding
 from voucher.programmes.life import no_lots
 from voucher.programmes.programme import Programme
 from voucher.programmes.schema import Stage
+from voucher.programmes.sentences import Code
+from voucher.wording import Told, documents, texts
 
 _FOLLOWS_FROM_UNKNOWN: Final = frozenset({Code.NOTHING_COUNTS, Code.BELOW_MINIMUM})
 _VERDICTS: Final = frozenset({Action.APPROVE, Action.RETURN, Action.REJECT, Action.REOPEN})
@@ -51,8 +52,8 @@ class Checked:
     """
 
     award: Award
-    blocking: tuple[str, ...]
-    unknown: tuple[str, ...]
+    blocking: tuple[Told, ...]
+    unknown: tuple[Finding, ...]
     missing: tuple[str, ...]
     flags: tuple[Flag, ...]
     screened: Record
@@ -167,11 +168,10 @@ def check(desk: Desk, record: Record) -> Checked:
     is_reviewed = any(one.role != "applicant" for one in programme.policy.workflow or ())
     against = [one for one in award.reasons if not (is_reviewed and _may_come(one, unknown))]
     against += no_lots(programme.policy)
-    blocking = [*texts(against), *(flag.message for flag in flags if flag.code.is_blocking)]
     return Checked(
         award=award,
-        blocking=tuple(blocking),
-        unknown=tuple(texts(unknown)) if is_reviewed else (),
+        blocking=(*against, *(flag for flag in flags if flag.code.is_blocking)),
+        unknown=unknown if is_reviewed else (),
         missing=_missing(desk, record, _first_stages(programme)),
         flags=flags,
         screened=found,
@@ -202,9 +202,9 @@ def submit(till: Till, application_id: str) -> Record:
         )
     if checked.blocking:
         raise Refused(
-            f"application {record.id} cannot be handed in: {'; '.join(checked.blocking)}",
+            f"application {record.id} cannot be handed in: {'; '.join(texts(checked.blocking))}",
             next_step="correct it, or apply under another programme",
-            findings=list(checked.blocking),
+            findings=documents(checked.blocking),
         )
     _require_not_banned(till, record.identity, checked.screened.facts)
     feed(till, checked.screened)
@@ -216,8 +216,8 @@ def submit(till: Till, application_id: str) -> Record:
     )
     facts = {
         "expected_fen": checked.award.amount_fen,
-        "unknown": list(checked.unknown),
-        "flags": [flag.document() for flag in checked.flags],
+        "unknown": documents(checked.unknown),
+        "flags": documents(checked.flags),
         "body_digest": record.body_digest,
         "policy": record.programme_id,
         "digest": record.programme_digest,
@@ -234,7 +234,7 @@ def review(till: Till, application_id: str, verdict: Verdict) -> Record:
         action=verdict.action, actor=till.actor, reason=verdict.reason, stage=verdict.stage
     )
     if verdict.action is not Action.APPROVE:
-        return take(till, record, event, {"flags": [flag.message for flag in record.flags]})
+        return take(till, record, event, {"flags": documents(record.flags)})
     stage = stage_of(programme.policy, record.case.stage)
     if stage is not None:
         _require_evidence(till, record, stage)
@@ -243,7 +243,7 @@ def review(till: Till, application_id: str, verdict: Verdict) -> Record:
     found = screened(till, found)
     flags = found.flags + _code_flag(till, found)
     found = replace(found, flags=flags, case=replace(found.case, has_flags=bool(flags)))
-    facts = {"set": changes, "flags": [flag.message for flag in flags]}
+    facts = {"set": changes, "flags": documents(flags)}
     return take(till, found, event, facts)
 
 

@@ -22,7 +22,6 @@ from voucher.grants.people import may_see
 from voucher.grants.records import Record
 from voucher.programmes.application import Application, china_day
 from voucher.programmes.award import Award, reserve, spend_keys, with_amount
-from voucher.programmes.findings import Finding
 from voucher.programmes.life import is_reusing
 from voucher.programmes.programme import Programme
 from voucher.programmes.rounds import decide
@@ -31,6 +30,7 @@ from voucher.programmes.share import split
 from voucher.programmes.usage import CLAIMED, SpendKey, Usage, cap_key, caps_of
 from voucher.registry.rules import Rules
 from voucher.turn import Turn
+from voucher.wording import Language, Told, documents, joined, texts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,12 +174,14 @@ def _awarded(
     desk: Desk, programme: Programme, record: Record, filed: Application, award: Award
 ) -> Record:
     funding = split(programme, filed, award.amount_fen)
-    against = texts(award.reasons)
+    why = award.cuts if award.amount_fen else award.reasons or award.cuts
     event = Event(
         action=Action.DECIDE,
         actor=desk.actor,
-        reason="" if award.amount_fen else "; ".join(against) or "nothing is granted",
+        reason="" if award.amount_fen else _refusal(why, Language.ENGLISH),
+        reason_zh="" if award.amount_fen else _refusal(why, Language.CHINESE),
         amount_fen=award.amount_fen,
+        why=why,
     )
     step = advance(record.case, event, programme.policy, desk.now)
     decided = replace(
@@ -195,19 +197,17 @@ def _awarded(
         "digest": programme.digest,
         "entitled_fen": award.entitled_fen,
         "award_fen": award.amount_fen,
-        "cuts": [f"{cut.path}: {cut.from_fen} to {cut.to_fen}" for cut in award.cuts],
-        "findings": against,
+        "cuts": documents(award.cuts),
+        "findings": documents(award.reasons),
         "funding": {share.funder_id: share.amount_fen for share in funding.shares},
-        "funding_findings": texts(funding.findings),
+        "funding_findings": documents(funding.findings),
     }
     return note(desk, record.case, decided, event, facts)
 
 
-def texts(findings: Sequence[Finding]) -> list[str]:
-    """Return findings as sentences, each once, those about a line with its id."""
-    sentences = (f"{one.line_id}: {one.message}" if one.line_id else one.message
-                 for one in findings)  # fmt: skip
-    return list(dict.fromkeys(sentences))
+def _refusal(why: Sequence[Told], language: Language) -> str:
+    nothing = "未核定任何金额" if language is Language.CHINESE else "nothing is granted"
+    return joined(texts(why, language), language) or nothing
 
 
 def require_funding(programme: Programme, record: Record) -> None:
@@ -215,10 +215,11 @@ def require_funding(programme: Programme, record: Record) -> None:
     if record.funding:
         return
     filed = record.application(frozenset(), record.created_at)
-    found = texts(split(programme, filed, record.case.award_fen).findings)
+    found = split(programme, filed, record.case.award_fen).findings
     raise Refused(
-        f"application {record.id} cannot be paid: {'; '.join(found)}",
+        f"application {record.id} cannot be paid: {'; '.join(texts(found))}",
         next_step="adopt a version of the policy that names its funders",
+        findings=documents(found),
     )
 
 

@@ -13,12 +13,18 @@ from voucher.grants.records import Record
 from voucher.grants.service import require_evidence
 from voucher.grants.steps import Desk, take, till_of
 from voucher.turn import Turn
+from voucher.wording import Words
 
 _LOG = logging.getLogger(__name__)
 
 _WORDS = {
-    DueKind.PUBLICITY: "the publicity days are over, and no objection was upheld",
-    DueKind.REVIEW: "the days for this step of the review are over",
+    DueKind.PUBLICITY: Words(
+        en="the publicity days are over, and no objection was upheld",
+        zh="公示期已满，无异议成立",
+    ),
+    DueKind.REVIEW: Words(
+        en="the days for this step of the review are over", zh="本环节的办理期限已过"
+    ),
 }
 
 
@@ -39,7 +45,7 @@ def do_due(turn: Turn, application_id: str, now: datetime) -> bool:
             _do(desk, record, due.kind)
     except SuanwangError as failure:
         _LOG.warning("overdue: %s", failure.message, extra={"application": record.id})
-        _take_overdue(desk, record, failure.message)
+        _take_overdue(desk, record, _words(failure))
     return True
 
 
@@ -47,7 +53,7 @@ def _do(desk: Desk, record: Record, kind: DueKind) -> None:
     match kind:
         case DueKind.PUBLICITY:
             require_evidence(desk, record)
-            event = Event(action=Action.END_PUBLICITY, actor=CLOCK, reason=_WORDS[kind])
+            event = Event(action=Action.END_PUBLICITY, actor=CLOCK, reason=_WORDS[kind].en)
             take(desk, record, event, {})
         case DueKind.WARNING | DueKind.END:
             left, ends_at = _left_fen(desk, record), record.case.ends_at
@@ -60,8 +66,16 @@ def _do(desk: Desk, record: Record, kind: DueKind) -> None:
             _take_overdue(desk, record, _WORDS[DueKind.REVIEW])
 
 
-def _take_overdue(desk: Desk, record: Record, reason: str) -> None:
-    take(desk, record, Event(action=Action.OVERDUE, actor=CLOCK, reason=reason), {})
+def _take_overdue(desk: Desk, record: Record, why: Words) -> None:
+    event = Event(action=Action.OVERDUE, actor=CLOCK, reason=why.en, reason_zh=why.zh)
+    take(desk, record, event, {})
+
+
+def _words(failure: SuanwangError) -> Words:
+    """Return why a step could not be done; missing papers are what applicants can mend."""
+    missing = failure.facts.get("missing")
+    zh = f"缺少材料：{'、'.join(map(str, missing))}" if isinstance(missing, list) else ""
+    return Words(en=failure.message, zh=zh)
 
 
 def _left_fen(desk: Desk, record: Record) -> int:

@@ -16,9 +16,10 @@ from voucher.grants.batch import RowFault, facts_at, key_of, row_faults, text_at
 from voucher.grants.case import Action, State
 from voucher.grants.records import Record, known_facts
 from voucher.grants.service import Verdict
-from voucher.grants.sheets import Row, Table
+from voucher.grants.sheets import CELL_LENGTH_MAX, Row, Table
 from voucher.programmes.facts import APPLICANT, LINE, Fact, FactValue
 from voucher.programmes.programme import Programme
+from voucher.wording import Language, joined, texts
 
 APPLICATION: Final = "application"
 SHOWN: Final = ("ref", "programme", "name", "code", "district", "state", "flags", "award_yuan",
@@ -61,13 +62,13 @@ class Verdicts:
     faults: tuple[RowFault, ...]
 
 
-def worklist(records: Sequence[Record]) -> Iterator[list[str]]:
+def worklist(records: Sequence[Record], language: Language) -> Iterator[list[str]]:
     """Yield headings, then a row for each application, its verdict still to be written."""
     yield [*ASKED[:2], *SHOWN, *ASKED[2:4]]
     for one in records:
         case = one.case
         shown = [one.ref, one.programme_id, one.identity.name, one.identity.code, case.district,
-                 case.state.value, "; ".join(flag.code.value for flag in one.flags),
+                 case.state.value, joined(texts(one.flags, language), language)[:CELL_LENGTH_MAX],
                  yuan_text(case.award_fen).replace(",", ""),
                  case.due.kind.value if case.due else ""]  # fmt: skip
         yield [one.id, case.stage, *shown, "", ""]

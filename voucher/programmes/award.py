@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from suanwang.units import share_fen, yuan_text
+from suanwang.units import share_fen
 from voucher.programmes.application import Application, Line, china_day, text_fact
 from voucher.programmes.facts import Facts
-from voucher.programmes.findings import Code, Cut, Finding
-from voucher.programmes.predicate import failures
+from voucher.programmes.findings import Cut, Finding, finding
+from voucher.programmes.predicate import Op, about, failures, figure, unknown, unusable
 from voucher.programmes.programme import Programme
 from voucher.programmes.schema import (
     Beneficiary,
@@ -24,6 +24,7 @@ from voucher.programmes.schema import (
     Tier,
     is_unseen,
 )
+from voucher.programmes.sentences import Code, Use
 from voucher.programmes.share import largest_remainder
 from voucher.programmes.usage import (
     CLAIMED,
@@ -36,13 +37,14 @@ from voucher.programmes.usage import (
     left_fen,
 )
 from voucher.programmes.values import not_seen
+from voucher.wording import Words
 
 _CONTRACT: Final = OncePer.CONTRACT.fact
 _EITHER: Final = (Beneficiary.DEMANDER, Beneficiary.PROVIDER)
-_SIDES: Final = {
-    Beneficiary.DEMANDER: "demander",
-    Beneficiary.PROVIDER: "provider",
-    Beneficiary.EITHER: "demander or the provider",
+_SIDE: Final = "applicant.side"
+_PAPERS: Final = {
+    OncePer.CONTRACT.fact: Words(en="contract", zh="合同"),
+    OncePer.INVOICE.fact: Words(en="invoice", zh="发票"),
 }
 
 
@@ -154,15 +156,15 @@ def _not_in_force(programme: Programme, application: Application) -> tuple[Findi
         if is_unseen(valid, field):
             found.append(not_seen(policy, path))
     if (valid.start and day < valid.start) or (valid.end and day > valid.end):
-        until = f" to {valid.end}" if valid.end else " on"
-        message = f"applied on {day}; the policy holds from {valid.start}{until}"
-        found.append(Finding(code=Code.NOT_IN_FORCE, path="valid", message=message))
+        days = {"first_day": str(valid.start or "–"), "last_day": str(valid.end or "")}
+        found.append(finding(Code.NOT_IN_FORCE, "valid", applied_on=str(day), **days))
     if window and not window.opens <= application.submitted_at < window.closes:
-        message = (
-            f"applied at {application.submitted_at.isoformat()}; open from "
-            f"{window.opens.isoformat()} until {window.closes.isoformat()}"
-        )
-        found.append(Finding(code=Code.WINDOW_CLOSED, path="window", message=message))
+        moments = {
+            "applied_at": application.submitted_at.isoformat(),
+            "opens_at": window.opens.isoformat(),
+            "closes_at": window.closes.isoformat(),
+        }
+        found.append(finding(Code.WINDOW_CLOSED, "window", **moments))
     return tuple(found)
 
 
@@ -174,13 +176,12 @@ def _not_eligible(programme: Programme, application: Application) -> tuple[Findi
     shortage = policy.shortage
     if shortage is None or shortage.rule is not ShortageRule.RANKED or not shortage.rank_by:
         return found
-    if programme.known[shortage.rank_by].accepts(application.facts.get(shortage.rank_by)):
+    score, path = application.facts.get(shortage.rank_by), "shortage.rank_by"
+    if programme.known[shortage.rank_by].accepts(score):
         return found
-    message = f"{shortage.rank_by} is not known or no number; applications are ranked by it"
-    return (
-        *found,
-        Finding(code=Code.FACT_UNKNOWN, path="shortage.rank_by", message=message),
-    )
+    if score is None:
+        return (*found, unknown(shortage.rank_by, Use.RANKING, programme.known, path))
+    return (*found, unusable(shortage.rank_by, score, programme.known, path))
 
 
 def _wrong_side(programme: Programme, application: Application) -> tuple[Finding, ...]:
@@ -189,18 +190,23 @@ def _wrong_side(programme: Programme, application: Application) -> tuple[Finding
     wanted = policy.benefit.beneficiary
     if wanted is None:
         return (not_seen(policy, path),)
-    side = text_fact(application.facts, "applicant.side")
-    if side is None:
-        if wanted is Beneficiary.DEMANDER:
-            return ()
-        message = f"applicant.side is not known; the voucher is for the {_SIDES[wanted]}"
-        return (Finding(code=Code.FACT_UNKNOWN, path=path, message=message),)
+    side = text_fact(application.facts, _SIDE)
+    if side is None and wanted is Beneficiary.DEMANDER:
+        return ()
     if policy.benefit.mode is Mode.DEDUCT:
         wanted = Beneficiary.DEMANDER
-    if side == wanted or (wanted is Beneficiary.EITHER and side in _EITHER):
+    sides = _EITHER if wanted is Beneficiary.EITHER else (wanted,)
+    if side in sides:
         return ()
-    message = f"applicant.side is {side}; the voucher is for the {_SIDES[wanted]}"
-    return (Finding(code=Code.PREDICATE_FAILED, path=path, message=message),)
+    figures = {
+        **about(_SIDE, programme.known),
+        "kind": programme.known[_SIDE].kind.value,
+        "op": Op.IN.value if len(sides) > 1 else Op.EQ.value,
+        "wanted": figure(sides),
+    }
+    if side is None:
+        return (finding(Code.FACT_UNKNOWN, path, "", **figures, use=Use.CONDITION.value),)
+    return (finding(Code.PREDICATE_FAILED, path, "", **figures, stated=side),)
 
 
 def _excluded(programme: Programme, application: Application) -> tuple[Finding, ...]:
@@ -211,11 +217,7 @@ def _excluded(programme: Programme, application: Application) -> tuple[Finding, 
         return (not_seen(policy, "stacking.exclusive_with"),)
     clashes = sorted(application.other_programmes & set(policy.stacking.exclusive_with))
     return tuple(
-        Finding(
-            code=Code.EXCLUDED_BY_OTHER,
-            path="stacking.exclusive_with",
-            message=f"has {other} already, which excludes {policy.id}",
-        )
+        finding(Code.EXCLUDED_BY_OTHER, "stacking.exclusive_with", other=other, policy=policy.id)
         for other in clashes
     )
 
@@ -226,14 +228,11 @@ def _too_little(programme: Programme, lines: Sequence[LineAward]) -> tuple[Findi
         return (not_seen(programme.policy, "spend.min_total_fen"),)
     sound = [line for line in lines if not line.findings]
     if not sound:
-        message = "no spend line counts; each says why"
-        return (Finding(code=Code.NOTHING_COUNTS, path="spend", message=message),)
+        return (finding(Code.NOTHING_COUNTS, "spend"),)
     total = sum(line.base_fen for line in sound)
     if spend.min_total_fen is not None and total < spend.min_total_fen:
-        least = yuan_text(spend.min_total_fen)
-        message = f"counted spend is {yuan_text(total)} CNY; at least {least} CNY are needed"
-        path = "spend.min_total_fen"
-        return (Finding(code=Code.BELOW_MINIMUM, path=path, message=message),)
+        path, least = "spend.min_total_fen", spend.min_total_fen
+        return (finding(Code.BELOW_MINIMUM, path, counted_fen=total, least_fen=least),)
     return ()
 
 
@@ -276,16 +275,14 @@ def _used(programme: Programme, line: Line, spent: set[SpendKey]) -> tuple[Findi
     keys = spend_keys(programme, line)
     known = {key.fact for key in keys}
     if programme.policy.benefit.beneficiary is Beneficiary.EITHER and _CONTRACT not in known:
-        message = f"{_CONTRACT} is not known; one side of a contract may claim it, never both"
-        return (Finding(code=Code.FACT_UNKNOWN, path=path, message=message, line_id=line.id),)
+        return (unknown(_CONTRACT, Use.ONE_SIDE, programme.known, path, line.id),)
     if stacking.once_per is not None and stacking.once_per.fact not in known:
-        message = f"{stacking.once_per.fact} is not known; it may be claimed once only"
-        return (Finding(code=Code.FACT_UNKNOWN, path=path, message=message, line_id=line.id),)
+        return (unknown(stacking.once_per.fact, Use.ONCE, programme.known, path, line.id),)
     for key in keys:
         if key in spent:
-            word = key.fact.removeprefix("line.").removesuffix("_no")
-            message = f"{word} {key.number} was claimed already"
-            return (Finding(code=Code.SPEND_USED, path=path, message=message, line_id=line.id),)
+            paper = _PAPERS[key.fact]
+            figures = {"paper_en": paper.en, "paper_zh": paper.zh, "number": key.number}
+            return (finding(Code.SPEND_USED, path, line.id, **figures),)
     return ()
 
 
@@ -300,8 +297,7 @@ def _line(
         found.append(not_seen(programme.policy, "spend.require", line.id))
     found += failures(spend.require or (), facts, programme.known, "spend.require", line.id)
     if needs_contract and contract is None:
-        message = "line.contract_no is not known; a cap adds up by contract"
-        found.append(Finding(code=Code.FACT_UNKNOWN, path="caps", message=message, line_id=line.id))
+        found.append(unknown(_CONTRACT, Use.BY_CONTRACT, programme.known, "caps", line.id))
     base_fen, missing = _base_fen(programme, facts, line.id)
     found += missing
     result = LineAward(line_id=line.id, contract=contract or f"line {line.id}", base_fen=base_fen)
@@ -317,14 +313,12 @@ def _base_fen(programme: Programme, facts: Facts, line_id: str) -> tuple[int, tu
     base = programme.policy.spend.base
     if base is None:
         return 0, (not_seen(programme.policy, "spend.base", line_id),)
-    value = facts.get(base.fact)
+    value, path = facts.get(base.fact), "spend.base"
     if value is None:
-        code, message = Code.FACT_UNKNOWN, f"{base.fact} is not known; the ratio is applied to it"
-    elif not programme.known[base.fact].accepts(value) or not isinstance(value, int) or value < 0:
-        code, message = Code.FACT_UNUSABLE, f"{base.fact} is {value!r}, not an amount in fen"
-    else:
-        return value, ()
-    return 0, (Finding(code=code, path="spend.base", message=message, line_id=line_id),)
+        return 0, (unknown(base.fact, Use.BASE, programme.known, path, line_id),)
+    if not programme.known[base.fact].accepts(value) or not isinstance(value, int) or value < 0:
+        return 0, (unusable(base.fact, value, programme.known, path, line_id),)
+    return value, ()
 
 
 def _best_tier(programme: Programme, facts: Facts, result: LineAward) -> LineAward:
@@ -335,7 +329,7 @@ def _best_tier(programme: Programme, facts: Facts, result: LineAward) -> LineAwa
     for tier in programme.policy.tiers:
         path = f"tiers.{tier.id}"
         failed = failures(tier.when, facts, programme.known, f"{path}.when", result.line_id)
-        failed += _term_unknown(tier, facts, path, result.line_id)
+        failed += _term_unknown(programme, tier, facts, result.line_id)
         if failed:
             missed.extend(failed)
             continue
@@ -347,21 +341,26 @@ def _best_tier(programme: Programme, facts: Facts, result: LineAward) -> LineAwa
     if unseen:
         return replace(result, findings=tuple(unseen), notes=notes)
     if not offers:
-        message = "no tier fits this line: " + "; ".join(one.message for one in missed)
-        none = Finding(code=Code.NO_TIER, path="tiers", message=message, line_id=result.line_id)
+        none = Finding(
+            code=Code.NO_TIER, path="tiers", line_id=result.line_id, causes=tuple(missed)
+        )
         return replace(result, findings=(none,))
     return replace(max(offers, key=lambda offer: offer.amount_fen), notes=notes)
 
 
-def _term_unknown(tier: Tier, facts: Facts, path: str, line_id: str) -> tuple[Finding, ...]:
+def _term_unknown(
+    programme: Programme, tier: Tier, facts: Facts, line_id: str
+) -> tuple[Finding, ...]:
     if tier.max_months is None:
         return ()
-    months = facts.get("line.contract_months")
+    fact, path = "line.contract_months", f"tiers.{tier.id}.max_months"
+    months = facts.get(fact)
     if isinstance(months, int) and not isinstance(months, bool) and months > 0:
         return ()
-    code = Code.FACT_UNKNOWN if months is None else Code.FACT_UNUSABLE
-    message = f"line.contract_months is {months!r}; the tier pays for {tier.max_months} months"
-    return (Finding(code=code, path=f"{path}.max_months", message=message, line_id=line_id),)
+    if months is not None:
+        return (unusable(fact, months, programme.known, path, line_id),)
+    figures = {**about(fact, programme.known), "use": Use.TERM.value, "months": tier.max_months}
+    return (finding(Code.FACT_UNKNOWN, path, line_id, **figures),)
 
 
 def _tier_gaps(programme: Programme, tier: Tier, path: str, line_id: str) -> tuple[Finding, ...]:

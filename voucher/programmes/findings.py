@@ -1,43 +1,57 @@
-"""Why something was refused: a code for programs, a sentence for people, the policy's path."""
+"""Why something was refused or made smaller: a code, its figures, the policy's path.
 
-from dataclasses import dataclass
-from enum import StrEnum
+The sentence is made from the code's words and the figures when it is read (``sentences``), so it
+reads the same everywhere and in either language.
+"""
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
-class Code(StrEnum):
-    """Reasons of a programme; docs/programmes.md explains each."""
-
-    PREDICATE_FAILED = "predicate-failed"
-    FACT_UNKNOWN = "fact-unknown"
-    FACT_UNUSABLE = "fact-unusable"
-    VALUE_NOT_SEEN = "value-not-seen"
-    NOT_IN_FORCE = "not-in-force"
-    WINDOW_CLOSED = "window-closed"
-    BELOW_MINIMUM = "below-minimum"
-    NO_TIER = "no-tier"
-    NOTHING_COUNTS = "nothing-counts"
-    EXCLUDED_BY_OTHER = "excluded-by-other"
-    SPEND_USED = "spend-used"
-    ABOVE_CAP = "above-cap"
-    POOL_SHORT = "pool-short"
-    POOL_EXHAUSTED = "pool-exhausted"
-    FUNDERS_DO_NOT_ADD_UP = "funders-do-not-add-up"
-    WRONG_MODE = "wrong-mode"
-    NO_CLAIM = "no-claim"
-    TOO_LATE = "too-late"
-    NO_CLAWBACK = "no-clawback"
-    SAME_PERSON = "same-person"
-    OUT_OF_ORDER = "out-of-order"
+from voucher.programmes.sentences import CAUSES, Code, say
+from voucher.wording import FactValue, Language, joined
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One reason. ``path`` is the place in the policy, ``line_id`` the spend line it is about."""
+    """One reason. ``path`` is the place in the policy, ``line_id`` the spend line it is about.
+
+    ``causes`` are the reasons behind it, where it sums up several.
+    """
 
     code: Code
     path: str
-    message: str
+    facts: Mapping[str, FactValue] = field(default_factory=dict)
     line_id: str = ""
+    causes: tuple["Finding", ...] = ()
+
+    @property
+    def message(self) -> str:
+        """The sentence in English."""
+        return self.text(Language.ENGLISH)
+
+    @property
+    def message_zh(self) -> str:
+        """The sentence in Chinese."""
+        return self.text(Language.CHINESE)
+
+    def text(self, language: Language) -> str:
+        """Return the sentence in a language."""
+        figures: dict[str, FactValue] = {"path": self.path, **self.facts}
+        if self.causes:
+            figures[CAUSES] = joined((one.text(language) for one in self.causes), language)
+        return say(self.code, figures, language)
+
+    def document(self) -> dict[str, object]:
+        """Return the reason as JSON holds it, with both sentences."""
+        return {
+            "code": self.code.value,
+            "path": self.path,
+            "line_id": self.line_id,
+            "message": self.message,
+            "message_zh": self.message_zh,
+            "facts": dict(self.facts),
+            "causes": [one.document() for one in self.causes],
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,3 +62,32 @@ class Cut:
     path: str
     from_fen: int
     to_fen: int
+
+    @property
+    def line_id(self) -> str:
+        """No line: cuts are of whole contracts or awards."""
+        return ""
+
+    def text(self, language: Language) -> str:
+        """Return the sentence in a language."""
+        figures: dict[str, FactValue] = {"path": self.path, **self.figures()}
+        return say(self.code, figures, language)
+
+    def figures(self) -> dict[str, int]:
+        """Return the amounts by name."""
+        return {"from_fen": self.from_fen, "to_fen": self.to_fen}
+
+    def document(self) -> dict[str, object]:
+        """Return the cut as JSON holds it, with both sentences."""
+        return {
+            "code": self.code.value,
+            "path": self.path,
+            "message": self.text(Language.ENGLISH),
+            "message_zh": self.text(Language.CHINESE),
+            **self.figures(),
+        }
+
+
+def finding(code: Code, path: str, line_id: str = "", **facts: FactValue) -> Finding:
+    """Return a reason with its figures."""
+    return Finding(code=code, path=path, facts=facts, line_id=line_id)

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from suanwang.units import share_fen
-from voucher.programmes.findings import Code, Finding
+from voucher.programmes.findings import Finding, finding
 from voucher.programmes.schema import Mode, Policy, Take, Unused, is_unseen
+from voucher.programmes.sentences import Code
 from voucher.programmes.values import not_seen
 
 
@@ -63,8 +64,7 @@ def no_lots(policy: Policy) -> tuple[Finding, ...]:
     kind = policy.benefit.kind
     if policy.benefit.mode is not Mode.DEDUCT or kind == "compute":
         return ()
-    message = f"a voucher of kind {kind} cannot pay for jobs; its mode must be another than deduct"
-    return (Finding(code=Code.WRONG_MODE, path="benefit.kind", message=message),)
+    return (finding(Code.WRONG_KIND, "benefit.kind", benefit=str(kind)),)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,9 +86,9 @@ def reclaim(policy: Policy, trigger_id: str, paid_fen: int, *, unserved: int, te
         return Reclaim(findings=(not_seen(policy, "clawback"),))
     trigger = next((one for one in policy.clawback if one.id == trigger_id), None)
     if trigger is None:
-        known = ", ".join(one.id for one in policy.clawback) or "none"
-        message = f"{policy.id} takes nothing back for {trigger_id!r}; its triggers: {known}"
-        return Reclaim(findings=(Finding(code=Code.NO_CLAWBACK, path="clawback", message=message),))
+        known = ", ".join(one.id for one in policy.clawback) or "–"
+        figures = {"policy": policy.id, "trigger": trigger_id, "known": known}
+        return Reclaim(findings=(finding(Code.NO_CLAWBACK, "clawback", **figures),))
     path = f"clawback.{trigger.id}"
     if trigger.take is None:
         return Reclaim(findings=(not_seen(policy, f"{path}.take"),))
@@ -107,17 +107,19 @@ def objections(
         return (not_seen(policy, "workflow"),)
     ids = [stage.id for stage in policy.workflow]
     if stage_id not in ids:
-        message = f"{policy.id} has no stage {stage_id!r}; its stages: {', '.join(ids)}"
-        return (Finding(code=Code.OUT_OF_ORDER, path="workflow", message=message),)
+        figures = {"policy": policy.id, "stage": stage_id, "known": ", ".join(ids) or "–"}
+        return (finding(Code.NO_STAGE, "workflow", **figures),)
     stage = policy.workflow[ids.index(stage_id)]
     path = f"workflow.{stage_id}"
     found = []
     open_before = [one for one in ids[: ids.index(stage_id)] if one not in done]
-    if open_before or stage_id in done:
-        state = "is done already" if stage_id in done else f"comes after {', '.join(open_before)}"
-        found.append(Finding(code=Code.OUT_OF_ORDER, path=path, message=f"{stage_id} {state}"))
+    if stage_id in done:
+        found.append(finding(Code.STAGE_DONE, path, stage=stage_id))
+    elif open_before:
+        earlier = ", ".join(open_before)
+        found.append(finding(Code.OUT_OF_ORDER, path, stage=stage_id, earlier=earlier))
     for other in stage.not_same_as:
         if done.get(other) == person:
-            message = f"{person} did {other}; somebody else must do {stage_id} (four eyes)"
-            found.append(Finding(code=Code.SAME_PERSON, path=path, message=message))
+            figures = {"person": person, "earlier": other, "stage": stage_id}
+            found.append(finding(Code.SAME_PERSON, path, **figures))
     return tuple(found)

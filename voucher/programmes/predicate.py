@@ -7,9 +7,10 @@ from typing import Annotated, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from suanwang.units import yuan_text
 from voucher.programmes.facts import Fact, FactKind, Facts, FactValue
-from voucher.programmes.findings import Code, Finding
+from voucher.programmes.findings import Finding, finding
+from voucher.programmes.sentences import OPS, Code, Use, value_words
+from voucher.wording import Language, render
 
 ItemT = TypeVar("ItemT")
 Items = Annotated[tuple[ItemT, ...], Field(strict=False)]
@@ -103,34 +104,31 @@ def _in_order(value: FactValue, bound: object, *, is_least: bool) -> bool:
     raise AssertionError(f"{value!r} and {bound!r} have no order; complaint() lets none through")
 
 
-def value_text(value: object, kind: FactKind) -> str:
-    """Write a fact's value for people; money as yuan."""
-    if isinstance(value, tuple):
-        return ", ".join(value_text(one, kind) for one in value)
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if kind is FactKind.FEN and isinstance(value, int):
-        return f"{yuan_text(value)} CNY"
-    return str(value)
-
-
-_VERBS = {
-    Op.EQ: "is {}",
-    Op.IN: "is one of {}",
-    Op.NOT_IN: "is none of {}",
-    Op.GE: "is at least {}",
-    Op.LE: "is at most {}",
-    Op.IS_TRUE: "is true",
-    Op.IS_FALSE: "is false",
-}
-
-
 def predicate_text(predicate: Predicate, known: Mapping[str, Fact]) -> str:
     """Write a predicate as a sentence without its subject's article, such as ``line.x is 3``."""
     if predicate.is_unseen:
         return f"{predicate.fact} {predicate.op} (not seen)"
-    shown = value_text(predicate.value, known[predicate.fact].kind)
-    return f"{predicate.fact} {_VERBS[predicate.op].format(shown)}"
+    wanted = value_words(figure(predicate.value), known[predicate.fact].kind)
+    return f"{predicate.fact} {render(OPS[predicate.op], {'wanted': wanted}, Language.ENGLISH)}"
+
+
+def figure(value: object) -> str | int:
+    """Return a fact's value, or a list of them, as figures of a reason hold it."""
+    match value:
+        case bool():
+            return "yes" if value else "no"
+        case int():
+            return value
+        case tuple():
+            return ", ".join(str(figure(one)) for one in value)
+        case _:
+            return str(value)
+
+
+def about(fact: str, known: Mapping[str, Fact]) -> dict[str, str | int]:
+    """Return the figures that name a fact."""
+    name_zh = known[fact].name_zh if fact in known else ""
+    return {"fact": fact, "fact_zh": name_zh} if name_zh else {"fact": fact}
 
 
 def failures(
@@ -151,18 +149,42 @@ def failures(
 def _failure(
     predicate: Predicate, facts: Facts, known: Mapping[str, Fact], path: str, line_id: str
 ) -> Finding | None:
-    fact, wanted = known[predicate.fact], predicate_text(predicate, known)
-    reason = f" ({predicate.because})" if predicate.because else ""
-    value = facts.get(predicate.fact)
+    fact, value = known[predicate.fact], facts.get(predicate.fact)
     if predicate.is_unseen:
-        code, message = Code.VALUE_NOT_SEEN, f"{wanted}: fill it in a version of your own"
-    elif value is None:
-        code, message = Code.FACT_UNKNOWN, f"{predicate.fact} is not known; needed: {wanted}"
-    elif not fact.accepts(value):
-        code, message = Code.FACT_UNUSABLE, f"{predicate.fact} is {value!r}, not a {fact.kind}"
-    elif predicate.holds(value):
+        place = f"{path}.value"
+        return finding(
+            Code.VALUE_NOT_SEEN,
+            path,
+            line_id,
+            place=place,
+            policy_en="the policy",
+            policy_zh="本政策",
+        )
+    if value is not None and fact.accepts(value) and predicate.holds(value):
         return None
-    else:
-        code = Code.PREDICATE_FAILED
-        message = f"{predicate.fact} is {value_text(value, fact.kind)}; needed: {wanted}"
-    return Finding(code=code, path=path, message=message + reason, line_id=line_id)
+    figures = {**about(predicate.fact, known), "kind": fact.kind.value, "op": predicate.op.value}
+    if predicate.op not in _FLAG_OPS:
+        figures["wanted"] = figure(predicate.value)
+    if predicate.because:
+        figures["because"] = predicate.because
+    if value is None:
+        return finding(Code.FACT_UNKNOWN, path, line_id, **figures, use=Use.CONDITION.value)
+    code = Code.PREDICATE_FAILED if fact.accepts(value) else Code.FACT_UNUSABLE
+    return finding(code, path, line_id, **figures, stated=figure(value))
+
+
+def unknown(
+    fact: str, use: Use, known: Mapping[str, Fact], path: str, line_id: str = ""
+) -> Finding:
+    """Return the refusal of what needs a fact that nobody has stated."""
+    return finding(Code.FACT_UNKNOWN, path, line_id, **about(fact, known), use=use.value)
+
+
+def unusable(
+    fact: str, value: object, known: Mapping[str, Fact], path: str, line_id: str = ""
+) -> Finding:
+    """Return the refusal of a fact whose value is not what its use needs."""
+    kind = known[fact].kind.value
+    return finding(
+        Code.FACT_UNUSABLE, path, line_id, **about(fact, known), kind=kind, stated=figure(value)
+    )

@@ -6,18 +6,22 @@ paying in parts ends at the same total.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
+from typing import Final
 
 from suanwang.units import share_fen
 from voucher.programmes.application import Application, Line, china_day
 from voucher.programmes.award import Award, LineAward, counted_fen
-from voucher.programmes.findings import Code, Cut, Finding
+from voucher.programmes.findings import Cut, Finding, finding
 from voucher.programmes.life import redeem_by
-from voucher.programmes.predicate import failures
+from voucher.programmes.predicate import failures, unknown, unusable
 from voucher.programmes.programme import Programme
 from voucher.programmes.schema import CapScope, Mode
+from voucher.programmes.sentences import Code, Use
 from voucher.programmes.share import largest_remainder
 from voucher.programmes.usage import REDEEMED, Usage, cap_key, caps_of, cut_to, left_fen
 from voucher.programmes.values import not_seen
+
+_PAID: Final = "line.paid_fen"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,14 +96,13 @@ def _not_redeemable(
     if mode is None:
         return (not_seen(policy, "benefit.mode"),)
     if mode is not Mode.CLAIM_THEN_REDEEM:
-        message = f"{policy.id} is in mode {mode}; only claim_then_redeem redeems a claim"
-        return (Finding(code=Code.WRONG_MODE, path="benefit.mode", message=message),)
+        modes = {"mode": mode.value, "needed_mode": Mode.CLAIM_THEN_REDEEM.value}
+        return (finding(Code.WRONG_MODE, "benefit.mode", policy=policy.id, **modes),)
     if claim.amount_fen == 0 or claim.application_id != application.id:
-        message = f"application {application.id} has no claim to redeem"
-        return (Finding(code=Code.NO_CLAIM, path="benefit.mode", message=message),)
+        return (finding(Code.NO_CLAIM, "benefit.mode", application=application.id),)
     if claim.digest != programme.digest:
-        message = f"the claim was made under digest {claim.digest[:12]}…, not under {policy.ref}"
-        return (Finding(code=Code.NO_CLAIM, path="version", message=message),)
+        figures = {"digest": claim.digest[:12], "policy": policy.ref}
+        return (finding(Code.OTHER_VERSION, "version", **figures),)
     return _too_late(programme, application, paid_on)
 
 
@@ -107,8 +110,8 @@ def _too_late(programme: Programme, application: Application, paid_on: date) -> 
     end = redeem_by(programme.policy, china_day(application.submitted_at))
     if end.findings or end.last_day is None or paid_on <= end.last_day:
         return end.findings
-    message = f"redeemed on {paid_on}; the last day was {end.last_day}"
-    return (Finding(code=Code.TOO_LATE, path="validity.redeem_within_days", message=message),)
+    days = {"redeemed_on": str(paid_on), "last_day": str(end.last_day)}
+    return (finding(Code.TOO_LATE, "validity.redeem_within_days", **days),)
 
 
 def _missing(
@@ -118,23 +121,20 @@ def _missing(
     if policy.spend.redeem_require is None:
         return (not_seen(policy, path, line_id),)
     if line is None:
-        message = f"line {line_id} of the claim is not in the request"
-        return (Finding(code=Code.NO_CLAIM, path="spend", message=message, line_id=line_id),)
+        return (finding(Code.LINE_MISSING, "spend", line_id, line=line_id),)
     facts = application.line_facts(line)
-    paid = facts.get("line.paid_fen")
+    paid = facts.get(_PAID)
     found = failures(policy.spend.redeem_require, facts, programme.known, path, line_id)
     if paid is None:
-        message = "line.paid_fen is not known; a claim is redeemed on what was paid"
-        found += (Finding(code=Code.FACT_UNKNOWN, path=path, message=message, line_id=line_id),)
+        found += (unknown(_PAID, Use.PAID, programme.known, path, line_id),)
     elif isinstance(paid, bool) or not isinstance(paid, int) or paid < 0:
-        message = f"line.paid_fen is {paid!r}, not an amount in fen"
-        found += (Finding(code=Code.FACT_UNUSABLE, path=path, message=message, line_id=line_id),)
+        found += (unusable(_PAID, paid, programme.known, path, line_id),)
     return found
 
 
 def _earned_fen(programme: Programme, application: Application, line: Line, part: LineAward) -> int:
     facts = application.line_facts(line)
-    paid = facts["line.paid_fen"]
+    paid = facts[_PAID]
     assert isinstance(paid, int), "_missing refuses the rest"
     assert part.ratio is not None, "assess refuses the rest"
     tier = next(one for one in programme.policy.tiers if one.id == part.tier_id)

@@ -1,13 +1,13 @@
 """Policies and simulations as plain documents for JSON: amounts in fen, names as in the code."""
 
 from voucher.programmes.award import Award, LineAward
-from voucher.programmes.findings import Cut, Finding
 from voucher.programmes.rounds import PoolUse
 from voucher.programmes.schema import Policy
 from voucher.programmes.share import FunderShare
 from voucher.programmes.simulate import Fate, Replay, Row, Simulation
 from voucher.programmes.values import digest, gaps, tree_of
 from voucher.programmes.words import in_words
+from voucher.wording import documents
 
 Json = dict[str, object]
 
@@ -25,16 +25,6 @@ def policy_json(policy: Policy) -> Json:
     }
 
 
-def finding_json(finding: Finding) -> Json:
-    """Return one reason."""
-    return {
-        "code": str(finding.code),
-        "path": finding.path,
-        "line": finding.line_id or None,
-        "message": finding.message,
-    }
-
-
 def award_json(award: Award) -> Json:
     """Return an award with its lines, cuts and reasons."""
     return {
@@ -46,8 +36,8 @@ def award_json(award: Award) -> Json:
         "amount_fen": award.amount_fen,
         "is_refused": award.is_refused,
         "lines": [_line_json(line) for line in award.lines],
-        "cuts": [_cut_json(cut) for cut in award.cuts],
-        "findings": [finding_json(one) for one in award.findings],
+        "cuts": documents(award.cuts),
+        "findings": documents(award.findings),
     }
 
 
@@ -85,17 +75,8 @@ def _line_json(line: LineAward) -> Json:
         "tier": line.tier_id or None,
         "ratio": {"num": ratio.num, "den": ratio.den} if ratio else None,
         "amount_fen": line.amount_fen,
-        "findings": [finding_json(one) for one in line.findings],
-        "notes": [finding_json(one) for one in line.notes],
-    }
-
-
-def _cut_json(cut: Cut) -> Json:
-    return {
-        "code": str(cut.code),
-        "path": cut.path,
-        "from_fen": cut.from_fen,
-        "to_fen": cut.to_fen,
+        "findings": documents(line.findings),
+        "notes": documents(line.notes),
     }
 
 
@@ -119,7 +100,7 @@ def _row_json(row: Row) -> Json:
         **award_json(row.award),
         "applicant": row.applicant_id,
         "shares": [_share_json(share) for share in row.shares],
-        "funding_findings": [finding_json(one) for one in row.funding_findings],
+        "funding_findings": documents(row.funding_findings),
     }
 
 
@@ -132,8 +113,8 @@ def _fate_json(fate: Fate) -> Json:
         "after_fen": fate.after_fen,
         "change_fen": fate.change_fen,
         "granted_fen": fate.granted_fen,
-        "cuts": [_cut_json(cut) for cut in fate.cuts],
-        "reasons": [finding_json(one) for one in fate.reasons],
+        "cuts": documents(fate.cuts),
+        "reasons": documents(fate.reasons),
     }
 
 

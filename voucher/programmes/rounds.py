@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 from suanwang.errors import BadInput
 from voucher.programmes.application import Application, china_day, period_label
 from voucher.programmes.award import Award, assess, reserve, with_amount
-from voucher.programmes.findings import Code, Cut, Finding
+from voucher.programmes.findings import Cut, Finding, finding
 from voucher.programmes.programme import Programme
 from voucher.programmes.schema import Cap, CapScope, Period
+from voucher.programmes.sentences import Code
 from voucher.programmes.shortage import Turn, gap, share, takes_turns, turn
 from voucher.programmes.usage import CLAIMED, Usage, cap_key, left_fen
 from voucher.programmes.values import not_seen
@@ -149,15 +150,14 @@ def _cut(claim: Award, grant: int, path: str) -> Award:
     award = replace(with_amount(claim, grant), cuts=(*claim.cuts, cut))
     if grant > 0:
         return award
-    message = "the pool is used up; nothing is left for this application"
-    finding = Finding(code=Code.POOL_EXHAUSTED, path=path, message=message)
-    return replace(award, findings=(finding,))
+    exhausted = finding(Code.POOL_EXHAUSTED, path, asked_fen=claim.amount_fen)
+    return replace(award, findings=(exhausted,))
 
 
-def _refused(claim: Award, finding: Finding) -> Award:
+def _refused(claim: Award, reason: Finding) -> Award:
     if claim.amount_fen == 0:
         return claim
-    return replace(with_amount(claim, 0), findings=(*claim.findings, finding))
+    return replace(with_amount(claim, 0), findings=(*claim.findings, reason))
 
 
 def _pool_use(cap: Cap, period: str, before: int, claimed: int, granted: int) -> PoolUse:

@@ -339,6 +339,7 @@ class NewFact(StrictModel):
 
     kind: Annotated[FactKind, Field(strict=False)]
     meaning: str
+    name_zh: str = ""
 
 
 class Policy(StrictModel):
@@ -380,7 +381,10 @@ class Policy(StrictModel):
     @property
     def known_facts(self) -> Mapping[str, Fact]:
         """Every fact that this policy may ask about."""
-        return {**FACTS, **{k: Fact(new.kind, new.meaning) for k, new in self.facts.items()}}
+        return {
+            **FACTS,
+            **{k: Fact(new.kind, new.meaning, new.name_zh) for k, new in self.facts.items()},
+        }
 
     @property
     def ref(self) -> str:

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 
 from suanwang.units import share_fen
 from voucher.programmes.application import Application
-from voucher.programmes.findings import Code, Finding
+from voucher.programmes.findings import Finding, finding
 from voucher.programmes.predicate import failures
 from voucher.programmes.programme import Programme
 from voucher.programmes.schema import Funder
+from voucher.programmes.sentences import Code
 from voucher.programmes.values import not_seen
 
 
@@ -55,8 +56,7 @@ def split(programme: Programme, application: Application, amount_fen: int) -> Fu
     funders, findings = _funders_of(programme, application, policy.funders)
     if not findings and not _is_whole(funders):
         parts = ", ".join(f"{one.id} {_text(one)}" for one in funders) or "none"
-        message = f"the funders of this applicant ({parts}) do not make a whole"
-        findings = [Finding(code=Code.FUNDERS_DO_NOT_ADD_UP, path="funders", message=message)]
+        findings = [finding(Code.FUNDERS_DO_NOT_ADD_UP, "funders", parts=parts)]
     if findings:
         return Funding(shares=(), findings=tuple(findings))
     amounts = [

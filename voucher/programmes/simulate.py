@@ -7,10 +7,11 @@ from enum import StrEnum
 
 from voucher.programmes.application import Application
 from voucher.programmes.award import Award
-from voucher.programmes.findings import Code, Cut, Finding
+from voucher.programmes.findings import Cut, Finding
 from voucher.programmes.programme import Programme
 from voucher.programmes.rounds import PoolUse, decide
 from voucher.programmes.schema import Policy
+from voucher.programmes.sentences import Code
 from voucher.programmes.share import FunderShare, split
 from voucher.programmes.values import gaps
 

@@ -5,14 +5,16 @@ from datetime import date
 from typing import Final
 
 from voucher.programmes.application import Application, period_label, text_fact
-from voucher.programmes.findings import Code, Cut, Finding
-from voucher.programmes.predicate import failures
+from voucher.programmes.findings import Cut, Finding
+from voucher.programmes.predicate import failures, unknown
 from voucher.programmes.programme import Programme
 from voucher.programmes.schema import Cap, CapScope, Counts
+from voucher.programmes.sentences import Code, Use
 from voucher.programmes.values import not_seen
 
 CLAIMED: Final = Counts.CLAIMED
 REDEEMED: Final = Counts.REDEEMED
+_GROUP: Final = "applicant.group"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +92,8 @@ def _gaps(programme: Programme, cap: Cap, application: Application) -> list[Find
         found.append(not_seen(programme.policy, f"{path}.amount_fen"))
     if cap.period is None:
         found.append(not_seen(programme.policy, f"{path}.period"))
-    if cap.scope is CapScope.GROUP and text_fact(application.facts, "applicant.group") is None:
-        message = "applicant.group is not known; state the applicant's own id if it has none"
-        found.append(Finding(code=Code.FACT_UNKNOWN, path=path, message=message))
+    if cap.scope is CapScope.GROUP and text_fact(application.facts, _GROUP) is None:
+        found.append(unknown(_GROUP, Use.GROUP, programme.known, path))
     return found
 
 
@@ -109,7 +110,7 @@ def cap_key(
         case CapScope.APPLICANT:
             holder = application.applicant_id
         case CapScope.GROUP:
-            holder = text_fact(application.facts, "applicant.group") or application.applicant_id
+            holder = text_fact(application.facts, _GROUP) or application.applicant_id
         case CapScope.POOL:
             holder = ""
     return CapKey(cap.id, holder, period_label(cap.period, day), measure)

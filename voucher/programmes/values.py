@@ -14,8 +14,9 @@ from suanwang.document import Document, Key, complain, parse_document, validate
 from suanwang.errors import BadInput, Conflict
 from suanwang.units import parse_yuan
 from voucher.programmes.facts import APPLICANT, FactKind
-from voucher.programmes.findings import Code, Finding
+from voucher.programmes.findings import Finding, finding
 from voucher.programmes.schema import Mark, MarkKind, Policy
+from voucher.programmes.sentences import Code
 
 EVERYTHING: Final = "*"
 """The mark of every value that has none of its own."""
@@ -87,8 +88,7 @@ def gaps(policy: Policy) -> tuple[str, ...]:
 
 def not_seen(policy: Policy, path: str, line_id: str = "") -> Finding:
     """Return the refusal of a step that needs the empty value at ``path``."""
-    message = f"{path} of {policy.id} was not seen in any source: fill it in a version of your own"
-    return Finding(code=Code.VALUE_NOT_SEEN, path=path, message=message, line_id=line_id)
+    return finding(Code.VALUE_NOT_SEEN, path, line_id, place=path, policy=policy.id)
 
 
 def read_policy(document: Document) -> Policy:

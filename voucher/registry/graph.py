@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
-from voucher.flagging import Language
+from voucher.wording import Language
 
 PPM_PER_PERCENT: Final = 10_000
 

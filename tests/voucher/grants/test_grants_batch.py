@@ -20,6 +20,7 @@ from voucher.grants.records import Draft, known_facts
 from voucher.grants.sheets import read_table, write_csv, write_xlsx
 from voucher.grants.store_programmes import read_programme
 from voucher.programmes.programme import Programme
+from voucher.wording import Language
 from voucher.writer import DirectWriter
 
 PROGRAMME = read_programme(a_file(), "plain.yaml")
@@ -244,7 +245,7 @@ def test_an_export_comes_back_as_it_went_out(
         report = import_batch(office.firm(), read(*rows), ids)
         assert [one.outcome for one in report.filed] == ["created"] * 3
         records = store.page(connection, store.Filter())
-        table = list(export_rows(records, known_facts(PROGRAMME)))
+        table = list(export_rows(records, known_facts(PROGRAMME), Language.CHINESE))
         for content in (write_csv(table), write_xlsx(table)):
             again = read_batch(read_table(content), find)
             assert again.faults == ()

@@ -99,6 +99,10 @@ def test_a_publicity_without_its_papers_is_overdue_and_then_done_by_people(offic
     row = store_audit.events(office.connection, record.id)[-1]
     assert (row.action, "公示截图" in row.reason) == ("overdue", True)
     assert told(office, record)[-1] == "overdue"
+    (newest, *_) = store_audit.messages(office.connection, "haiyun")
+    assert newest.message.text_zh == (
+        f"申请 {record.id} 在环节 publicity 逾期未办：缺少材料：公示截图。已提醒经办单位。"
+    )
     listed = store.page(office.connection, store.Filter(due_by=office.clock.now()))
     assert [one.id for one in listed] == [record.id]
     office.clock.sleep(DAY)

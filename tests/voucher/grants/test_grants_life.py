@@ -80,7 +80,9 @@ def test_what_is_missing_is_told_at_once_and_nothing_moves(office: Office) -> No
         service.submit(office.firm(), record.id)
     findings = caught.value.facts["findings"]
     assert isinstance(findings, list)
-    assert len(findings) == 2
+    assert [one["code"] for one in findings] == ["not-in-force", "predicate-failed"]
+    assert findings[1]["facts"]["stated"] == "Jinan"
+    assert "要求：注册地（applicant.region）为Qingdao" in findings[1]["message_zh"]
     assert store.find(office.connection, record.id).state is State.DRAFT
 
 
@@ -102,12 +104,35 @@ def test_an_award_that_comes_to_nothing_is_a_rejection_with_reasons(office: Offi
     assert record.state is State.REJECTED
     (told, *_) = store_audit.messages(office.connection, "haiyun")
     assert "applicant.is_dishonest is not known" in told.message.text_en
+    assert "未通过：是否失信（applicant.is_dishonest）未填报；要求：" in told.message.text_zh
+    (decided,) = [one for one in store_audit.events(office.connection, record.id)
+                  if one.action == "decide"]  # fmt: skip
+    findings = decided.facts["findings"]
+    assert isinstance(findings, list)
+    found = findings[0]
+    assert (found["code"], found["facts"]["op"]) == ("fact-unknown", "is_false")
+    stored = store.find(office.connection, record.id)
+    assert stored.award is not None
+    assert [one.document() for one in stored.award.reasons] == decided.facts["findings"]
     with pytest.raises(Forbidden, match="four eyes"):
         service.review(office.city(), record.id, Verdict(action=Action.REOPEN, reason="again"))
     reopened = service.review(
         office.city("wang"), record.id, Verdict(action=Action.REOPEN, reason="证明已补")
     )
     assert reopened.state is State.RETURNED
+
+
+def test_an_award_that_a_cap_makes_smaller_says_so_in_both_languages(office: Office) -> None:
+    office.adopt(
+        caps=[{"id": "each", "scope": "applicant", "period": "year", "amount_fen": 15 * WAN}]
+    )
+    record = office.to_publicity()
+    assert record.case.award_fen == 15 * WAN
+    (told, *_) = store_audit.messages(office.connection, "haiyun")
+    assert told.message.text_en.endswith("Cut: caps.each leaves 150,000.00 CNY of 200,000.00 CNY.")
+    assert told.message.text_zh.endswith(
+        "核减原因：受限额 caps.each 限制，由 200,000.00 元 减至 150,000.00 元。"
+    )
 
 
 def test_nobody_reviews_what_the_same_person_or_organisation_made(office: Office) -> None:
@@ -217,8 +242,11 @@ def test_a_claim_is_redeemed_in_parts_and_paid_by_somebody_else(office: Office) 
     assert payout.claim(office.firm(), record.id, half)[1] == payment
     with pytest.raises(Conflict, match="another request"):
         payout.claim(office.firm(), record.id, payout.Claim(ref="p1", line_facts={}))
-    with pytest.raises(Refused, match="nothing more was paid"):
+    with pytest.raises(Refused, match="nothing more was paid") as again:
         payout.claim(office.firm(), record.id, payout.Claim(ref="p2", line_facts={}))
+    reasons = again.value.facts["findings"]
+    assert isinstance(reasons, list)
+    assert [one["code"] for one in reasons] == ["nothing-new"]
     with pytest.raises(Forbidden, match="four eyes"):
         payout.settle(office.city(), record.id, "R-1", 1)
     paid = payout.settle(office.city("wang"), record.id, "R-1", 1)
@@ -321,7 +349,7 @@ def test_a_refused_clawback_changes_nothing(office: Office) -> None:
         office.city("wang"), record.id, is_approved=False, reason="查无实据"
     )
     assert kept.state is State.ISSUED
-    with pytest.raises(Refused, match="takes nothing back for 'mood'"):
+    with pytest.raises(Refused, match="takes nothing back for mood"):
         payout.request_clawback(
             office.city(), record.id, payout.Demand(trigger="mood", reason="举报")
         )

@@ -11,6 +11,8 @@ from suanwang.errors import Refused
 from suanwang.ids import SeededIds
 from voucher import store as voucher_store
 from voucher.grants import payout, service
+from voucher.programmes.sentences import Code
+from voucher.wording import Language
 from voucher.writer import DirectWriter
 
 
@@ -43,7 +45,8 @@ def test_only_compute_becomes_lots_that_pay_for_jobs(office: Office, kind: str) 
     office.adopt(benefit={"kind": kind, "mode": "deduct", "beneficiary": "demander"})
     record = office.file()
     checked = service.check(office.firm(), record)
-    assert any(f"kind {kind} cannot pay for jobs" in reason for reason in checked.blocking)
+    (reason,) = [one for one in checked.blocking if one.document()["code"] == Code.WRONG_KIND]
+    assert f"{kind} 类的券不能抵扣作业费用" in reason.text(Language.CHINESE)
     with pytest.raises(Refused, match=f"kind {kind} cannot pay for jobs"):
         service.submit(office.firm(), record.id)
 

@@ -16,6 +16,7 @@ from voucher.grants.papers import papers
 from voucher.grants.sheets import read_table, write_csv, write_xlsx
 from voucher.grants.steps import Desk, Till, open_case, programme_of
 from voucher.grants.verdicts import Verdicts, read_verdicts, worklist
+from voucher.wording import Language
 from voucher.writer import DirectWriter
 
 HEADER = ("application", "stage", "verdict", "reason", "line", "applicant.is_dishonest",
@@ -67,7 +68,7 @@ def test_a_filled_in_worklist_is_done(office: Office) -> None:
     office.adopt()
     names = handed_in(office)
     records = [store.find(office.connection, name) for name in names]
-    rows = list(worklist(records))
+    rows = list(worklist(records, Language.ENGLISH))
     verdicts = ["通过", "退回", ""]
     filled = [rows[0]] + [
         [*one[:-2], verdict, "已核"] for one, verdict in zip(rows[1:], verdicts, strict=True)

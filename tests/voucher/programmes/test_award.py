@@ -7,8 +7,8 @@ from programme_builders import a_line, a_policy, a_programme, an_application
 
 from voucher.programmes.application import Application
 from voucher.programmes.award import Award, assess, reserve
-from voucher.programmes.findings import Code
 from voucher.programmes.programme import Programme
+from voucher.programmes.sentences import Code
 from voucher.programmes.share import split
 from voucher.programmes.usage import Usage
 from voucher.programmes.values import fill

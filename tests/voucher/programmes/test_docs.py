@@ -10,10 +10,10 @@ from checkout import ROOT
 from pydantic import BaseModel
 
 from suanwang.document import parse_document, validate
+from voucher.flagging import FlagCode
 from voucher.programmes.applicants import ListFile
 from voucher.programmes.facts import FACTS, FactKind
 from voucher.programmes.files import shipped_ids
-from voucher.programmes.findings import Code
 from voucher.programmes.predicate import Op
 from voucher.programmes.schema import (
     Base,
@@ -29,18 +29,21 @@ from voucher.programmes.schema import (
     ShortageRule,
     Take,
 )
+from voucher.programmes.sentences import Code
 
 PAGE = (ROOT / "docs" / "programmes.md").read_text(encoding="utf-8")
+REASONS = (ROOT / "docs" / "reasons.md").read_text(encoding="utf-8")
 TESTS = "".join(
     path.read_text(encoding="utf-8")
-    for path in (ROOT / "tests" / "voucher" / "programmes").glob("test_*.py")
+    for folder in ("programmes", "grants")
+    for path in (ROOT / "tests" / "voucher" / folder).glob("test_*.py")
     if path.name != "test_docs.py"
 )
 
 
-def rows(title: str) -> list[str]:
+def rows(title: str, page: str = PAGE) -> list[str]:
     """Return the first cells of the table under a heading."""
-    section = re.split(r"^#+ ", PAGE.partition(f"# {title}\n")[2], maxsplit=1, flags=re.MULTILINE)
+    section = re.split(r"^#+ ", page.partition(f"# {title}\n")[2], maxsplit=1, flags=re.MULTILINE)
     return re.findall(r"^\| `([^`]+)` \|", section[0], re.MULTILINE)
 
 
@@ -85,10 +88,14 @@ def test_every_word_that_a_key_takes_is_explained(words: type[StrEnum]) -> None:
     assert [word.value for word in words if f"`{word.value}`" not in PAGE] == []
 
 
-def test_every_op_code_and_fact_has_its_row() -> None:
+def test_every_op_and_fact_has_its_row() -> None:
     assert rows("Predicates") == [op.value for op in Op]
-    assert rows("Reasons") == [code.value for code in Code]
     assert rows("Facts") == list(FACTS)
+
+
+def test_every_code_of_a_reason_and_every_flag_has_its_row_in_the_page_of_reasons() -> None:
+    assert rows("Reasons of programmes", REASONS) == [code.value for code in Code]
+    assert rows("Flags", REASONS) == [code.value for code in FlagCode]
 
 
 def test_every_shipped_policy_has_its_row() -> None:

@@ -45,8 +45,9 @@ Probe = Callable[[Policy], object]
 NOW: Final = datetime.fromisoformat("2025-05-01T09:00:00+08:00")
 DESCRIBES: Final = {
     "Policy.region", "Policy.issuer", "Policy.legal_basis", "Policy.sources", "Policy.marks",
-    "Name.en", "Name.zh", "NewFact.meaning", "Predicate.because", "Ratio.at_most", "Stage.name",
-    "Trigger.event", "Source.where", "Source.kind", "Mark.mark", "Mark.note",
+    "Name.en", "Name.zh", "NewFact.meaning", "NewFact.name_zh", "Predicate.because",
+    "Ratio.at_most", "Stage.name", "Trigger.event", "Source.where", "Source.kind", "Mark.mark",
+    "Mark.note",
 }  # fmt: skip
 """Keys that tell people something and decide nothing."""
 
@@ -277,6 +278,9 @@ TRIES: Final = [
          **asks(fact="applicant.size", op="ge", value=1)}),
     Try("NewFact.meaning", {"facts": FACT},
         {"facts": {"applicant.size": {"kind": "count", "meaning": "how large"}}}, told),
+    Try("NewFact.name_zh", {"facts": FACT, **asks(fact="applicant.score", op="ge", value=1)},
+        {"facts": {"applicant.size": {"kind": "count", "meaning": "x", "name_zh": "规模"}}},
+        told),
     Try("Predicate.fact", asks(), asks(fact="applicant.province")),
     Try("Predicate.op", asks(), asks(op="not_in", value=["Qingdao"])),
     Try("Predicate.value", asks(), asks(value="Jinan")),

@@ -11,10 +11,10 @@ from voucher.programmes.application import Application
 from voucher.programmes.award import Award, assess
 from voucher.programmes.facts import FactValue
 from voucher.programmes.files import shipped
-from voucher.programmes.findings import Code
 from voucher.programmes.life import end_of, objections, reclaim
 from voucher.programmes.programme import Programme
 from voucher.programmes.redeem import book_redemption, redeem
+from voucher.programmes.sentences import Code
 from voucher.programmes.usage import Usage
 
 PAID_ON = date(2025, 9, 1)
@@ -77,10 +77,13 @@ def test_only_claims_of_this_version_are_redeemed_and_only_in_that_mode() -> Non
     assert redeemed(a_programme(benefit=benefit), 1000) == (0, 200, ["wrong-mode"])
     programme, newer = a_programme(), a_programme(version=2)
     other = redeem(newer, paid(1000), claim_of(programme), PAID_ON, {}, Usage())
-    assert [one.code for one in other.findings] == [Code.NO_CLAIM]
+    assert [one.code for one in other.findings] == [Code.OTHER_VERSION]
     stranger = an_application("a2", a_line(contract_fen=1000, paid_fen=1000))
     none = redeem(programme, stranger, claim_of(programme), PAID_ON, {}, Usage())
     assert [one.code for one in none.findings] == [Code.NO_CLAIM]
+    without = an_application("a1", a_line("l2", contract_fen=1000, paid_fen=1000))
+    lost = redeem(programme, without, claim_of(programme), PAID_ON, {}, Usage())
+    assert [(one.code, one.line_id) for one in lost.findings] == [(Code.LINE_MISSING, "l1")]
 
 
 def test_a_claim_is_redeemed_within_its_days() -> None:
@@ -171,8 +174,8 @@ def test_who_made_a_step_does_not_check_it_and_steps_keep_their_order() -> None:
     early = objections(policy, "collect", "wang", {"file": "li"})
     assert [one.code for one in early] == [Code.OUT_OF_ORDER]
     again = objections(policy, "file", "li", {"file": "li"})
-    assert [one.code for one in again] == [Code.OUT_OF_ORDER]
+    assert [one.code for one in again] == [Code.STAGE_DONE]
     unknown = objections(policy, "nothing", "li", {})
-    assert [one.code for one in unknown] == [Code.OUT_OF_ORDER]
+    assert [one.code for one in unknown] == [Code.NO_STAGE]
     unread = objections(shipped("beijing-2023"), "file", "li", {})
     assert [one.code for one in unread] == [Code.VALUE_NOT_SEEN]

@@ -7,9 +7,9 @@ from programme_builders import a_line, a_programme, an_application
 
 from suanwang.errors import BadInput
 from voucher.programmes.application import Application
-from voucher.programmes.findings import Code
 from voucher.programmes.programme import Programme
 from voucher.programmes.rounds import decide
+from voucher.programmes.sentences import Code
 from voucher.programmes.usage import Usage
 
 

@@ -10,9 +10,9 @@ from voucher.programmes.application import Application
 from voucher.programmes.award import Award, assess
 from voucher.programmes.facts import FactValue
 from voucher.programmes.files import shipped, shipped_ids
-from voucher.programmes.findings import Code
 from voucher.programmes.programme import Programme
 from voucher.programmes.rounds import decide
+from voucher.programmes.sentences import Code
 from voucher.programmes.share import split
 from voucher.programmes.usage import Usage
 from voucher.programmes.values import fill, gaps, mark_of

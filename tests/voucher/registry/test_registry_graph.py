@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voucher.flagging import Language
 from voucher.registry.graph import Hop, Network, Relations, Tie, TieKind, Trait
+from voucher.wording import Language
 
 CODES = [f"org-{number}" for number in range(8)]
 SHARE_MIN = 250_000

@@ -195,5 +195,5 @@ def test_contracts_of_related_customers_count_together_but_are_not_named() -> No
     assert split_contracts(contracts, LIMIT) == ()
     (flag,) = split_contracts(contracts, LIMIT, {"d": "c"}, own=lambda one: one.customer_id == "c")
     assert (flag.facts["contracts"], flag.facts["others"]) == ("1", 1)
-    assert "1.20 yuan" in flag.message
+    assert "1.20 CNY" in flag.message
     assert "1.20 元" in flag.message_zh
