@@ -40,6 +40,7 @@ PEOPLE_ROUTERS: Final[tuple[APIRouter, ...]] = (
     tenants.router,
     sites.router,
     energy.router,
+    energy.network_router,
     series.router,
     kpis.router,
     jobs.router,

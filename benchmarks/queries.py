@@ -45,6 +45,7 @@ HOUR: Final = timedelta(hours=1)
 YEAR: Final = 365 * DAY
 END: Final = datetime(2026, 1, 1, tzinfo=UTC)
 START: Final = END - YEAR
+_ASKED: Final = store.AskedPue(start=START, end=END, now=END)
 _CLOCK: Final = SystemClock()
 _WHOLE: Final[dict[str, object]] = {
     "revision": 0, "is_newest": True, "interpolated_ms": 0, "estimated_ms": 0, "state": "final",
@@ -100,14 +101,14 @@ def _series_day(connection: Connection, number: int) -> int:
 
 
 def _year_hourly(connection: Connection, number: int) -> int:
-    found = list(hours_of_pue(connection, f"s{number % SITES}", CATEGORY, START, END))
+    found = list(hours_of_pue(connection, f"s{number % SITES}", _ASKED).rows())
     assert len(found) == YEAR / HOUR
     return len(found)
 
 
 def _annual(connection: Connection, _number: int) -> int:
-    figures = [store.pue(connection, f"s{at}", START, END, END) for at in range(SITES)]
-    assert all(figure.value is not None for figure in figures), figures
+    figures = store.pues(connection, [f"s{at}" for at in range(SITES)], _ASKED)
+    assert all(figure.value is not None for figure in figures.values()), figures
     return len(figures)
 
 

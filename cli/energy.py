@@ -6,7 +6,7 @@ from typing import Annotated, Final
 import typer
 
 from cli.connection import ApiKey, Url, connect
-from cli.output import NOTHING, AsJson, Json, clock_time, emit_json, line, number, table
+from cli.output import NOTHING, AsJson, Json, clock_time, emit_csv, emit_json, line, number, table
 from suanwang.errors import BadInput
 from suanwang.periods import EXAMPLES
 
@@ -22,6 +22,10 @@ PeriodOption = Annotated[
     str | None, typer.Option(help="A period in the site's time zone, instead of --hours.")
 ]
 LISTED_MAX: Final = 10
+HOUR_COLUMNS: Final = (
+    "start", "value", "facility_wh", "it_wh", "coverage", "quality", "state", "revision",
+    "withheld",
+)  # fmt: skip
 
 app = typer.Typer(help="PUE of sites, what stands behind it, and a check of the record.")
 meters_app = typer.Typer(help="Meters of a site: list them, replace one, change its ratio.")
@@ -31,6 +35,8 @@ meters_app = typer.Typer(help="Meters of a site: list them, replace one, change 
 def pue(
     context: typer.Context,
     hours: Hours = 24,
+    period: PeriodOption = None,
+    category: Category = None,
     url: Url = None,
     api_key: ApiKey = None,
     as_json: AsJson = False,
@@ -38,8 +44,7 @@ def pue(
     """Show the PUE of every site with its coverage and quality; under a year it is interim."""
     if context.invoked_subcommand is None:
         with connect(url, api_key) as client:
-            names = [site["id"] for site in client.get("/v1/sites")["items"]]
-            figures = [client.get(f"/v1/sites/{name}/pue", hours=hours) for name in names]
+            figures = client.get("/v1/pue", **_asked(period, category, hours=hours))["items"]
         _print(figures, as_json=as_json)
 
 
@@ -71,6 +76,70 @@ def _print(figures: list[Json], *, as_json: bool) -> None:
         emit_json({"items": figures})
     else:
         pue_table(figures)
+
+
+@app.command("hours")
+def hours_of(
+    site_id: SiteName,
+    period: PeriodName = "last-24h",
+    first: Annotated[
+        str, typer.Option("--from", help="A day or a moment, instead of the period.")
+    ] = "",
+    last: Annotated[str, typer.Option("--to", help="Its end, left out; now if not given.")] = "",
+    category: Category = None,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV, moments in UTC.")] = False,
+    url: Url = None,
+    api_key: ApiKey = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show the PUE of a site hour by hour, a year at most; every hour is interim."""
+    asked = _asked(_from_to(first, last) or period, category)
+    with connect(url, api_key) as client:
+        found = client.get(f"/v1/sites/{site_id}/pue/hours", **asked)
+    if as_json:
+        emit_json(found)
+    elif as_csv:
+        emit_csv(HOUR_COLUMNS, [[hour[name] for name in HOUR_COLUMNS] for hour in found["items"]])
+    else:
+        _print_hours(found)
+
+
+def _from_to(first: str, last: str) -> str:
+    """Return the period between two edges, an empty text where neither is given."""
+    if last and not first:
+        raise BadInput("--to has no --from", next_step="give both, or a period such as 2026-11")
+    if not first:
+        return ""
+    from suanwang.clock import SystemClock
+
+    return f"{first}..{last or SystemClock().now().isoformat()}"
+
+
+def _print_hours(found: Json) -> None:
+    items = found["items"]
+    table(
+        ("hour", "PUE", "facility kWh", "IT kWh", "covered", "quality", "state", "rev", "note"),
+        [
+            (
+                clock_time(hour["start"]),
+                number(hour["value"], 4),
+                number(hour["facility_wh"] / 1000, 3),
+                number(hour["it_wh"] / 1000, 3),
+                f"{hour['coverage']:.1%}",
+                hour["quality"],
+                hour["state"],
+                str(hour["revision"]),
+                hour["withheld"],
+            )
+            for hour in items
+        ],
+    )
+    it_wh = sum(hour["it_wh"] for hour in items)
+    whole = sum(hour["facility_wh"] for hour in items) / it_wh if it_wh else None
+    line(
+        f"{len(items)} of {found['hours']} hours are in the record, "
+        f"PUE over them {number(whole, 4)} (interim, {found['category'] or 'no one category'})"
+    )
 
 
 @app.command("explain")

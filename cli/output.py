@@ -3,7 +3,7 @@
 import json
 import sys
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Annotated, Any, Final
 
 import typer
@@ -19,6 +19,15 @@ NOTHING: Final = "–"
 def emit_json(document: Json) -> None:
     """Print a JSON document on standard output."""
     typer.echo(json.dumps(document, ensure_ascii=False, indent=2, default=str))
+
+
+def emit_csv(columns: Sequence[str], rows: Iterable[Sequence[Json]]) -> None:
+    """Print rows as CSV with a head on standard output; nothing is an empty field."""
+    import csv
+
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(rows)
 
 
 def line(text: str = "") -> None:

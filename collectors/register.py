@@ -66,6 +66,11 @@ class Segment(NamedTuple):
         return self.energy_until(high) - self.energy_until(low) if low < high else 0
 
 
+def resolution_mwh(resolution_wh: float) -> int:
+    """Return one count of a register in mWh, in which energies are kept."""
+    return max(1, round(resolution_wh * 1000))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeterRules:
     """What is believed of a meter: ``modulus_mwh`` is where it wraps (0: never).
@@ -86,7 +91,7 @@ class MeterRules:
         """Return the rules of a registered meter."""
         return cls(
             rated_w=meter.rated_w,
-            resolution_mwh=max(1, round(meter.resolution_wh * 1000)),
+            resolution_mwh=resolution_mwh(meter.resolution_wh),
             modulus_mwh=meter.modulus_wh * 1000,
             gap_ms=max(round(GAP_POLLS * meter.poll_s * 1000), GAP_MS_MIN),
         )

@@ -16,8 +16,9 @@ from collectors import quality, store_meters, store_samples, store_windows
 from collectors.register import Register
 from collectors.settle import DAY_MS
 from collectors.store_chunks import prune
-from collectors.store_energy import EnergyFigure, energy_wh, pue
+from collectors.store_energy import EnergyFigure, energy_wh
 from collectors.store_meters import EventKind, MeterEvent
+from collectors.store_pue import AskedPue, pue, pues
 from collectors.store_samples import SampleRow, insert_new
 from collectors.store_windows import MeterRecord
 from suanwang.clock import from_epoch_ms, to_epoch_ms
@@ -29,6 +30,7 @@ from suanwang.model.network import Fact
 from suanwang.model.reading import Quality, Reading, SourceReport, TelemetryBatch
 
 __all__ = [
+    "AskedPue",
     "EnergyFigure",
     "Ingested",
     "SourceState",
@@ -37,6 +39,7 @@ __all__ = [
     "latest",
     "prune",
     "pue",
+    "pues",
     "register_meters",
     "site_power",
     "source_states",

@@ -1,8 +1,4 @@
-"""Energy and PUE of a site over any period, out of the record.
-
-Whole days and hours come from their roll-ups, what changed since from windows and raw readings: the
-sums are the same, since a roll-up is made by the same function.
-"""
+"""Energy of the meters of a role over any period, out of the record."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,23 +8,12 @@ from sqlalchemy import Connection, func, select
 
 from collectors import quality
 from collectors.accumulator import WINDOW_MS, window_start
-from collectors.kpi import Interval, SiteEnergy, SiteMeters, add_segments, pue_figure
-from collectors.store_rollup import add_rolled_up
-from collectors.store_site import (
-    ROLES,
-    KnownMeter,
-    by_window,
-    ends,
-    inside,
-    load_meters,
-    of_category,
-    segments_in,
-)
+from collectors.kpi import Interval, SiteEnergy, add_segments
+from collectors.store_site import KnownMeter, by_window, ends, inside, load_meters, segments_in
 from suanwang.clock import from_epoch_ms, to_epoch_ms
-from suanwang.db.tables import energy_window, site
+from suanwang.db.tables import energy_window, meter
 from suanwang.errors import BadInput
-from suanwang.ids import SiteId
-from suanwang.model.meter import MeterRole, PueCategory, PueFigure
+from suanwang.model.meter import MeterRole
 from suanwang.model.reading import Quality
 
 
@@ -41,63 +26,6 @@ class EnergyFigure:
     quality: Quality
 
 
-def pue(
-    connection: Connection,
-    site_id: str,
-    start: datetime,
-    end: datetime,
-    now: datetime,
-    category: PueCategory | None = None,
-) -> PueFigure:
-    """Return the PUE of a site, for the part of the period that has happened and been metered.
-
-    IT energy is that of one category: the one asked for, else the one that the site declares, else
-    the only one that its IT meters have. The figure's own ``start`` is not before the first reading
-    of the site's meters and its ``end`` not after ``now``; coverage is against that. Raises
-    BadInput for an empty period.
-    """
-    _check(start, end)
-    meters = load_meters(connection, site_id, ROLES)
-    chosen = category or declared_category(connection, site_id, meters)
-    taken = of_category(meters, chosen) if chosen else meters
-    about = _about(site_id, taken)
-    first_ms = min((known.first_ms for known in taken if known.first_ms is not None), default=None)
-    low = max(start, from_epoch_ms(first_ms)) if first_ms is not None else start
-    high = min(end, now)
-    total = SiteEnergy()
-    has_both = {known.meter.role for known in taken} == set(ROLES)
-    if first_ms is None or not has_both or low >= high:
-        low, high = start, end
-    elif chosen is not None:
-        period = Interval(to_epoch_ms(low), to_epoch_ms(high))
-        add_rolled_up(connection, SiteId(site_id), taken, total, period)
-    return pue_figure(about, total, low, high)
-
-
-def declared_category(
-    connection: Connection, site_id: str, meters: Sequence[KnownMeter]
-) -> PueCategory | None:
-    """Return where a site measures IT energy; None where it has several ways and declares none."""
-    declared = connection.scalar(select(site.c.pue_category).where(site.c.id == site_id))
-    if declared:
-        return PueCategory(declared)
-    found = {known.meter.category for known in meters if known.meter.role is MeterRole.IT}
-    return found.pop() if len(found) == 1 else None
-
-
-def _about(site_id: str, meters: Sequence[KnownMeter]) -> SiteMeters:
-    resolution = {
-        role: sum(known.history.rules.count_mwh for known in meters if known.meter.role is role)
-        for role in ROLES
-    }
-    return SiteMeters(
-        site_id=SiteId(site_id),
-        facility_resolution_mwh=resolution[MeterRole.FACILITY],
-        it_resolution_mwh=resolution[MeterRole.IT],
-        categories=frozenset(k.meter.category for k in meters if k.meter.role is MeterRole.IT),
-    )
-
-
 def energy_wh(
     connection: Connection, site_id: str, role: MeterRole, start: datetime, end: datetime
 ) -> EnergyFigure:
@@ -106,7 +34,7 @@ def energy_wh(
     Coverage is the known share of the whole period, the mean of the meters. Raises BadInput for an
     empty period.
     """
-    _check(start, end)
+    check_period(start, end)
     return energy_of(connection, load_meters(connection, site_id, (role,)), start, end)
 
 
@@ -132,7 +60,8 @@ def energy_of(
     )
 
 
-def _check(start: datetime, end: datetime) -> None:
+def check_period(start: datetime, end: datetime) -> None:
+    """Raise BadInput for an empty period."""
     if end <= start:
         raise BadInput(
             f"the period from {start.isoformat()} to {end.isoformat()} is empty",
@@ -142,7 +71,7 @@ def _check(start: datetime, end: datetime) -> None:
 
 def _meter_energy(connection: Connection, known: KnownMeter, period: Interval) -> SiteEnergy:
     """Return one meter's energy in a period, in the fields for IT."""
-    windows = by_window([known], inside(period))
+    windows = by_window(meter.c.id == known.meter.id, inside(period))
     name = "facility" if known.meter.role is MeterRole.FACILITY else "it"
     sums = connection.execute(
         select(

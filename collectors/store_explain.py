@@ -11,8 +11,9 @@ from sqlalchemy import Connection, func, or_, select
 from collectors.accumulator import WINDOW_MS, WindowSum
 from collectors.kpi import FORMULA
 from collectors.settle import DAY_MS, Settled, Source
-from collectors.store_energy import declared_category, energy_of, pue
+from collectors.store_energy import energy_of
 from collectors.store_meters import METER
+from collectors.store_pue import declared_category, pue
 from collectors.store_settle import recompute
 from collectors.store_site import ROLES, KnownMeter, load_meters, of_category
 from suanwang.clock import from_epoch_ms, to_epoch_ms

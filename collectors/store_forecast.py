@@ -11,8 +11,8 @@ from sqlalchemy import Connection, select
 from collectors.kpis.change import Operation, PueChange, explain_change
 from collectors.kpis.figure import Known, Kpi, KpiFigure, withheld
 from collectors.kpis.forecast import Ahead, Day, forecast, recent_it_wh
-from collectors.store_energy import declared_category, pue
 from collectors.store_kpis import Asked
+from collectors.store_pue import declared_category, pue
 from collectors.store_rollup import Grain
 from collectors.store_site import ROLES, load_meters
 from suanwang.db.tables import site_energy

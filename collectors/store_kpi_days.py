@@ -13,8 +13,8 @@ from sqlalchemy import Connection, Row, delete, func, select
 
 from collectors.kpis.figure import FORMULAS, Kpi, KpiFigure
 from collectors.kpis.tables import load_tables
-from collectors.store_energy import declared_category
 from collectors.store_kpis import ALL_ROLES, Asked, energy_figures, site_facts
+from collectors.store_pue import declared_category
 from collectors.store_revisions import Change, revise
 from collectors.store_site import load_meters
 from suanwang.db.tables import kpi_day, kpi_due

@@ -15,8 +15,8 @@ from collectors.kpis.compute import Fleet
 from collectors.kpis.figure import Known, Kpi, KpiFigure, withheld
 from collectors.kpis.tables import KpiTables
 from collectors.store_common import CommonEnergy, common_energy
-from collectors.store_energy import declared_category, pue
 from collectors.store_idle import idle_figure
+from collectors.store_pue import declared_category, pue
 from collectors.store_site import KnownMeter, load_meters, of_category
 from suanwang.clock import from_epoch_ms, to_epoch_ms
 from suanwang.db.tables import pool, rack, site

@@ -142,8 +142,13 @@ def find_meter(connection: Connection, meter_id: str) -> Meter:
 
 def site_meters(connection: Connection, site_id: str) -> tuple[Meter, ...]:
     """Return all meters of a site by their ids."""
+    return meters_of(connection, [site_id])
+
+
+def meters_of(connection: Connection, site_ids: Sequence[str]) -> tuple[Meter, ...]:
+    """Return all meters of these sites by their ids."""
     rows = connection.execute(
-        select(meter).where(meter.c.site_id == site_id).order_by(meter.c.id)
+        select(meter).where(meter.c.site_id.in_(site_ids)).order_by(meter.c.id)
     ).mappings()
     return tuple(meter_from_row({str(key): value for key, value in row.items()}) for row in rows)
 

@@ -4,14 +4,14 @@ An hour is summed up once it is over and its last polls are in, and again whenev
 changes. What is final is never changed silently: a change makes a new revision.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Connection, Table, delete, func, select, update
+from sqlalchemy import ColumnElement, Connection, Table, delete, func, select, update
 
 from collectors import quality
 from collectors.accumulator import WINDOW_MS, WindowSum
@@ -37,7 +37,8 @@ HOUR_MS: Final = 3_600_000
 DAY_HOURS: Final = 24
 HOURS_MAX: Final = 100
 """Most hours of sites that one transaction sums up: others wait to write meanwhile."""
-_SUMS: Final = tuple(one.name for one in fields(SiteEnergy))
+SUMS: Final = tuple(one.name for one in fields(SiteEnergy))
+"""What a roll-up adds up."""
 
 
 class Grain(StrEnum):
@@ -45,10 +46,6 @@ class Grain(StrEnum):
 
     HOUR = "hour"
     DAY = "day"
-
-
-Book = tuple[SiteId, PueCategory, Grain]
-"""A site's roll-ups of one category and length."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,8 +132,7 @@ def _roll_up_day(
 ) -> None:
     if day.start_ms % HOUR_MS:
         return  # In such a zone no hour of UTC lies in one day: long periods use the hours.
-    total = SiteEnergy()
-    _add_rows(connection, (site_id, category, Grain.HOUR), total, day)
+    total = _sum_of_hours(connection, site_id, category, day)
     slot = (site_id, category, Grain.DAY, from_epoch_ms(day.start_ms))
     _write(connection, slot, total, _day_change(day, *change))
 
@@ -153,7 +149,7 @@ def _write(
 ) -> bool:
     site_id, category, grain, start = slot
     key = {"site_id": site_id, "category": category.value, "grain": grain.value, "start_at": start}
-    sums = {name: getattr(total, name) for name in _SUMS}
+    sums = {name: getattr(total, name) for name in SUMS}
     return revise(connection, site_energy, key, sums, change, formula=FORMULA)
 
 
@@ -225,95 +221,23 @@ def _finish(connection: Connection, table: Table, now: datetime) -> int:
     ).rowcount
 
 
-def add_rolled_up(
-    connection: Connection,
-    site_id: SiteId,
-    meters: Sequence[KnownMeter],
-    total: SiteEnergy,
-    period: Interval,
-) -> None:
-    """Add what is known of a period: whole days and hours from the roll-ups, the rest anew."""
-    zone = zone_of(connection, site_id)
-    category = next(k.meter.category for k in meters if k.meter.role is MeterRole.IT)
-    low = -(-period.start_ms // HOUR_MS) * HOUR_MS
-    high = max(low, period.end_ms - period.end_ms % HOUR_MS)
-    stale = {
-        to_epoch_ms(at)
-        for at in connection.scalars(
-            select(rollup_due.c.hour_at).where(
-                rollup_due.c.site_id == site_id,
-                rollup_due.c.hour_at >= from_epoch_ms(low),
-                rollup_due.c.hour_at < from_epoch_ms(high),
-            )
-        )
-    }
-    anew = [Interval(period.start_ms, min(low, period.end_ms))] if period.start_ms < low else []
-    if high < period.end_ms and high >= low and period.end_ms > low:
-        anew.append(Interval(max(high, period.start_ms), period.end_ms))
-    anew += [Interval(hour, hour + HOUR_MS) for hour in sorted(stale)]
-    for clean in _clean(Interval(low, high), stale):
-        days = _days_in(clean, zone)
-        if days.start_ms < days.end_ms:
-            _add_rows(connection, (site_id, category, Grain.DAY), total, days)
-            hours: Iterable[Interval] = (
-                Interval(clean.start_ms, days.start_ms),
-                Interval(days.end_ms, clean.end_ms),
-            )
-        else:
-            hours = (clean,)
-        for part in hours:
-            if part.start_ms < part.end_ms:
-                _add_rows(connection, (site_id, category, Grain.HOUR), total, part)
-    for part in _joined(anew):
-        add_period(connection, meters, total, part)
-
-
-def _clean(whole: Interval, stale: set[int]) -> Iterator[Interval]:
-    """Yield the stretches of whole hours between those that changed since."""
-    start = whole.start_ms
-    for hour in sorted(stale):
-        if start < hour:
-            yield Interval(start, hour)
-        start = hour + HOUR_MS
-    if start < whole.end_ms:
-        yield Interval(start, whole.end_ms)
-
-
-def _joined(parts: Sequence[Interval]) -> list[Interval]:
-    """Join parts that touch, so that fewer questions are asked."""
-    joined: list[Interval] = []
-    for part in sorted(parts):
-        if part.start_ms >= part.end_ms:
-            continue
-        if joined and joined[-1].end_ms == part.start_ms:
-            joined[-1] = Interval(joined[-1].start_ms, part.end_ms)
-        else:
-            joined.append(part)
-    return joined
-
-
-def _days_in(part: Interval, zone: ZoneInfo) -> Interval:
-    """Return the whole days of a time zone inside a stretch of hours, empty where it has none."""
-    first = day_of(from_epoch_ms(part.start_ms), zone)
-    if first.start_ms % HOUR_MS:
-        return Interval(part.end_ms, part.end_ms)
-    low = first.start_ms if first.start_ms == part.start_ms else first.end_ms
-    high = day_of(from_epoch_ms(part.end_ms), zone).start_ms
-    return Interval(low, max(low, high)) if low < high else Interval(part.end_ms, part.end_ms)
-
-
-def _add_rows(connection: Connection, book: Book, total: SiteEnergy, period: Interval) -> None:
-    """Add the newest roll-ups that begin in a period."""
-    site_id, category, grain = book
+def _sum_of_hours(
+    connection: Connection, site_id: SiteId, category: PueCategory, day: Interval
+) -> SiteEnergy:
+    """Return the newest hours that begin in a day, together."""
     row = connection.execute(
-        select(*(func.coalesce(func.sum(site_energy.c[name]), 0) for name in _SUMS)).where(
+        select(*sum_columns()).where(
             site_energy.c.site_id == site_id,
             site_energy.c.category == category.value,
-            site_energy.c.grain == grain.value,
-            site_energy.c.start_at >= from_epoch_ms(period.start_ms),
-            site_energy.c.start_at < from_epoch_ms(period.end_ms),
+            site_energy.c.grain == Grain.HOUR.value,
+            site_energy.c.start_at >= from_epoch_ms(day.start_ms),
+            site_energy.c.start_at < from_epoch_ms(day.end_ms),
             site_energy.c.is_newest,
         )
     ).one()
-    for name, value in zip(_SUMS, row, strict=True):
-        setattr(total, name, getattr(total, name) + int(value))
+    return SiteEnergy(**{name: int(value) for name, value in zip(SUMS, row, strict=True)})
+
+
+def sum_columns() -> list[ColumnElement[int]]:
+    """Return the sums of roll-ups to select, in the order of ``SUMS``."""
+    return [func.coalesce(func.sum(site_energy.c[name]), 0).label(name) for name in SUMS]

@@ -21,6 +21,7 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from collectors.power import Power
 from collectors.register import Register
 from suanwang import chunk
+from suanwang.chunk import Columns
 from suanwang.db import samples
 from suanwang.db.tables import sample, sample_chunk, series
 from suanwang.model.reading import Quality, Reading
@@ -165,36 +166,48 @@ def register_of(row: SampleRow, wh_per_unit: int = 1) -> Register:
     return Register(row.at_ms, round(row.value * 1000 * wh_per_unit), Quality(row.quality))
 
 
+def registers_of(found: Columns, wh_per_unit: int = 1) -> list[Register]:
+    """Return stored samples of a register as exact values in mWh (of water: in ml)."""
+    return [
+        Register(at_ms, round(value * 1000 * wh_per_unit), Quality(quality))
+        for at_ms, value, quality in zip(
+            found.at_ms.tolist(), found.value.tolist(), found.qualities(), strict=True
+        )
+    ]
+
+
 def registers_between(
     connection: Connection, series_id: int, low_ms: int, high_ms: int, *, wh_per_unit: int = 1
 ) -> list[Register]:
     """Return stored register values between two moments, with one before and one after."""
-    rows = rows_between(connection, series_id, low_ms, high_ms)
-    return [register_of(row, wh_per_unit) for row in rows]
+    return registers_of(samples_between(connection, series_id, low_ms, high_ms), wh_per_unit)
 
 
 def powers_between(
     connection: Connection, series_id: int, low_ms: int, high_ms: int
 ) -> list[Power]:
     """Return stored power readings between two moments, with one before and one after."""
-    rows = rows_between(connection, series_id, low_ms, high_ms)
-    return [Power(row.at_ms, round(row.value * 1000)) for row in rows]
+    found = samples_between(connection, series_id, low_ms, high_ms)
+    return [
+        Power(at_ms, round(value * 1000))
+        for at_ms, value in zip(found.at_ms.tolist(), found.value.tolist(), strict=True)
+    ]
 
 
 def rows_between(
     connection: Connection, series_id: int, low_ms: int, high_ms: int
 ) -> list[SampleRow]:
     """Return stored samples between two moments, with one before and one after, in order."""
-    found = samples.join(
-        [
-            samples.before(connection, series_id, low_ms),
-            samples.read(connection, series_id, low_ms, high_ms),
-            samples.after(connection, series_id, high_ms),
-        ]
-    )
+    found = samples_between(connection, series_id, low_ms, high_ms)
     return [
         SampleRow(at_ms, series_id, value, quality)
         for at_ms, value, quality in zip(
             found.at_ms.tolist(), found.value.tolist(), found.qualities(), strict=True
         )
     ]
+
+
+def samples_between(connection: Connection, series_id: int, low_ms: int, high_ms: int) -> Columns:
+    """Return stored samples between two moments, with one before and one after, in order."""
+    found = samples.around(connection, [series_id], low_ms, high_ms)
+    return found.get(series_id, samples.NOTHING)

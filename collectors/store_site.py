@@ -1,23 +1,25 @@
 """What a site's meters know together of a period, out of windows and raw readings.
 
-Windows that lie wholly inside the period and are wholly known by every meter are added up in the
-database. What is left, the two ends of the period and windows with holes, is computed from the raw
-register readings, so a period need not begin or end on a window and may be as short as a minute.
-A window whose energy comes from power is taken as it is in the record.
+Windows that lie wholly inside the period and are wholly known by every meter come from the record,
+many sites in one question. What is left, the two ends of the period and windows with holes, is
+computed from the raw register readings, so a period need not begin or end on a window and may be as
+short as a minute. A window whose energy comes from power is taken as it is in the record.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Connection, Row, Subquery, and_, case, func, select
+from sqlalchemy import ColumnElement, Connection, Row, Subquery, and_, case, func, or_, select
 
 from collectors.accumulator import WINDOW_MS, window_start
 from collectors.kpi import Interval, SiteEnergy, add_segments
 from collectors.register import History, Segment, segments
 from collectors.settle import Source
-from collectors.store_meters import histories, series_of, site_meters
-from collectors.store_samples import chunks, registers_between
+from collectors.store_meters import histories, meters_of, series_of
+from collectors.store_samples import chunks, registers_of
 from suanwang.clock import from_epoch_ms, to_epoch_ms
+from suanwang.db import samples
 from suanwang.db.tables import energy_window, meter, meter_state
 from suanwang.model.meter import CARRIER_UNITS, Meter, MeterRole, PueCategory
 
@@ -39,7 +41,14 @@ def load_meters(
     connection: Connection, site_id: str, roles: Sequence[MeterRole]
 ) -> tuple[KnownMeter, ...]:
     """Return the meters of a site that have one of the roles, by their ids."""
-    meters = [one for one in site_meters(connection, site_id) if one.role in roles]
+    return load_meters_of(connection, [site_id], roles).get(site_id, ())
+
+
+def load_meters_of(
+    connection: Connection, site_ids: Sequence[str], roles: Sequence[MeterRole]
+) -> dict[str, tuple[KnownMeter, ...]]:
+    """Return the meters of each of these sites that have one of the roles, by their ids."""
+    meters = [one for one in meters_of(connection, site_ids) if one.role in roles]
     known = histories(connection, meters)
     numbers = series_of(connection, meters)
     states: dict[str, Row[tuple[str, int, int | None]]] = {}
@@ -47,16 +56,18 @@ def load_meters(
         columns = (meter_state.c.meter_id, meter_state.c.kept_from_ms, meter_state.c.first_ms)
         rows = connection.execute(select(*columns).where(meter_state.c.meter_id.in_(piece)))
         states |= {row.meter_id: row for row in rows}
-    return tuple(
-        KnownMeter(
-            meter=one,
-            history=known[one.id],
-            series_id=numbers[one.id].register,
-            kept_from_ms=states[one.id].kept_from_ms if one.id in states else 0,
-            first_ms=states[one.id].first_ms if one.id in states else None,
+    found: dict[str, list[KnownMeter]] = {}
+    for one in meters:
+        found.setdefault(one.site_id, []).append(
+            KnownMeter(
+                meter=one,
+                history=known[one.id],
+                series_id=numbers[one.id].register,
+                kept_from_ms=states[one.id].kept_from_ms if one.id in states else 0,
+                first_ms=states[one.id].first_ms if one.id in states else None,
+            )
         )
-        for one in meters
-    )
+    return {site_id: tuple(of_it) for site_id, of_it in found.items()}
 
 
 def of_category(
@@ -91,56 +102,121 @@ def ends(period: Interval) -> list[Interval]:
     return [piece for piece in pieces if piece.start_ms < piece.end_ms]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stretch:
+    """A time of a site to be added to ``total``; facility and IT are both among ``meters``.
+
+    The IT meters are all that the site has of one category.
+    """
+
+    meters: Sequence[KnownMeter]
+    total: SiteEnergy
+    period: Interval
+
+    @property
+    def site_id(self) -> str:
+        """The site that all of the meters belong to."""
+        return self.meters[0].meter.site_id
+
+    @property
+    def kept_from_ms(self) -> int:
+        """From when on raw readings of all meters are kept."""
+        return max(known.kept_from_ms for known in self.meters)
+
+    def count(self, role: MeterRole) -> int:
+        """Return how many meters have a role."""
+        return sum(known.meter.role is role for known in self.meters)
+
+
 def add_period(
     connection: Connection, meters: Sequence[KnownMeter], total: SiteEnergy, period: Interval
 ) -> None:
-    """Add what facility and IT meters know of a period; both roles are among ``meters``."""
-    windows = by_window(meters, inside(period))
-    counts = {role: sum(known.meter.role is role for known in meters) for role in ROLES}
-    is_whole = and_(
-        windows.c.meters == len(meters),
-        windows.c.facility_ms == WINDOW_MS,
-        windows.c.it_ms == WINDOW_MS,
+    """Add what facility and IT meters of a site know of a period; both roles are among them."""
+    add_stretches(connection, [Stretch(meters=meters, total=total, period=period)])
+
+
+def add_stretches(connection: Connection, stretches: Iterable[Stretch]) -> None:
+    """Add what the meters of sites know of times; sites with the same time are asked together."""
+    by_period: dict[Interval, list[Stretch]] = {}
+    for one in stretches:
+        by_period.setdefault(one.period, []).append(one)
+    raw: dict[Interval, list[Stretch]] = {}
+    for period, same in by_period.items():
+        windows = _windows(connection, same, inside(period))
+        for one in same:
+            pieces = [*ends(period), *_take_windows(one, windows.get(one.site_id, ()))]
+            for piece in pieces:
+                if piece.start_ms >= one.kept_from_ms:
+                    raw.setdefault(piece, []).append(one)
+    for piece, wanted in raw.items():
+        _add_raw(connection, wanted, piece)
+
+
+def _windows(
+    connection: Connection, stretches: Sequence[Stretch], whole: Interval
+) -> dict[str, list[Row[Any]]]:
+    """Return the rows of ``by_window`` inside whole windows, by site and in order of time."""
+    if whole.start_ms >= whole.end_ms:
+        return {}
+    windows = by_window(_meters_of(stretches), whole)
+    found: dict[str, list[Row[Any]]] = {}
+    for row in connection.execute(select(windows).order_by(windows.c.start_at)):
+        found.setdefault(row.site_id, []).append(row)
+    return found
+
+
+def _meters_of(stretches: Sequence[Stretch]) -> ColumnElement[bool]:
+    """Select the meters of stretches: by site and category, since the ids may be thousands."""
+    by_category: dict[PueCategory, list[str]] = {}
+    for one in stretches:
+        category = next(k.meter.category for k in one.meters if k.meter.role is MeterRole.IT)
+        by_category.setdefault(category, []).append(one.site_id)
+    is_facility = meter.c.role == MeterRole.FACILITY.value
+    is_it = meter.c.role == MeterRole.IT.value
+    return or_(
+        *(
+            and_(
+                meter.c.site_id.in_(site_ids),
+                or_(is_facility, and_(is_it, meter.c.category == category.value)),
+            )
+            for category, site_ids in by_category.items()
+        )
     )
-    sums = connection.execute(
-        select(
-            func.count(),
-            *(
-                func.coalesce(func.sum(windows.c[name]), 0)
-                for name in ("facility_mwh", "it_mwh", "interpolated_ms", "estimated_ms")
-            ),
-        ).where(is_whole)
-    ).one()
-    whole, facility_mwh, it_mwh, interpolated_ms, estimated_ms = (int(value) for value in sums)
-    total.facility_mwh += facility_mwh
-    total.it_mwh += it_mwh
-    total.interpolated_ms += interpolated_ms
-    total.estimated_ms += estimated_ms
-    total.common_ms += whole * WINDOW_MS
-    total.facility_ms += whole * WINDOW_MS
-    total.it_ms += whole * WINDOW_MS
-    pieces = ends(period)
-    kept_from_ms = max(known.kept_from_ms for known in meters)
-    for row in connection.execute(select(windows).where(~is_whole).order_by("start_at")):
+
+
+def _take_windows(stretch: Stretch, rows: Iterable[Row[Any]]) -> Iterator[Interval]:
+    """Add windows to the total of a stretch; yield those that only raw readings can tell."""
+    total, meters = stretch.total, len(stretch.meters)
+    facility, it = stretch.count(MeterRole.FACILITY), stretch.count(MeterRole.IT)
+    for row in rows:
         start_ms = to_epoch_ms(row.start_at)
-        if start_ms >= kept_from_ms and not row.powered:
-            pieces.append(Interval(start_ms, start_ms + WINDOW_MS))
-            continue
-        total.facility_ms += row.facility_ms if row.facility == counts[MeterRole.FACILITY] else 0
-        total.it_ms += row.it_ms if row.it == counts[MeterRole.IT] else 0
-    for piece in pieces:
-        if piece.start_ms >= kept_from_ms:
-            _add_piece(connection, meters, total, piece)
+        if row.meters == meters and row.facility_ms == row.it_ms == WINDOW_MS:
+            total.facility_mwh += int(row.facility_mwh)
+            total.it_mwh += int(row.it_mwh)
+            total.interpolated_ms += row.interpolated_ms
+            total.estimated_ms += row.estimated_ms
+            total.common_ms += WINDOW_MS
+            total.facility_ms += WINDOW_MS
+            total.it_ms += WINDOW_MS
+        elif start_ms >= stretch.kept_from_ms and not row.powered:
+            yield Interval(start_ms, start_ms + WINDOW_MS)
+        else:
+            total.facility_ms += row.facility_ms if row.facility == facility else 0
+            total.it_ms += row.it_ms if row.it == it else 0
 
 
-def by_window(meters: Sequence[KnownMeter], whole: Interval) -> Subquery:
-    """Select one row a window: what each role knows of it, by the newest revisions."""
+def by_window(taken: ColumnElement[bool], whole: Interval) -> Subquery:
+    """Select one row a site and window: what each role knows of it, by the newest revisions.
+
+    ``taken`` says which rows of the meter table take part.
+    """
     newer = energy_window.alias("newer")
     is_facility = meter.c.role == MeterRole.FACILITY.value
     window = energy_window.c
     is_powered = window.source.in_([Source.POWER.value, Source.MIXED.value])
     return (
         select(
+            meter.c.site_id,
             window.start_at,
             func.count().label("meters"),
             func.count(case((is_facility, 1))).label("facility"),
@@ -155,7 +231,7 @@ def by_window(meters: Sequence[KnownMeter], whole: Interval) -> Subquery:
         )
         .join(meter, meter.c.id == window.meter_id)
         .where(
-            window.meter_id.in_([known.meter.id for known in meters]),
+            taken,
             window.start_at >= from_epoch_ms(whole.start_ms),
             window.start_at < from_epoch_ms(whole.end_ms),
             ~select(newer.c.revision)
@@ -166,28 +242,43 @@ def by_window(meters: Sequence[KnownMeter], whole: Interval) -> Subquery:
             )
             .exists(),
         )
-        .group_by(window.start_at)
+        .group_by(meter.c.site_id, window.start_at)
         .subquery()
     )
 
 
-def _add_piece(
-    connection: Connection, meters: Sequence[KnownMeter], total: SiteEnergy, piece: Interval
-) -> None:
-    """Add a short stretch of time, computed from the raw register readings around it."""
-    by_role: dict[MeterRole, list[list[Segment]]] = {role: [] for role in ROLES}
-    for known in meters:
-        by_role[known.meter.role].append(segments_in(connection, known, piece))
-    add_segments(total, by_role, piece)
+def _add_raw(connection: Connection, stretches: Sequence[Stretch], piece: Interval) -> None:
+    """Add a short time of sites, computed from the raw register readings around it."""
+    everyone = [known for one in stretches for known in one.meters]
+    found = segments_of(connection, everyone, piece)
+    for one in stretches:
+        by_role: dict[MeterRole, list[list[Segment]]] = {role: [] for role in ROLES}
+        for known in one.meters:
+            by_role[known.meter.role].append(found[known.meter.id])
+        add_segments(one.total, by_role, piece)
 
 
 def segments_in(connection: Connection, known: KnownMeter, piece: Interval) -> list[Segment]:
     """Return what a meter's raw register readings say of a stretch of time."""
-    registers = registers_between(
-        connection,
-        known.series_id,
-        piece.start_ms,
-        piece.end_ms,
-        wh_per_unit=CARRIER_UNITS[known.meter.carrier].wh_per_unit,
+    return segments_of(connection, [known], piece)[known.meter.id]
+
+
+def segments_of(
+    connection: Connection, meters: Sequence[KnownMeter], piece: Interval
+) -> dict[str, list[Segment]]:
+    """Return what the raw register readings of meters say of a stretch of time, by their ids."""
+    read = samples.around(
+        connection, [known.series_id for known in meters if known.series_id], *piece
     )
-    return list(segments(known.history, registers))
+    return {
+        known.meter.id: list(
+            segments(
+                known.history,
+                registers_of(
+                    read.get(known.series_id, samples.NOTHING),
+                    CARRIER_UNITS[known.meter.carrier].wh_per_unit,
+                ),
+            )
+        )
+        for known in meters
+    }

@@ -90,6 +90,11 @@ def find_site(connection: Connection, site_id: SiteId) -> RegisteredSite:
     return _registered(rows[0], pools.get(site_id, ()))
 
 
+def zones(connection: Connection) -> dict[SiteId, str]:
+    """Return the time zone of every site, in the order of their ids."""
+    return {SiteId(row["id"]): row["timezone"] for row in store_registry.site_rows(connection)}
+
+
 def set_open(connection: Connection, site_id: SiteId, is_open: bool) -> None:
     """Let a site take new jobs, or not; running ones go on. Raises NotFound."""
     if not store_registry.set_open(connection, site_id, is_open):

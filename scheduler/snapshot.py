@@ -17,6 +17,7 @@ from scheduler import registry, store, store_registry
 from scheduler.registry import RegisteredSite
 from suanwang.ids import PoolId
 from suanwang.model.attempt import Attempt, AttemptState
+from suanwang.model.meter import PueFigure
 from suanwang.model.network import ComputeNetwork, Fact, PoolState, SiteState
 from suanwang.model.reading import Quality
 from suanwang.model.site import Pool, Site
@@ -34,11 +35,14 @@ def take_snapshot(connection: Connection, now: datetime) -> ComputeNetwork:
     running: dict[PoolId, list[Attempt]] = defaultdict(list)
     for attempt in store.live_attempts(connection):
         running[attempt.pool_id].append(attempt)
+    sites = registry.sites(connection)
+    asked = telemetry.AskedPue(start=now - PUE_OVER, end=now, now=now)
+    pues = telemetry.pues(connection, [registered.site.id for registered in sites], asked)
     return ComputeNetwork(
         at=now,
         sites=tuple(
-            _site_state(connection, registered, running, now)
-            for registered in registry.sites(connection)
+            _site_state(connection, registered, running, pues[registered.site.id], now)
+            for registered in sites
         ),
         rtt_ms=store_registry.rtt_ms(connection),
     )
@@ -75,11 +79,11 @@ def _site_state(
     connection: Connection,
     registered: RegisteredSite,
     running: Mapping[PoolId, Sequence[Attempt]],
+    figure: PueFigure,
     now: datetime,
 ) -> SiteState:
     site = registered.site
     it_power_w, facility_power_w = telemetry.site_power(connection, site.id)
-    figure = telemetry.pue(connection, site.id, now - PUE_OVER, now, now)
     pue = _MISSING
     if figure.value is not None:
         pue = Fact(value=figure.value, at=figure.end, quality=figure.quality)

@@ -11,18 +11,33 @@ from sqlalchemy import Connection
 from api.context import Context
 from api.identity import Identity, SiteManager, SiteReader
 from api.ownership import own_site
-from api.schemas.energy import EpisodeBegun, EpisodeIn, EpisodeOut, MeterList, MeterOut
+from api.schemas.energy import (
+    EpisodeBegun,
+    EpisodeIn,
+    EpisodeOut,
+    MeterList,
+    MeterOut,
+    PueHourList,
+    PueHourOut,
+    PueList,
+)
 from collectors import store as telemetry
 from collectors import store_explain as explaining
 from collectors import store_meters
+from collectors.kpi import FORMULA
+from collectors.store import AskedPue
 from collectors.store_explain import Checked, Explained
+from collectors.store_hours import hours_of_pue
+from collectors.store_rollup import HOUR_MS
 from scheduler import registry
-from suanwang.errors import NotFound
+from suanwang.clock import from_epoch_ms, to_epoch_ms
+from suanwang.errors import BadInput, NotFound
 from suanwang.ids import SiteId
 from suanwang.model.meter import PueCategory, PueFigure
 from suanwang.periods import EXAMPLES, Period, parse_period
 
 router = APIRouter(prefix="/v1/sites", tags=["energy"])
+network_router = APIRouter(prefix="/v1", tags=["energy"])
 
 Hours = Annotated[int, Query(ge=1, le=366 * 24, description="hours back from now")]
 PeriodText = Annotated[
@@ -32,6 +47,9 @@ PeriodText = Annotated[
 Category = Annotated[
     PueCategory | None, Query(description="where IT is measured; else what the site declares")
 ]
+HOUR: Final = timedelta(hours=1)
+HOURS_LONGEST: Final = timedelta(days=366, hours=1)
+"""Most hours of one answer: a leap year, back from any moment."""
 _MEASURES: Final = tuple(name for name in MeterOut.model_fields if name != "episodes")
 
 
@@ -40,9 +58,13 @@ def _period(
 ) -> Period:
     """Return the asked period; raise NotFound for an unknown site, BadInput for no period."""
     site = registry.find_site(connection, SiteId(site_id)).site
+    return _in_zone(text, hours, site.timezone, now)
+
+
+def _in_zone(text: str | None, hours: int, zone: str, now: datetime) -> Period:
     if text is None:
         return Period(now - timedelta(hours=hours), now)
-    return parse_period(text, ZoneInfo(site.timezone), now)
+    return parse_period(text, ZoneInfo(zone), now)
 
 
 @router.get("/{site_id}/pue", summary="PUE of a site")
@@ -62,6 +84,72 @@ def read_pue(
     with context.reading() as connection:
         asked = _period(connection, site_id, period, hours, now)
         return telemetry.pue(connection, site_id, asked.start, asked.end, now, category)
+
+
+@router.get("/{site_id}/pue/hours", summary="PUE of a site hour by hour")
+def read_pue_hours(
+    site_id: str,
+    identity: SiteReader,
+    context: Context,
+    hours: Hours = 24,
+    period: PeriodText = None,
+    category: Category = None,
+) -> PueHourList:
+    """Return the hours that a period touches and that are over, as they stand in the record.
+
+    A year at most. An hour that changed is as it was until it is summed up again, half a minute
+    later.
+    """
+    now = context.clock.now()
+    with context.reading() as connection:
+        asked = _whole_hours(_period(connection, site_id, period, hours, now), now)
+        question = AskedPue(start=asked.start, end=asked.end, now=now, category=category)
+        found = hours_of_pue(connection, site_id, question)
+    return PueHourList(
+        site_id=site_id,
+        category=found.category,
+        formula=FORMULA,
+        start=asked.start,
+        end=asked.end,
+        hours=(asked.end - asked.start) // HOUR,
+        items=[PueHourOut(**hour._asdict()) for hour in found.rows()],
+    )
+
+
+def _whole_hours(period: Period, now: datetime) -> Period:
+    """Return the hours that a period touches and that are over, as one period (maybe empty)."""
+    low_ms = to_epoch_ms(period.start) // HOUR_MS * HOUR_MS
+    high_ms = -(-to_epoch_ms(period.end) // HOUR_MS) * HOUR_MS
+    over_ms = to_epoch_ms(now) // HOUR_MS * HOUR_MS
+    start, end = from_epoch_ms(low_ms), from_epoch_ms(max(low_ms, min(high_ms, over_ms)))
+    if end - start > HOURS_LONGEST:
+        raise BadInput(
+            f"{(end - start) // HOUR} hours are asked for; the most is {HOURS_LONGEST // HOUR}",
+            next_step="ask year by year",
+        )
+    return Period(start, end)
+
+
+@network_router.get("/pue", summary="PUE of all sites")
+def read_all_pue(
+    identity: SiteReader,
+    context: Context,
+    hours: Hours = 24,
+    period: PeriodText = None,
+    category: Category = None,
+) -> PueList:
+    """Return the PUE of every site by id; a named period is each site's own, in its time zone."""
+    now = context.clock.now()
+    with context.reading() as connection:
+        zones = registry.zones(connection)
+        by_period: dict[Period, list[SiteId]] = {}
+        for site_id, zone in zones.items():
+            by_period.setdefault(_in_zone(period, hours, zone, now), []).append(site_id)
+        figures: dict[SiteId, PueFigure] = {}
+        for asked, site_ids in by_period.items():
+            question = AskedPue(start=asked.start, end=asked.end, now=now, category=category)
+            figures |= telemetry.pues(connection, site_ids, question)
+    return PueList(items=[figures[site_id] for site_id in zones])
 
 
 @router.get("/{site_id}/pue/explain", summary="What stands behind a PUE")

@@ -6,7 +6,8 @@ from pydantic import AwareDatetime, Field
 
 from api.schemas.common import In, Out, Title
 from collectors.store_meters import FACTOR_MAX, NewEpisode
-from suanwang.model.meter import Carrier, MeterRole, PueCategory
+from suanwang.model.meter import Carrier, MeterRole, PueCategory, PueFigure, WindowState
+from suanwang.model.reading import Quality
 
 RegisterWh = Annotated[float, Field(ge=0, le=9e12, allow_inf_nan=False)]
 Factor = Annotated[int, Field(ge=1, le=FACTOR_MAX)]
@@ -50,6 +51,41 @@ class EpisodeBegun(Out):
 
     meter_id: str
     seq: int
+
+
+class PueList(Out):
+    """PUE of every site over one period, by id."""
+
+    items: list[PueFigure]
+
+
+class PueHourOut(Out):
+    """An hour; ``value`` is null where it is withheld. Energies are of the time known of both."""
+
+    start: AwareDatetime
+    value: float | None
+    facility_wh: float
+    it_wh: float
+    coverage: float
+    quality: Quality
+    state: WindowState
+    revision: int
+    withheld: str
+
+
+class PueHourList(Out):
+    """Hours in order of time; an hour without any reading is not among them.
+
+    ``hours`` is how many the period has so far; each value is interim.
+    """
+
+    site_id: str
+    category: PueCategory | None
+    formula: str
+    start: AwareDatetime
+    end: AwareDatetime
+    hours: int
+    items: list[PueHourOut]
 
 
 class EpisodeOut(Out):

@@ -18,6 +18,7 @@ from suanwang.db.tables import sample, sample_chunk, series
 HOUR_MS: Final = 3_600_000
 IDS_MAX: Final = 500
 """Most series in one IN list."""
+FOREVER_MS: Final = 2**63 - 1
 NOTHING: Final = chunk.columns([], [], [])
 
 _ROW: Final = (sample.c.at_ms, sample.c.value, sample.c.quality)
@@ -80,42 +81,84 @@ def join(parts: Sequence[Columns]) -> Columns:
     return whole if is_in_order else chunk.merge(whole, NOTHING)
 
 
-def before(connection: Connection, series_id: int, at_ms: int) -> Columns:
-    """Return the last sample before a moment, or nothing."""
-    loose = _one(
-        connection,
-        select(*_ROW)
-        .where(sample.c.series_id == series_id, sample.c.at_ms < at_ms)
-        .order_by(sample.c.at_ms.desc()),
+def around(
+    connection: Connection, series_ids: Sequence[int], low_ms: int, high_ms: int
+) -> dict[int, Columns]:
+    """Return the samples of series between two moments, with one before and one after of each.
+
+    However many series there are, they are read by the same few statements.
+    """
+    parts = (
+        _neighbours(connection, series_ids, low_ms, is_before=True),
+        read_many(connection, series_ids, low_ms, high_ms),
+        _neighbours(connection, series_ids, high_ms, is_before=False),
     )
-    body = connection.scalar(
-        select(sample_chunk.c.body)
-        .where(sample_chunk.c.series_id == series_id, sample_chunk.c.first_ms < at_ms)
-        .order_by(sample_chunk.c.start_ms.desc())
-        .limit(1)
-    )
-    packed = chunk.decode(body) if body else NOTHING
-    # A series' hour before the moment ends in its last sample before it.
-    return _last(join([chunk.between(packed, 0, at_ms - 1), loose]))
+    found: dict[int, Columns] = {}
+    for number in series_ids:
+        known = [part[number] for part in parts if number in part]
+        if known:
+            found[number] = join(known)
+    return found
 
 
-def after(connection: Connection, series_id: int, at_ms: int) -> Columns:
-    """Return the first sample after a moment, or nothing."""
-    loose = _one(
-        connection,
-        select(*_ROW)
-        .where(sample.c.series_id == series_id, sample.c.at_ms > at_ms)
-        .order_by(sample.c.at_ms),
+def _neighbours(
+    connection: Connection, series_ids: Sequence[int], at_ms: int, *, is_before: bool
+) -> dict[int, Columns]:
+    """Return of each series the last sample before a moment, or the first one after it."""
+    found: dict[int, Columns] = {}
+    for low in range(0, len(series_ids), IDS_MAX):
+        piece = series_ids[low : low + IDS_MAX]
+        for row in connection.execute(_nearest_loose(piece, at_ms, is_before)):
+            found[row[0]] = chunk.columns([row[1]], [row[2]], [row[3]])
+        for number, body in connection.execute(_nearest_packed(piece, at_ms, is_before)):
+            # A series' hour before the moment ends in its last sample before it, and so after it.
+            bounds = (0, at_ms - 1) if is_before else (at_ms + 1, FOREVER_MS)
+            packed = chunk.between(chunk.decode(body), *bounds)
+            both = join([packed, found.get(number, NOTHING)])
+            found[number] = _last(both) if is_before else _first(both)
+    return found
+
+
+def _nearest_loose(
+    series_ids: Sequence[int], at_ms: int, is_before: bool
+) -> Select[int, int, float, str]:
+    of = sample.alias("of")
+    nearest = func.max(of.c.at_ms) if is_before else func.min(of.c.at_ms)
+    beyond = of.c.at_ms < at_ms if is_before else of.c.at_ms > at_ms
+    moment = (
+        select(nearest)
+        .where(of.c.series_id == series.c.id, beyond)
+        .correlate(series)
+        .scalar_subquery()
     )
-    body = connection.scalar(
-        select(sample_chunk.c.body)
-        .where(sample_chunk.c.series_id == series_id, sample_chunk.c.last_ms > at_ms)
-        .order_by(sample_chunk.c.start_ms)
-        .limit(1)
+    return (
+        select(series.c.id, *_ROW)
+        .join_from(
+            series, sample, and_(sample.c.series_id == series.c.id, sample.c.at_ms == moment)
+        )
+        .where(series.c.id.in_(series_ids))
     )
-    packed = chunk.decode(body) if body else NOTHING
-    both = join([chunk.between(packed, at_ms + 1, 2**63 - 1), loose])
-    return chunk.between(both, 0, int(both.at_ms[0])) if len(both) else NOTHING
+
+
+def _nearest_packed(series_ids: Sequence[int], at_ms: int, is_before: bool) -> Select[int, bytes]:
+    of = sample_chunk.alias("of")
+    nearest = func.max(of.c.start_ms) if is_before else func.min(of.c.start_ms)
+    beyond = of.c.first_ms < at_ms if is_before else of.c.last_ms > at_ms
+    hour = (
+        select(nearest)
+        .where(of.c.series_id == series.c.id, beyond)
+        .correlate(series)
+        .scalar_subquery()
+    )
+    return (
+        select(series.c.id, sample_chunk.c.body)
+        .join_from(
+            series,
+            sample_chunk,
+            and_(sample_chunk.c.series_id == series.c.id, sample_chunk.c.start_ms == hour),
+        )
+        .where(series.c.id.in_(series_ids))
+    )
 
 
 def newest_packed_ms(connection: Connection) -> int:
@@ -124,13 +167,12 @@ def newest_packed_ms(connection: Connection) -> int:
     return 0 if start_ms is None else int(start_ms) + HOUR_MS
 
 
-def _one(connection: Connection, statement: Select[int, float, str]) -> Columns:
-    row = connection.execute(statement.limit(1)).one_or_none()
-    return NOTHING if row is None else chunk.columns([row[0]], [row[1]], [row[2]])
-
-
 def _last(found: Columns) -> Columns:
-    return chunk.between(found, int(found.at_ms[-1]), 2**63 - 1) if len(found) else NOTHING
+    return chunk.between(found, int(found.at_ms[-1]), FOREVER_MS) if len(found) else NOTHING
+
+
+def _first(found: Columns) -> Columns:
+    return chunk.between(found, 0, int(found.at_ms[0])) if len(found) else NOTHING
 
 
 def newest(connection: Connection, series_ids: Sequence[int]) -> dict[int, Columns]:

@@ -85,6 +85,41 @@ def test_days_of_a_period_are_those_of_the_site(metered: World) -> None:
     assert (start.hour, start.minute) == (16, 0)
 
 
+def test_hours_are_told_one_by_one_and_add_up_to_the_figure(metered: World) -> None:
+    path = f"{PATH}/pue/hours"
+    got = metered.client.get(f"{path}?hours=72", metered.researcher)
+    assert got.status_code == 200, got.text
+    answer = got.json()
+    hours = answer["items"]
+    assert (answer["category"], answer["formula"], answer["hours"]) == ("PUE3", "pue-1", 72)
+    assert len(hours) == 48
+    assert {round(hour["value"], 9) for hour in hours} == {1.25}
+    assert {hour["state"] for hour in hours} == {"final", "provisional"}
+    figure = metered.client.get(f"{PATH}/pue?hours=72", metered.operator).json()
+    assert sum(hour["it_wh"] for hour in hours) == pytest.approx(figure["it_wh"])
+    # The hour that runs is not over, and one that the period touches counts.
+    one = metered.client.get(f"{path}?hours=1", metered.operator).json()
+    assert (one["hours"], one["items"]) == (1, [])
+    assert metered.client.get(f"{path}?period=last-367d", metered.operator).status_code == 422
+    ahead = metered.client.get(f"{path}?period=2099", metered.operator).json()
+    assert (ahead["hours"], ahead["items"]) == (0, [])
+    assert metered.client.get("/v1/sites/nowhere/pue/hours", metered.operator).status_code == 404
+
+
+def test_all_sites_are_told_at_once_each_in_its_own_time_zone(metered: World) -> None:
+    metered.register("west", "dc-west", timezone="Europe/Berlin")
+    answer = metered.client.get("/v1/pue?hours=72", metered.researcher).json()["items"]
+    assert [figure["site_id"] for figure in answer] == ["east", "west"]
+    assert answer[0] == metered.client.get(f"{PATH}/pue?hours=72", metered.operator).json()
+    assert answer[1]["value"] is None
+    day = (metered.clock.now() - timedelta(days=1)).date()
+    starts = [
+        datetime.fromisoformat(figure["start"])
+        for figure in metered.client.get(f"/v1/pue?period={day}", metered.operator).json()["items"]
+    ]
+    assert starts[1] - starts[0] == timedelta(hours=6)
+
+
 @pytest.mark.parametrize("text", ["yesterday", "2026-13", "last-0h", "2026-11-02..2026-11-01"])
 def test_what_is_no_period_is_answered_with_examples(metered: World, text: str) -> None:
     answer = metered.client.get(f"{PATH}/pue?period={text}", metered.operator)

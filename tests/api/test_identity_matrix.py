@@ -37,6 +37,8 @@ MATRIX: Final[dict[tuple[str, str], frozenset[str]]] = {
     ("POST", "/v1/sites/{site_id}/close"): OPERATORS,
     ("POST", "/v1/sites/{site_id}/declare-dead"): OPERATORS,
     ("GET", "/v1/sites/{site_id}/pue"): PEOPLE,
+    ("GET", "/v1/pue"): PEOPLE,
+    ("GET", "/v1/sites/{site_id}/pue/hours"): PEOPLE,
     ("GET", "/v1/sites/{site_id}/pue/explain"): PEOPLE,
     ("GET", "/v1/sites/{site_id}/pue/check"): OPERATORS,
     ("GET", "/v1/sites/{site_id}/meters"): OPERATORS,

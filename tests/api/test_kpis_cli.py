@@ -1,47 +1,15 @@
 """The commands around figures and certificates, against a centre in this process."""
 
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import pytest
 from api_client import World
+from in_process import InProcess
 from typer.testing import CliRunner
 
 from cli import kpis
 from suanwang.errors import BadInput, NotFound
-
-
-class InProcess:
-    """The command line's client, on an application in this process."""
-
-    def __init__(self, world: World) -> None:
-        self._world = world
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        return None
-
-    def get(self, path: str, **params: Any) -> Any:
-        """Return a JSON answer."""
-        sent = {name: value for name, value in params.items() if value is not None}
-        answer = self._world.client.get(path, self._world.admin, params=sent)
-        assert answer.status_code == 200, answer.text
-        return answer.json()
-
-    def post(self, path: str, body: Any) -> Any:
-        """Return a JSON answer; refusals come as the domain's error."""
-        answer = self._world.client.post(path, self._world.admin, body)
-        if answer.status_code >= 400:
-            raise BadInput(answer.text)
-        return answer.json()
 
 
 @pytest.fixture

@@ -118,6 +118,40 @@ def test_one_sample_before_and_one_after_are_found_wherever_they_lie(
         assert rows_between(connection, number + 1, 0, BEGAN) == []
 
 
+@pytest.mark.parametrize("packed_at", [0, 2 * HOUR, 30 * HOUR])
+def test_many_series_are_read_around_a_time_as_each_by_itself(
+    engine: Engine, packed_at: int
+) -> None:
+    prepare(engine)
+    rng = random.Random(packed_at)
+    with writing(engine) as connection:
+        readings = [
+            gpu(second, second, f"gpu:{number}")
+            for number in range(6)
+            for second in sorted(rng.sample(range(0, 20 * HOUR, 600), 9 * number))
+        ]
+        send(connection, "b1", readings, 25 * HOUR)
+    pack(engine, packed_at)
+    with writing(engine) as connection:
+        send(connection, "b2", [gpu(5 * HOUR + 1, 1, "gpu:3")], 25 * HOUR)
+        numbers = [*connection.scalars(select(series.c.id)), 999]
+        for low, high in (
+            (0, 0),
+            (3 * HOUR, 4 * HOUR),
+            (5 * HOUR, 19 * HOUR),
+            (21 * HOUR, 22 * HOUR),
+        ):
+            period = BEGAN + low * 1000, BEGAN + high * 1000
+            many = samples.around(connection, numbers, *period)
+            for number in numbers:
+                every = samples.read(connection, number, 0, 2**62).at_ms.tolist()
+                first = [at_ms for at_ms in every if at_ms < period[0]][-1:]
+                last = [at_ms for at_ms in every if at_ms > period[1]][:1]
+                inside = [at_ms for at_ms in every if period[0] <= at_ms <= period[1]]
+                found = many.get(number, samples.NOTHING).at_ms.tolist()
+                assert found == [*first, *inside, *last]
+
+
 def test_the_newest_sample_is_found_in_a_chunk_where_nothing_newer_came(engine: Engine) -> None:
     prepare(engine)
     with writing(engine) as connection:
