@@ -7,6 +7,7 @@ from collectors.specs.bacnet import BacnetSpec
 from collectors.specs.base import Spec
 from collectors.specs.host import HostSpec
 from collectors.specs.ipmi import IpmiSpec
+from collectors.specs.kubernetes import KubernetesSpec
 from collectors.specs.modbus import ModbusSpec
 from collectors.specs.mqtt import MqttSpec
 from collectors.specs.nvml import NvmlSpec
@@ -27,6 +28,7 @@ KINDS: Final[Mapping[str, type[Spec]]] = {
     "mqtt": MqttSpec,
     "bacnet": BacnetSpec,
     "ray": RaySpec,
+    "kubernetes": KubernetesSpec,
     "file": RecordedSpec,
 }
 """The spec of each kind; the order is that of the docs."""

@@ -7,7 +7,7 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
-from collectors import ipmi_text, ray_readings, redfish_readings
+from collectors import ipmi_text, kube_readings, ray_readings, redfish_readings
 from collectors.config import build_sources, parse_sources
 from collectors.formulas import FORMULAS
 from collectors.nvml_fields import METRICS
@@ -56,7 +56,10 @@ def test_it_is_on_the_page(word: str) -> None:
 @pytest.mark.parametrize(
     "metric",
     sorted(
-        {*FROM_PROFILES, *FROM_PRESETS, *FROM_BMC, *METRICS, *mqtt.METRICS, *ray_readings.METRICS}
+        {
+            *(*FROM_PROFILES, *FROM_PRESETS, *FROM_BMC, *METRICS, *mqtt.METRICS),
+            *(*ray_readings.METRICS, *kube_readings.METRICS),
+        }
     ),
 )
 def test_every_metric_has_its_row(metric: str) -> None:
