@@ -26,6 +26,7 @@ _ERRORS: Final[dict[int, type[SuanwangError]]] = {
     403: Forbidden,
     404: NotFound,
     409: Conflict,
+    412: Conflict,
     413: BadInput,
     422: BadInput,
     429: Unavailable,
@@ -77,6 +78,10 @@ class Client:
     def put(self, path: str, body: Json = None) -> Json:
         """Return the JSON answer to a PUT."""
         return self._call("PUT", path, json=body)
+
+    def delete(self, path: str, **params: str) -> Json:
+        """Return the JSON answer to a DELETE."""
+        return self._call("DELETE", path, params=params)
 
     def post_file(self, path: str, content: bytes, media_type: str, **params: str | bool) -> Json:
         """Return the JSON answer to a POST of a file's bytes."""

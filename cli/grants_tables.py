@@ -16,7 +16,7 @@ from suanwang.errors import BadInput, Refused, SuanwangError
 from voucher.wording import Language
 
 if TYPE_CHECKING:
-    from voucher.grants.sheets import Table
+    from suanwang.sheets import Table
 
 Output = Annotated[Path | None, typer.Option("--out", "-o", help="File to write.")]
 SheetKind = Annotated[str, typer.Option("--format", help="xlsx or csv.")]
@@ -110,7 +110,7 @@ def attach_list(
     api_key: ApiKey = None,
 ) -> None:
     """Attach the files that a table names; each bad row is named, the others are sent."""
-    from voucher.grants.sheets import read_table
+    from suanwang.sheets import read_table
 
     faults = 0
     with connect_once(url, api_key) as client:

@@ -9,7 +9,20 @@ from typing import Annotated
 
 import typer
 
-from cli import collect, demo, doctor, energy, grafana, jobs, kpis, local, plan, sites, vouchers
+from cli import (
+    collect,
+    demo,
+    doctor,
+    energy,
+    grafana,
+    inventory,
+    jobs,
+    kpis,
+    local,
+    plan,
+    sites,
+    vouchers,
+)
 from suanwang import __version__
 from suanwang.errors import SuanwangError
 
@@ -56,6 +69,7 @@ app.command("stop")(jobs.stop)
 app.add_typer(sites.app, name="sites")
 app.add_typer(energy.app, name="pue")
 app.add_typer(energy.meters_app, name="meters")
+app.add_typer(inventory.app, name="inventory")
 app.add_typer(kpis.app, name="kpi")
 app.add_typer(vouchers.app, name="voucher")
 app.add_typer(vouchers.tenants_app, name="tenants")

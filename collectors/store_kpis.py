@@ -23,6 +23,7 @@ from suanwang.db.tables import pool, rack, site
 from suanwang.energy.catalogue import EnergyCatalogue
 from suanwang.energy.compute import Precision
 from suanwang.errors import NotFound
+from suanwang.model.inventory import Delivery
 from suanwang.model.meter import Carrier, MeterRole, PueCategory
 from suanwang.model.reading import Quality
 from suanwang.model.site import CoolingKind, SiteClass
@@ -75,7 +76,11 @@ def site_facts(connection: Connection, site_id: str) -> SiteFacts:
     pools = connection.execute(
         select(pool.c.accelerator, pool.c.units).where(pool.c.site_id == site_id)
     )
-    rated = connection.scalars(select(rack.c.rated_w).where(rack.c.site_id == site_id))
+    standing = connection.execute(
+        select(rack.c.rated_w, rack.c.contracted_w, rack.c.delivery).where(
+            rack.c.site_id == site_id
+        )
+    )
     return SiteFacts(
         id=row.id,
         operator=row.operator,
@@ -87,7 +92,15 @@ def site_facts(connection: Connection, site_id: str) -> SiteFacts:
         site_class=SiteClass(row.site_class) if row.site_class else None,
         pue_limit=row.pue_limit,
         fleets=tuple(Fleet(accelerator, units) for accelerator, units in pools),
-        racks=tuple(racks.RackFact(rated_w=watts) for watts in rated),
+        racks=tuple(
+            racks.RackFact(
+                rated_w=row.rated_w,
+                contracted_w=row.contracted_w,
+                is_deliverable=row.delivery != Delivery.PLANNED,
+                is_in_use=row.delivery == Delivery.IN_USE,
+            )
+            for row in standing
+        ),
     )
 
 
@@ -279,15 +292,17 @@ def _rack_figures(
 ) -> Iterator[KpiFigure]:
     facts = asked.facts
     yield racks.rack_installed(asked.whole(), facts.racks)
+    yield racks.rack_contracted(asked.whole(), facts.racks, facts.it_design_w)
     energy = together(connection, asked, {MeterRole.IT: it})
     if energy.lacks:
         yield withheld(Kpi.RACK_POWER, energy.known, energy.lacks)
         yield withheld(Kpi.POWER_DENSITY, energy.known, energy.lacks)
         return
     drawn_w = energy.wh(MeterRole.IT) / (energy.common_ms / MS_PER_H)
-    yield racks.rack_power(energy.known, drawn_w, facts.it_design_w, what="drawn")
-    what = "drawn IT power / registered racks"
-    yield racks.power_density(energy.known, drawn_w, len(facts.racks), what=what)
+    yield racks.rack_power(energy.known, drawn_w, facts.it_design_w)
+    used = sum(bool(one.is_in_use) for one in facts.racks)
+    what = "drawn IT power / racks in use"
+    yield racks.power_density(energy.known, drawn_w, used, what=what)
 
 
 def _compute_figures(asked: Asked, chosen: Precision) -> Iterator[KpiFigure]:

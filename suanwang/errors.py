@@ -4,6 +4,7 @@
  ├── ``BadInput``        the caller's words are wrong (HTTP 422, exit 2)
  ├── ``NotFound``        the named thing is not there, or not the caller's (404, exit 1)
  ├── ``Conflict``        the thing is in another state than the caller believes (409, exit 5)
+ │    └── ``Stale``      it has moved on from the revision that the caller named (412, exit 5)
  ├── ``Unauthorised``    no or a wrong credential (401, exit 4)
  ├── ``Forbidden``       a right is missing (403, exit 4)
  ├── ``Refused``         a rule or a budget says no (402, exit 6)
@@ -51,6 +52,13 @@ class Conflict(SuanwangError):
     code = "conflict"
     status = 409
     exit_code = 5
+
+
+class Stale(Conflict):
+    """The thing has moved on from the revision that the caller named."""
+
+    code = "stale"
+    status = 412
 
 
 class InvalidTransition(Conflict):

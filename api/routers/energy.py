@@ -28,6 +28,7 @@ from collectors.kpi import FORMULA
 from collectors.store import AskedPue
 from collectors.store_explain import Checked, Explained
 from collectors.store_hours import hours_of_pue
+from collectors.store_inventory_history import Author, Origin, capture_meters
 from collectors.store_rollup import HOUR_MS
 from scheduler import registry
 from suanwang.clock import from_epoch_ms, to_epoch_ms
@@ -219,8 +220,10 @@ def begin_episode(
     """
     with context.writing() as connection:
         _own_meter(connection, identity, site_id, meter_id)
-        episode = body.to_episode(f"key {identity.key_id}")
-        seq = store_meters.begin_episode(connection, meter_id, episode, context.clock.now())
+        now, actor = context.clock.now(), f"key {identity.key_id}"
+        seq = store_meters.begin_episode(connection, meter_id, body.to_episode(actor), now)
+        author = Author(actor=actor, origin=Origin.EPISODE, reason=body.reason, at=now)
+        capture_meters(connection, site_id, author)
     return EpisodeBegun(meter_id=meter_id, seq=seq)
 
 

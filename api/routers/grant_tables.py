@@ -18,12 +18,12 @@ from api.routers.grants_front import (
     table,
 )
 from api.schemas import grants as bodies
+from suanwang.sheets import read_table
 from voucher.grants import store, store_audit, store_programmes
 from voucher.grants.application import stage_of
 from voucher.grants.judging import JudgeReport, judge
 from voucher.grants.papers import papers
 from voucher.grants.people import roles_of
-from voucher.grants.sheets import read_table
 from voucher.grants.steps import Till, programme_of
 from voucher.grants.verdicts import WAITING, read_verdicts, worklist
 from voucher.wording import Language

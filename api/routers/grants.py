@@ -24,6 +24,7 @@ from api.routers.grants_front import (
 from api.schemas import grants as bodies
 from api.schemas.common import PAGE_MAX, Moment, Name
 from suanwang.errors import BadInput
+from suanwang.sheets import read_table
 from voucher.grants import (
     replaying,
     service,
@@ -37,7 +38,6 @@ from voucher.grants.batch import export_rows, headings, read_batch
 from voucher.grants.importing import import_batch
 from voucher.grants.people import CITY
 from voucher.grants.records import known_facts
-from voucher.grants.sheets import read_table
 from voucher.grants.steps import Till
 from voucher.programmes.facts import Fact
 from voucher.programmes.files import shipped_text

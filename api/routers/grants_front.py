@@ -17,12 +17,12 @@ from api.schemas import grants as bodies
 from api.schemas.common import Moment
 from suanwang.model.tenant import Role
 from suanwang.settings import Settings
+from suanwang.sheets import write_csv, write_xlsx
 from suanwang.units import FEN_PER_YUAN
 from voucher.grants import store, store_requests
 from voucher.grants.case import Actor, State
 from voucher.grants.people import CITY
 from voucher.grants.records import Record
-from voucher.grants.sheets import write_csv, write_xlsx
 from voucher.grants.steps import Desk, Till, require_sight, till_of
 from voucher.registry.graph import PPM_PER_PERCENT
 from voucher.registry.rules import Rules

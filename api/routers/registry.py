@@ -12,7 +12,7 @@ from api.schemas import registry as bodies
 from api.schemas.common import PAGE_MAX
 from api.schemas.grants import RowFaultOut
 from suanwang.errors import BadInput
-from voucher.grants.sheets import read_table
+from suanwang.sheets import read_table
 from voucher.programmes.application import china_day
 from voucher.registry import store
 from voucher.registry.entries import KEYS, Kind, Recorded, document, kind_of

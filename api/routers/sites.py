@@ -23,6 +23,7 @@ from api.schemas.sites import (
 )
 from api.store import revoke_site_tokens
 from collectors import store as telemetry
+from collectors.store_inventory_history import Author, Origin, capture_meters
 from scheduler import registry
 from scheduler.reconcile import declare_dead
 from scheduler.registry import RegisteredSite
@@ -136,7 +137,15 @@ def register_site(
         former = _find(connection, site.id)
         if former is not None and not may_manage(identity, former.site.operator):
             raise Conflict(f"the site id {site.id!r} is taken", next_step="choose another id")
-        registry.register_site(connection, site, body.to_meters(), links, context.clock.now())
+        now = context.clock.now()
+        registry.register_site(connection, site, body.to_meters(), links, now)
+        author = Author(
+            actor=f"key {identity.key_id}",
+            origin=Origin.REGISTRATION,
+            reason="the site was registered",
+            at=now,
+        )
+        capture_meters(connection, site.id, author)
         return _site(connection, context, site.id), former is None
 
     registered, is_new = books.change(register)

@@ -29,6 +29,7 @@ class Kpi(StrEnum):
     STANDARD_RACKS = "standard_racks"
     RACK_INSTALLED = "rack_installed_ratio"
     RACK_POWER = "rack_power_ratio"
+    RACK_CONTRACTED = "rack_contracted_ratio"
     POWER_DENSITY = "power_density"
     COMPUTE = "compute"
     INTELLIGENT_SHARE = "intelligent_share"
@@ -63,7 +64,8 @@ FORMULAS: Final[Mapping[Kpi, Formula]] = {
     Kpi.ERE: Formula("ere-1", "1", "(facility energy - energy reused) / IT energy"),
     Kpi.STANDARD_RACKS: Formula("standard-racks-1", "racks", "design IT power / 2.5 kW"),
     Kpi.RACK_INSTALLED: Formula("rack-installed-1", "1", "racks in use / deliverable racks"),
-    Kpi.RACK_POWER: Formula("rack-power-1", "1", "contracted or drawn IT power / design IT power"),
+    Kpi.RACK_POWER: Formula("rack-power-1", "1", "drawn IT power / design IT power"),
+    Kpi.RACK_CONTRACTED: Formula("rack-contracted-1", "1", "booked power / design IT power"),
     Kpi.POWER_DENSITY: Formula("power-density-1", "kW/rack", "IT power / racks"),
     Kpi.COMPUTE: Formula("compute-1", "FLOP/s", "units x dense performance at one precision"),
     Kpi.INTELLIGENT_SHARE: Formula(

@@ -61,6 +61,7 @@ _RATIOS: Mapping[Kpi, Ratio] = {
     Kpi.CUE_MARKET: Ratio(above="carbon_kg", below="it_wh"),
     Kpi.ERF: Ratio(above="reused_wh", below="facility_wh"),
     Kpi.RACK_POWER: Ratio(above="power_w", below="it_design_w"),
+    Kpi.RACK_CONTRACTED: Ratio(above="power_w", below="it_design_w"),
     Kpi.RACK_INSTALLED: Ratio(above="racks_in_use", below="racks_deliverable"),
 }
 _PER_KWH = frozenset({Kpi.WUE, Kpi.CUE_LOCATION, Kpi.CUE_MARKET})

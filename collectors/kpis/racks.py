@@ -15,10 +15,12 @@ _W_PER_KW: Final = 1_000
 class RackFact:
     """A rack: its rated power, whether it can be handed over, and whether somebody uses it.
 
-    ``is_in_use`` is None where nobody has said so.
+    ``is_in_use`` is None where nobody has said so, ``contracted_w`` where nobody has said how much
+    its user has booked.
     """
 
     rated_w: int
+    contracted_w: int | None = None
     is_deliverable: bool = True
     is_in_use: bool | None = None
 
@@ -56,21 +58,37 @@ def rack_installed(known: Known, racks: Sequence[RackFact]) -> KpiFigure:
     )
 
 
-def rack_power(known: Known, power_w: float, it_design_w: int, *, what: str) -> KpiFigure:
-    """Return contracted or drawn IT power over design IT power; ``what`` names which."""
+def rack_power(known: Known, drawn_w: float, it_design_w: int) -> KpiFigure:
+    """Return the mean IT power that is drawn over design IT power (上架率 by power)."""
+    return _of_design(Kpi.RACK_POWER, known, drawn_w, it_design_w, "drawn")
+
+
+def rack_contracted(known: Known, racks: Sequence[RackFact], it_design_w: int) -> KpiFigure:
+    """Return what the users of racks have booked over design IT power (上架率 by contract)."""
+    used = [rack for rack in racks if rack.is_deliverable and rack.is_in_use]
+    booked_w = [rack.contracted_w for rack in used if rack.contracted_w is not None]
+    basis = "contracted IT power / design IT power"
+    if not used:
+        return withheld(Kpi.RACK_CONTRACTED, known, "no rack is in use", basis=basis)
+    if len(booked_w) < len(used):
+        unknown = len(used) - len(booked_w)
+        why = f"of {unknown} of {len(used)} racks in use it is not known how much is booked"
+        return withheld(Kpi.RACK_CONTRACTED, known, why, basis=basis)
+    return _of_design(Kpi.RACK_CONTRACTED, known, sum(booked_w), it_design_w, "contracted")
+
+
+def _of_design(kpi: Kpi, known: Known, power_w: float, it_design_w: int, what: str) -> KpiFigure:
     basis = f"{what} IT power / design IT power"
-    parts = {"power_w": power_w, "it_design_w": float(it_design_w)}
+    parts = {"power_w": float(power_w), "it_design_w": float(it_design_w)}
     if it_design_w <= 0:
-        return withheld(
-            Kpi.RACK_POWER, known, "the design IT power is zero", basis=basis, parts=parts
-        )
-    return told(Kpi.RACK_POWER, known, power_w / it_design_w, basis=basis, parts=parts)
+        return withheld(kpi, known, "the design IT power is zero", basis=basis, parts=parts)
+    return told(kpi, known, power_w / it_design_w, basis=basis, parts=parts)
 
 
 def power_density(known: Known, power_w: float, racks: int, *, what: str) -> KpiFigure:
     """Return kilowatts of IT for a rack; ``what`` names the power and the racks."""
     if racks <= 0:
-        return withheld(Kpi.POWER_DENSITY, known, "no rack is registered", basis=what)
+        return withheld(Kpi.POWER_DENSITY, known, "no rack is in use", basis=what)
     value = power_w / racks / _W_PER_KW
     return told(
         Kpi.POWER_DENSITY, known, value, basis=what, parts={"power_w": power_w, "racks": racks}

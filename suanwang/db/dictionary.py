@@ -64,7 +64,8 @@ def _type(column: Column[object]) -> str:
 def _key(column: Column[object]) -> str:
     words = ["primary"] if column.primary_key else []
     words += ["unique"] if column.unique else []
-    words += [f"→ `{key.target_fullname}`" for key in column.foreign_keys]
+    targets = sorted({key.target_fullname for key in column.foreign_keys})
+    words += [f"→ `{target}`" for target in targets]
     return ", ".join(words)
 
 

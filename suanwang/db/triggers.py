@@ -9,7 +9,15 @@ from typing import Final
 
 from sqlalchemy import Connection, MetaData, Table, text
 
-APPEND_ONLY: Final = ("journal", "ledger_period", "grant_event", "chain_anchor", "registry_entry")
+APPEND_ONLY: Final = (
+    "journal",
+    "ledger_period",
+    "grant_event",
+    "chain_anchor",
+    "registry_entry",
+    "inventory_revision",
+    "inventory_change",
+)
 
 _FUNCTION: Final = """
 CREATE OR REPLACE FUNCTION suanwang_append_only() RETURNS trigger LANGUAGE plpgsql AS $$

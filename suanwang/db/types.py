@@ -34,3 +34,6 @@ Int64: TypeEngine[int] = BigInteger().with_variant(Integer(), "sqlite")
 
 Json = JSON().with_variant(JSONB(), "postgresql")
 """A JSON document."""
+
+JsonOrNull = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
+"""A JSON document, or NULL for None."""

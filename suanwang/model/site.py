@@ -96,21 +96,3 @@ class Site:
     def standard_racks(self) -> float:
         """Design IT power in standard racks of 2.5 kW."""
         return self.it_design_w / STANDARD_RACK_W
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rack:
-    """A rack by its rated IT power; ``cooling`` and ``delivery`` are the operator's own words."""
-
-    id: str
-    site_id: SiteId
-    name: str
-    height_u: int
-    rated_w: int
-    cooling: str = ""
-    delivery: str = ""
-
-    @property
-    def standard_racks(self) -> float:
-        """Rated power in standard racks of 2.5 kW."""
-        return self.rated_w / STANDARD_RACK_W

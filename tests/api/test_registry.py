@@ -4,7 +4,7 @@ import pytest
 from api_client import Json, World
 
 from suanwang.model.tenant import Role
-from voucher.grants.sheets import write_csv, write_xlsx
+from suanwang.sheets import write_csv, write_xlsx
 
 HAIYUN, EAST = "91350100M000100Y43", "91370200MA3TEKT04D"
 

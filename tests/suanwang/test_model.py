@@ -6,6 +6,7 @@ import pytest
 
 from suanwang.ids import AttemptId, HoldId, LotId, PoolId, SiteId, TenantId
 from suanwang.model.attempt import DEAD_ATTEMPT_STATES, AttemptState
+from suanwang.model.inventory import Rack
 from suanwang.model.job import FINAL_JOB_STATES, JobState
 from suanwang.model.network import (
     FRESH_FOR,
@@ -17,7 +18,7 @@ from suanwang.model.network import (
     SiteState,
 )
 from suanwang.model.reading import Quality, worst
-from suanwang.model.site import CoolingKind, DataClass, Pool, Rack, Site
+from suanwang.model.site import CoolingKind, DataClass, Pool, Site
 from suanwang.model.usage import UsageInterval
 from suanwang.model.voucher import Hold, HoldSlice, HoldState
 
@@ -100,7 +101,7 @@ def test_units_taken_out_are_not_usable_and_never_negative() -> None:
 
 
 def test_a_standard_rack_is_two_and_a_half_kilowatts() -> None:
-    rack = Rack(id="r", site_id=SiteId("s"), name="R", height_u=42, rated_w=10_000)
+    rack = Rack(id="r", name="R", rated_w=10_000)
     assert rack.standard_racks == 4
     assert a_site(a_pool()).standard_racks == 10
 

@@ -34,8 +34,8 @@ from suanwang.document import parse_document
 from suanwang.errors import BadInput
 from suanwang.model.reading import Reading
 from suanwang.periods import parse_period
+from suanwang.sheets import read_table, write_csv, write_xlsx
 from suanwang.wire.agent import TelemetryUpload
-from voucher.grants.sheets import read_table, write_csv, write_xlsx
 from voucher.programmes.files import shipped_ids, shipped_text
 from voucher.programmes.values import read_policy
 

@@ -11,10 +11,10 @@ from datetime import datetime
 from typing import Final
 
 from suanwang.errors import BadInput, SuanwangError
+from suanwang.sheets import CELL_LENGTH_MAX, Broken, Cell, Row, Table
 from suanwang.units import yuan_text
 from voucher.grants.identity import read_identity
 from voucher.grants.records import Draft, Record, facts_out, known_facts, read_one
-from voucher.grants.sheets import CELL_LENGTH_MAX, Broken, Cell, Row, Table
 from voucher.programmes.application import Line
 from voucher.programmes.award import Award
 from voucher.programmes.facts import APPLICANT, LINE, Fact, FactKind, FactValue

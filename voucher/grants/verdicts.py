@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from suanwang.errors import BadInput, SuanwangError
+from suanwang.sheets import CELL_LENGTH_MAX, Row, Table
 from suanwang.units import yuan_text
 from voucher.grants.batch import RowFault, facts_at, key_of, row_faults, text_at
 from voucher.grants.case import Action, State
 from voucher.grants.records import Record, known_facts
 from voucher.grants.service import Verdict
-from voucher.grants.sheets import CELL_LENGTH_MAX, Row, Table
 from voucher.programmes.facts import APPLICANT, LINE, Fact, FactValue
 from voucher.programmes.programme import Programme
 from voucher.wording import Language, joined, texts

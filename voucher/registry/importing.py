@@ -8,8 +8,8 @@ from typing import Final
 from sqlalchemy import Connection
 
 from suanwang.errors import BadInput, SuanwangError
+from suanwang.sheets import Number, Row, Table
 from voucher.grants.batch import RowFault
-from voucher.grants.sheets import Number, Row, Table
 from voucher.registry import store
 from voucher.registry.entries import TYPES, Kind
 from voucher.registry.reading import LEGAL_NAME, read_statement

@@ -11,9 +11,13 @@ from sqlalchemy.types import TypeEngine
 from suanwang.db.migrations.operations import MakeAppendOnly
 from suanwang.db.tables import metadata
 from suanwang.db.triggers import APPEND_ONLY
-from suanwang.db.types import Int64, Json, UtcDateTime
+from suanwang.db.types import Int64, Json, JsonOrNull, UtcDateTime
 
-_OURS: Final[dict[str, TypeEngine[Any]]] = {"Int64": Int64, "Json": Json}
+_OURS: Final[dict[str, TypeEngine[Any]]] = {
+    "Int64": Int64,
+    "Json": Json,
+    "JsonOrNull": JsonOrNull,
+}
 
 
 def render_type(kind: str, item: object, _context: AutogenContext) -> str | Literal[False]:

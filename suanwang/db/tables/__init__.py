@@ -16,6 +16,15 @@ from suanwang.db.tables.grants import (
     grant_usage,
 )
 from suanwang.db.tables.identity import api_key, tenant
+from suanwang.db.tables.inventory import (
+    accelerator,
+    feed,
+    host,
+    inventory_change,
+    inventory_revision,
+    rack,
+    room,
+)
 from suanwang.db.tables.jobs import (
     agent_command,
     attempt,
@@ -40,7 +49,7 @@ from suanwang.db.tables.ledger import (
 )
 from suanwang.db.tables.metadata import metadata
 from suanwang.db.tables.parties import registry_entry, registry_salt, registry_term
-from suanwang.db.tables.registry import link, meter, pool, rack, site
+from suanwang.db.tables.registry import link, meter, pool, site
 from suanwang.db.tables.telemetry import (
     energy_day,
     energy_due,
@@ -58,6 +67,7 @@ from suanwang.db.tables.telemetry import (
 )
 
 __all__ = [
+    "accelerator",
     "account",
     "agent_command",
     "api_key",
@@ -70,6 +80,7 @@ __all__ = [
     "energy_window",
     "evidence_invoice",
     "extension",
+    "feed",
     "grant_application",
     "grant_clawback",
     "grant_event",
@@ -85,6 +96,9 @@ __all__ = [
     "green_cancellation",
     "green_instrument",
     "hold",
+    "host",
+    "inventory_change",
+    "inventory_revision",
     "job",
     "job_event",
     "journal",
@@ -108,6 +122,7 @@ __all__ = [
     "registry_salt",
     "registry_term",
     "rollup_due",
+    "room",
     "sample",
     "sample_chunk",
     "series",

@@ -1,4 +1,4 @@
-"""What exists: sites, pools, racks, meters, and the latency between origins and sites."""
+"""What exists: sites, pools, meters, and the latency between origins and sites."""
 
 from typing import Final
 
@@ -58,19 +58,6 @@ pool: Final = Table(
 )
 Index("ix_pool_site_id", pool.c.site_id)
 
-rack: Final = Table(
-    "rack",
-    metadata,
-    Column("id", Text, primary_key=True, comment="id of the rack"),
-    Column("site_id", Text, ForeignKey("site.id"), nullable=False, comment="its site"),
-    Column("name", Text, nullable=False, comment="label on the door"),
-    Column("height_u", Integer, nullable=False, comment="height, U"),
-    Column("rated_w", Int64, nullable=False, comment="rated IT power, W"),
-    Column("cooling", Text, nullable=False, comment="cooling kind"),
-    Column("delivery", Text, nullable=False, comment="delivery kind"),
-    comment="Racks by rated power; one standard rack is 2.5 kW.",
-)
-
 meter: Final = Table(
     "meter",
     metadata,
@@ -92,7 +79,19 @@ meter: Final = Table(
     Column("resolution_wh", Float, nullable=False, comment="one count of the register, Wh"),
     Column("modulus_wh", Int64, nullable=False, comment="where the register wraps, Wh; 0 is never"),
     Column("poll_s", Float, nullable=False, comment="seconds between two readings"),
-    comment="Electricity meters with a cumulative register.",
+    Column(
+        "measures",
+        Text,
+        nullable=False,
+        server_default="site",
+        comment="what stands behind it: site, room, feed, rack or plant",
+    ),
+    Column("object_id", Text, comment="id of that room, feed or rack"),
+    Column(
+        "profile", Text, nullable=False, server_default="", comment="device profile that reads it"
+    ),
+    Column("address", Text, nullable=False, server_default="", comment="where the agent reads it"),
+    comment="Meters with a cumulative register.",
 )
 Index("ix_meter_site_id", meter.c.site_id)
 

@@ -211,7 +211,7 @@ def test_racks_by_both_definitions() -> None:
         RackFact(rated_w=8000, is_deliverable=False),
     ]
     assert math.isclose(value(racks.rack_installed(DAY, fleet)), 2 / 3, rel_tol=1e-9)
-    drawn = racks.rack_power(DAY, 12_000, 32_000, what="drawn")
+    drawn = racks.rack_power(DAY, 12_000, 32_000)
     assert math.isclose(value(drawn), 0.375, rel_tol=1e-9)
     assert drawn.basis.startswith("drawn")
     assert value(racks.standard_racks(DAY, 162_500_000)) == 65_000

@@ -13,11 +13,11 @@ from sqlalchemy import Engine
 from suanwang.clock import VirtualClock
 from suanwang.errors import BadInput, NotFound
 from suanwang.ids import SeededIds
+from suanwang.sheets import read_table, write_csv, write_xlsx
 from voucher.grants import store
 from voucher.grants.batch import Batch, export_rows, headings, read_batch
 from voucher.grants.importing import import_batch
 from voucher.grants.records import Draft, known_facts
-from voucher.grants.sheets import read_table, write_csv, write_xlsx
 from voucher.grants.store_programmes import read_programme
 from voucher.programmes.programme import Programme
 from voucher.wording import Language

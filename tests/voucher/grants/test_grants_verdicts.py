@@ -9,11 +9,11 @@ from sqlalchemy import Engine
 from suanwang.clock import VirtualClock
 from suanwang.errors import BadInput
 from suanwang.ids import SeededIds
+from suanwang.sheets import read_table, write_csv, write_xlsx
 from voucher.grants import service, store, store_audit
 from voucher.grants.case import State
 from voucher.grants.judging import JudgeReport, judge
 from voucher.grants.papers import papers
-from voucher.grants.sheets import read_table, write_csv, write_xlsx
 from voucher.grants.steps import Desk, Till, open_case, programme_of
 from voucher.grants.verdicts import Verdicts, read_verdicts, worklist
 from voucher.wording import Language

@@ -6,7 +6,7 @@ Revision 0001, after none.
 import sqlalchemy as sa
 from alembic import op
 
-from suanwang.db.types import Int64, Json, UtcDateTime
+from suanwang.db.types import Int64, Json, JsonOrNull, UtcDateTime
 
 revision = "0001"
 down_revision = None
@@ -433,6 +433,28 @@ def upgrade() -> None:
         comment="Credentials of people, programs and site agents; the secret itself is never stored.",
     )
     op.create_table(
+        "feed",
+        sa.Column("site_id", sa.Text(), nullable=False, comment="its site"),
+        sa.Column("id", sa.Text(), nullable=False, comment="id, unique at the site"),
+        sa.Column("name", sa.Text(), nullable=False, comment="label for people"),
+        sa.Column("side", sa.Text(), nullable=False, comment="A, B or shared"),
+        sa.Column(
+            "rated_w",
+            Int64,
+            nullable=True,
+            comment="most that it carries, W; empty where not known",
+        ),
+        sa.Column("parent_id", sa.Text(), nullable=True, comment="feed that it hangs on"),
+        sa.ForeignKeyConstraint(
+            ["site_id", "parent_id"],
+            ["feed.site_id", "feed.id"],
+            name=op.f("fk_feed_site_id_parent_id_feed"),
+        ),
+        sa.ForeignKeyConstraint(["site_id"], ["site.id"], name=op.f("fk_feed_site_id_site")),
+        sa.PrimaryKeyConstraint("site_id", "id", name=op.f("pk_feed")),
+        comment="Ways of power to the racks.",
+    )
+    op.create_table(
         "grant_application",
         sa.Column("id", sa.Text(), nullable=False, comment="id of the application"),
         sa.Column("tenant_id", sa.Text(), nullable=False, comment="who applies"),
@@ -576,6 +598,32 @@ def upgrade() -> None:
         comment="Money set aside for attempts; each ends once.",
         postgresql_with={"fillfactor": 50},
     )
+    op.create_table(
+        "inventory_revision",
+        sa.Column("site_id", sa.Text(), nullable=False, comment="the site"),
+        sa.Column(
+            "revision", sa.Integer(), autoincrement=False, nullable=False, comment="counts from 1"
+        ),
+        sa.Column(
+            "at", UtcDateTime(), nullable=False, comment="when, UTC; never before the one before"
+        ),
+        sa.Column("actor", sa.Text(), nullable=False, comment="key that did it"),
+        sa.Column(
+            "origin", sa.Text(), nullable=False, comment="import, edit, registration or episode"
+        ),
+        sa.Column("reason", sa.Text(), nullable=False, comment="in the actor's words"),
+        sa.Column("added", sa.Integer(), nullable=False, comment="things that were added"),
+        sa.Column("changed", sa.Integer(), nullable=False, comment="things that were changed"),
+        sa.Column("removed", sa.Integer(), nullable=False, comment="things that were removed"),
+        sa.ForeignKeyConstraint(
+            ["site_id"], ["site.id"], name=op.f("fk_inventory_revision_site_id_site")
+        ),
+        sa.PrimaryKeyConstraint("site_id", "revision", name=op.f("pk_inventory_revision")),
+        comment="Changes of a site's inventory: who, when and why; only grows.",
+    )
+    with op.batch_alter_table("inventory_revision", schema=None) as batch_op:
+        batch_op.create_index("ix_inventory_revision_site_id_at", ["site_id", "at"], unique=False)
+
     op.create_table(
         "kpi_day",
         sa.Column("site_id", sa.Text(), nullable=False, comment="the site"),
@@ -728,10 +776,32 @@ def upgrade() -> None:
             "modulus_wh", Int64, nullable=False, comment="where the register wraps, Wh; 0 is never"
         ),
         sa.Column("poll_s", sa.Float(), nullable=False, comment="seconds between two readings"),
+        sa.Column(
+            "measures",
+            sa.Text(),
+            server_default="site",
+            nullable=False,
+            comment="what stands behind it: site, room, feed, rack or plant",
+        ),
+        sa.Column("object_id", sa.Text(), nullable=True, comment="id of that room, feed or rack"),
+        sa.Column(
+            "profile",
+            sa.Text(),
+            server_default="",
+            nullable=False,
+            comment="device profile that reads it",
+        ),
+        sa.Column(
+            "address",
+            sa.Text(),
+            server_default="",
+            nullable=False,
+            comment="where the agent reads it",
+        ),
         sa.ForeignKeyConstraint(["parent_id"], ["meter.id"], name=op.f("fk_meter_parent_id_meter")),
         sa.ForeignKeyConstraint(["site_id"], ["site.id"], name=op.f("fk_meter_site_id_site")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_meter")),
-        comment="Electricity meters with a cumulative register.",
+        comment="Meters with a cumulative register.",
     )
     with op.batch_alter_table("meter", schema=None) as batch_op:
         batch_op.create_index("ix_meter_site_id", ["site_id"], unique=False)
@@ -804,19 +874,6 @@ def upgrade() -> None:
         batch_op.create_index("ix_pool_site_id", ["site_id"], unique=False)
 
     op.create_table(
-        "rack",
-        sa.Column("id", sa.Text(), nullable=False, comment="id of the rack"),
-        sa.Column("site_id", sa.Text(), nullable=False, comment="its site"),
-        sa.Column("name", sa.Text(), nullable=False, comment="label on the door"),
-        sa.Column("height_u", sa.Integer(), nullable=False, comment="height, U"),
-        sa.Column("rated_w", Int64, nullable=False, comment="rated IT power, W"),
-        sa.Column("cooling", sa.Text(), nullable=False, comment="cooling kind"),
-        sa.Column("delivery", sa.Text(), nullable=False, comment="delivery kind"),
-        sa.ForeignKeyConstraint(["site_id"], ["site.id"], name=op.f("fk_rack_site_id_site")),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_rack")),
-        comment="Racks by rated power; one standard rack is 2.5 kW.",
-    )
-    op.create_table(
         "registry_term",
         sa.Column("kind", sa.Text(), nullable=False, comment="kind of the entry"),
         sa.Column("field", sa.Text(), nullable=False, comment="field of its body"),
@@ -846,6 +903,23 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["site_id"], ["site.id"], name=op.f("fk_rollup_due_site_id_site")),
         sa.PrimaryKeyConstraint("site_id", "hour_at", name=op.f("pk_rollup_due")),
         comment="Hours of sites whose sums must be computed anew from the windows.",
+    )
+    op.create_table(
+        "room",
+        sa.Column("site_id", sa.Text(), nullable=False, comment="its site"),
+        sa.Column("id", sa.Text(), nullable=False, comment="id, unique at the site"),
+        sa.Column("name", sa.Text(), nullable=False, comment="label for people"),
+        sa.Column(
+            "zone",
+            sa.Text(),
+            nullable=False,
+            comment="rooms of one share a partial PUE; empty: own",
+        ),
+        sa.Column("floor", sa.Text(), nullable=False, comment="floor"),
+        sa.Column("it_design_w", Int64, nullable=True, comment="most IT power by design, W"),
+        sa.ForeignKeyConstraint(["site_id"], ["site.id"], name=op.f("fk_room_site_id_site")),
+        sa.PrimaryKeyConstraint("site_id", "id", name=op.f("pk_room")),
+        comment="Rooms of data centres.",
     )
     op.create_table(
         "series",
@@ -1135,6 +1209,48 @@ def upgrade() -> None:
         comment="Payments that are due or done on awards of the modes 2 and 3.",
     )
     op.create_table(
+        "inventory_change",
+        sa.Column("site_id", sa.Text(), nullable=False, comment="the site"),
+        sa.Column(
+            "kind", sa.Text(), nullable=False, comment="rooms, feeds, racks, meters, hosts, …"
+        ),
+        sa.Column("object_id", sa.Text(), nullable=False, comment="id of the thing"),
+        sa.Column(
+            "revision",
+            sa.Integer(),
+            autoincrement=False,
+            nullable=False,
+            comment="of the inventory",
+        ),
+        sa.Column("verb", sa.Text(), nullable=False, comment="added, changed or removed"),
+        sa.Column(
+            "before",
+            JsonOrNull,
+            nullable=True,
+            comment="all its fields before; empty where it was added",
+        ),
+        sa.Column(
+            "after",
+            JsonOrNull,
+            nullable=True,
+            comment="all its fields after; empty where it was removed",
+        ),
+        sa.ForeignKeyConstraint(
+            ["site_id", "revision"],
+            ["inventory_revision.site_id", "inventory_revision.revision"],
+            name=op.f("fk_inventory_change_site_id_revision_inventory_revision"),
+        ),
+        sa.PrimaryKeyConstraint(
+            "site_id", "kind", "object_id", "revision", name=op.f("pk_inventory_change")
+        ),
+        comment="Each thing that a revision changed, whole, before and after; only grows.",
+    )
+    with op.batch_alter_table("inventory_change", schema=None) as batch_op:
+        batch_op.create_index(
+            "ix_inventory_change_site_id_revision", ["site_id", "revision"], unique=False
+        )
+
+    op.create_table(
         "job",
         sa.Column("id", sa.Text(), nullable=False, comment="id of the job"),
         sa.Column("submission_id", sa.Text(), nullable=False, comment="id that the user sees"),
@@ -1256,6 +1372,48 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("meter_id", name=op.f("pk_meter_state")),
         comment="Where each meter's accumulator stands.",
+    )
+    op.create_table(
+        "rack",
+        sa.Column("site_id", sa.Text(), nullable=False, comment="its site"),
+        sa.Column("id", sa.Text(), nullable=False, comment="id, unique at the site"),
+        sa.Column("name", sa.Text(), nullable=False, comment="label on the door"),
+        sa.Column("rated_w", Int64, nullable=False, comment="rated IT power, W"),
+        sa.Column("room_id", sa.Text(), nullable=True, comment="room that it stands in"),
+        sa.Column(
+            "position", sa.Text(), nullable=False, comment="row and place, in the operator's words"
+        ),
+        sa.Column("height_u", sa.Integer(), nullable=False, comment="height, U"),
+        sa.Column(
+            "contracted_w",
+            Int64,
+            nullable=True,
+            comment="booked by its user, W; empty where not known",
+        ),
+        sa.Column(
+            "cooling", sa.Text(), nullable=False, comment="air, rear_door, cold_plate or immersion"
+        ),
+        sa.Column("delivery", sa.Text(), nullable=False, comment="planned, delivered or in_use"),
+        sa.Column("feed_a_id", sa.Text(), nullable=True, comment="feed of side A"),
+        sa.Column("feed_b_id", sa.Text(), nullable=True, comment="feed of side B"),
+        sa.ForeignKeyConstraint(
+            ["site_id", "feed_a_id"],
+            ["feed.site_id", "feed.id"],
+            name=op.f("fk_rack_site_id_feed_a_id_feed"),
+        ),
+        sa.ForeignKeyConstraint(
+            ["site_id", "feed_b_id"],
+            ["feed.site_id", "feed.id"],
+            name=op.f("fk_rack_site_id_feed_b_id_feed"),
+        ),
+        sa.ForeignKeyConstraint(
+            ["site_id", "room_id"],
+            ["room.site_id", "room.id"],
+            name=op.f("fk_rack_site_id_room_id_room"),
+        ),
+        sa.ForeignKeyConstraint(["site_id"], ["site.id"], name=op.f("fk_rack_site_id_site")),
+        sa.PrimaryKeyConstraint("site_id", "id", name=op.f("pk_rack")),
+        comment="Racks by rated power; one standard rack is 2.5 kW.",
     )
     op.create_table(
         "sample",
@@ -1388,6 +1546,41 @@ def upgrade() -> None:
         comment="The newest decision about each job, for explain.",
     )
     op.create_table(
+        "host",
+        sa.Column("site_id", sa.Text(), nullable=False, comment="its site"),
+        sa.Column("id", sa.Text(), nullable=False, comment="id, unique at the site"),
+        sa.Column("name", sa.Text(), nullable=False, comment="label for people"),
+        sa.Column("rack_id", sa.Text(), nullable=True, comment="rack that it is in"),
+        sa.Column(
+            "position_u",
+            sa.Integer(),
+            nullable=True,
+            comment="its lowest unit, from 1; empty where it takes none",
+        ),
+        sa.Column("height_u", sa.Integer(), nullable=False, comment="units that it takes"),
+        sa.Column(
+            "face", sa.Text(), nullable=False, comment="depth that it takes: both, front or rear"
+        ),
+        sa.Column(
+            "kind",
+            sa.Text(),
+            nullable=False,
+            comment="server, network, storage, power, cooling, other",
+        ),
+        sa.Column("model", sa.Text(), nullable=False, comment="model"),
+        sa.Column("serial", sa.Text(), nullable=False, comment="serial number"),
+        sa.Column("rated_w", Int64, nullable=True, comment="most power, W; empty where not known"),
+        sa.Column("bmc", sa.Text(), nullable=False, comment="address of its BMC"),
+        sa.ForeignKeyConstraint(
+            ["site_id", "rack_id"],
+            ["rack.site_id", "rack.id"],
+            name=op.f("fk_host_site_id_rack_id_rack"),
+        ),
+        sa.ForeignKeyConstraint(["site_id"], ["site.id"], name=op.f("fk_host_site_id_site")),
+        sa.PrimaryKeyConstraint("site_id", "id", name=op.f("pk_host")),
+        comment="Machines in racks.",
+    )
+    op.create_table(
         "job_event",
         sa.Column("job_id", sa.Text(), nullable=False, comment="the job"),
         sa.Column("seq", sa.Integer(), nullable=False, comment="counts from 1"),
@@ -1399,6 +1592,27 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("job_id", "seq", name=op.f("pk_job_event")),
         comment="The story of each job.",
     )
+    op.create_table(
+        "accelerator",
+        sa.Column("id", sa.Text(), nullable=False, comment="UUID that the driver shows"),
+        sa.Column("site_id", sa.Text(), nullable=False, comment="its site"),
+        sa.Column("model", sa.Text(), nullable=False, comment="accelerator model"),
+        sa.Column("host_id", sa.Text(), nullable=True, comment="host that it is in"),
+        sa.Column("slot", sa.Integer(), nullable=True, comment="its number in the host"),
+        sa.Column("pool_id", sa.Text(), nullable=True, comment="pool that it is scheduled in"),
+        sa.ForeignKeyConstraint(["pool_id"], ["pool.id"], name=op.f("fk_accelerator_pool_id_pool")),
+        sa.ForeignKeyConstraint(
+            ["site_id", "host_id"],
+            ["host.site_id", "host.id"],
+            name=op.f("fk_accelerator_site_id_host_id_host"),
+        ),
+        sa.ForeignKeyConstraint(["site_id"], ["site.id"], name=op.f("fk_accelerator_site_id_site")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_accelerator")),
+        comment="GPUs and NPUs, each by its own UUID.",
+    )
+    with op.batch_alter_table("accelerator", schema=None) as batch_op:
+        batch_op.create_index("ix_accelerator_site_id", ["site_id"], unique=False)
+
     op.create_table(
         "agent_command",
         sa.Column("id", sa.Text(), nullable=False, comment="id of the order"),
@@ -1514,6 +1728,8 @@ def upgrade() -> None:
     op.make_append_only("grant_event")
     op.make_append_only("chain_anchor")
     op.make_append_only("registry_entry")
+    op.make_append_only("inventory_revision")
+    op.make_append_only("inventory_change")
     # ### end Alembic commands ###
 
 
@@ -1526,7 +1742,12 @@ def downgrade() -> None:
         batch_op.drop_index("ix_agent_command_site_id_acknowledged_at")
 
     op.drop_table("agent_command")
+    with op.batch_alter_table("accelerator", schema=None) as batch_op:
+        batch_op.drop_index("ix_accelerator_site_id")
+
+    op.drop_table("accelerator")
     op.drop_table("job_event")
+    op.drop_table("host")
     op.drop_table("decision")
     with op.batch_alter_table("attempt", schema=None) as batch_op:
         batch_op.drop_index("ix_attempt_site_id_state")
@@ -1540,6 +1761,7 @@ def downgrade() -> None:
         batch_op.drop_index("ix_sample_series_id_at_ms")
 
     op.drop_table("sample")
+    op.drop_table("rack")
     op.drop_table("meter_state")
     op.drop_table("meter_episode")
     with op.batch_alter_table("job", schema=None) as batch_op:
@@ -1547,6 +1769,10 @@ def downgrade() -> None:
         batch_op.drop_index("ix_job_state_submitted_at")
 
     op.drop_table("job")
+    with op.batch_alter_table("inventory_change", schema=None) as batch_op:
+        batch_op.drop_index("ix_inventory_change_site_id_revision")
+
+    op.drop_table("inventory_change")
     op.drop_table("grant_redemption")
     with op.batch_alter_table("grant_line", schema=None) as batch_op:
         batch_op.drop_index("ix_grant_line_invoice_no")
@@ -1571,12 +1797,12 @@ def downgrade() -> None:
     op.drop_table("source_state")
     op.drop_table("site_energy")
     op.drop_table("series")
+    op.drop_table("room")
     op.drop_table("rollup_due")
     with op.batch_alter_table("registry_term", schema=None) as batch_op:
         batch_op.drop_index("ix_registry_term_key")
 
     op.drop_table("registry_term")
-    op.drop_table("rack")
     with op.batch_alter_table("pool", schema=None) as batch_op:
         batch_op.drop_index("ix_pool_site_id")
 
@@ -1600,6 +1826,10 @@ def downgrade() -> None:
     op.drop_table("ledger_period")
     op.drop_table("kpi_due")
     op.drop_table("kpi_day")
+    with op.batch_alter_table("inventory_revision", schema=None) as batch_op:
+        batch_op.drop_index("ix_inventory_revision_site_id_at")
+
+    op.drop_table("inventory_revision")
     op.drop_table("hold")
     with op.batch_alter_table("green_cancellation", schema=None) as batch_op:
         batch_op.drop_index("ix_green_cancellation_site_id_from_at")
@@ -1611,6 +1841,7 @@ def downgrade() -> None:
         batch_op.drop_index("ix_grant_application_due_at")
 
     op.drop_table("grant_application")
+    op.drop_table("feed")
     op.drop_table("api_key")
     op.drop_table("tenant")
     op.drop_table("site")

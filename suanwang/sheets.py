@@ -8,7 +8,8 @@ import csv
 import io
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Final
@@ -18,6 +19,7 @@ from openpyxl.cell.cell import Cell as SheetCell
 from openpyxl.cell.cell import MergedCell
 from openpyxl.cell.read_only import EmptyCell, ReadOnlyCell
 from openpyxl.utils.exceptions import InvalidFileException
+from openpyxl.worksheet.worksheet import Worksheet
 from xlsxwriter import Workbook
 
 from suanwang.errors import BadInput
@@ -60,9 +62,37 @@ class Table:
     rows: tuple[Row, ...]
 
 
-def read_table(content: bytes) -> Table:
-    """Return the table in a CSV or xlsx file, told apart by its bytes; raise BadInput."""
-    rows = _xlsx_rows(content) if content[:4] == b"PK\x03\x04" else _csv_rows(content)
+def is_xlsx(content: bytes) -> bool:
+    """Whether a file is a packed workbook rather than text."""
+    return content[:4] == b"PK\x03\x04"
+
+
+def read_table(content: bytes, rows_max: int = ROWS_MAX) -> Table:
+    """Return the table in a CSV or xlsx file, told apart by its bytes; raise BadInput.
+
+    Of a workbook it is the first sheet.
+    """
+    if is_xlsx(content):
+        for _, rows in _xlsx_sheets(content):
+            found = _table(rows, rows_max)
+            break
+        else:
+            found = None
+    else:
+        found = _table(_csv_rows(content), rows_max)
+    if found is None:
+        raise BadInput("the file is empty: it has no line of headings")
+    return found
+
+
+def read_tables(content: bytes, rows_max: int = ROWS_MAX) -> dict[str, Table]:
+    """Return the tables of an xlsx file by the names of their sheets; empty sheets are left out."""
+    named = ((name, _table(rows, rows_max)) for name, rows in _xlsx_sheets(content))
+    return {name: table for name, table in named if table is not None}
+
+
+def _table(rows: Iterable[Row], rows_max: int) -> Table | None:
+    """Return headings and rows; None where there is no heading at all."""
     header: Row | None = None
     found: list[Row] = []
     for row in rows:
@@ -72,10 +102,10 @@ def read_table(content: bytes) -> Table:
             header = _header(row)
             continue
         found.append(_within(header, row))
-        if len(found) > ROWS_MAX:
-            raise BadInput(f"the file has more than {ROWS_MAX} rows", next_step="split it")
+        if len(found) > rows_max:
+            raise BadInput(f"the file has more than {rows_max} rows", next_step="split it")
     if header is None:
-        raise BadInput("the file is empty: it has no line of headings")
+        return None
     names = tuple("" if cell is None else str(cell).strip() for cell in header.cells)
     return Table(header=names, header_line=header.line, rows=tuple(found))
 
@@ -111,17 +141,23 @@ def write_csv(rows: Iterable[Sequence[str]]) -> bytes:
 
 
 def write_xlsx(rows: Iterable[Sequence[str]], sheet: str = "applications") -> bytes:
-    """Return an xlsx file whose cells are all text."""
+    """Return an xlsx file of one sheet whose cells are all text."""
+    return write_workbook({sheet: rows})
+
+
+def write_workbook(sheets: Mapping[str, Iterable[Sequence[str]]]) -> bytes:
+    """Return an xlsx file with the sheets in their order; all cells are text."""
     target = io.BytesIO()
     with Workbook(target, {"constant_memory": True, "in_memory": True}) as book:
-        page = book.add_worksheet(sheet)
         text = book.add_format({"num_format": "@"})
         bold = book.add_format({"num_format": "@", "bold": True})
-        page.freeze_panes(1, 0)
-        page.set_column(0, COLUMNS_MAX, 18, text)
-        for number, row in enumerate(rows):
-            for place, cell in enumerate(row):
-                page.write_string(number, place, cell, text if number else bold)
+        for name, rows in sheets.items():
+            page = book.add_worksheet(name)
+            page.freeze_panes(1, 0)
+            page.set_column(0, COLUMNS_MAX, 18, text)
+            for number, row in enumerate(rows):
+                for place, cell in enumerate(row):
+                    page.write_string(number, place, cell, text if number else bold)
     return target.getvalue()
 
 
@@ -156,17 +192,31 @@ def _csv_rows(content: bytes) -> Iterator[Row]:
         raise BadInput(f"line {reader.line_num}: {failure}", line=reader.line_num) from failure
 
 
-def _xlsx_rows(content: bytes) -> Iterator[Row]:
-    try:
+def _xlsx_sheets(content: bytes) -> Iterator[tuple[str, Iterator[Row]]]:
+    """Yield name and rows of each sheet; raise BadInput for a file that is no workbook."""
+    with _refusing_damage():
         with zipfile.ZipFile(io.BytesIO(content)) as packed:
             unpacked = sum(entry.file_size for entry in packed.infolist())
         if unpacked > UNPACKED_BYTES_MAX:
             raise BadInput(f"the file unpacks to {unpacked:,} bytes, at most {UNPACKED_BYTES_MAX}")
-        book = load_workbook(io.BytesIO(content), read_only=True)
-        for page in book.worksheets[:1]:
+        pages = load_workbook(io.BytesIO(content), read_only=True).worksheets
+        for page in pages:
             page.reset_dimensions()
-            for number, cells in enumerate(page.iter_rows(), 1):
-                yield Row(line=number, cells=tuple(_of_sheet(cell) for cell in cells))
+    for page in pages:
+        yield page.title, _sheet_rows(page)
+
+
+def _sheet_rows(page: Worksheet) -> Iterator[Row]:
+    with _refusing_damage():
+        for number, cells in enumerate(page.iter_rows(), 1):
+            yield Row(line=number, cells=tuple(_of_sheet(cell) for cell in cells))
+
+
+@contextmanager
+def _refusing_damage() -> Iterator[None]:
+    """Turn what the readers of xlsx raise on damaged files into BadInput."""
+    try:
+        yield
     except (
         zipfile.BadZipFile,
         InvalidFileException,

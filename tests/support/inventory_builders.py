@@ -1,0 +1,95 @@
+"""Builders for tests of the inventory: a small room with two feeds, and files of things."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection
+
+from collectors import store_inventory_edit
+from collectors.inventory.faults import Surroundings
+from collectors.inventory.fields import read_item
+from collectors.store_inventory_edit import Outcome, Wishes
+from collectors.store_inventory_history import Author, Origin
+from suanwang.db.tables import site
+from suanwang.model.inventory import Inventory, Item, Kind
+from suanwang.sheets import write_workbook
+
+AROUND = Surroundings(it_design_w=100_000, pools={"gpu": 8})
+Rows = Sequence[Sequence[str]]
+
+HALL: dict[str, Rows] = {
+    "rooms": [["id", "name", "zone", "it_design_w"], ["r1", "Hall 1", "", "80000"]],
+    "feeds": [
+        ["id", "name", "side", "rated_w", "parent_id"],
+        ["a1", "Busbar A1", "A", "40000", "a"],
+        ["a", "UPS A", "A", "80000", ""],
+        ["b1", "Busbar B1", "B", "40000", ""],
+    ],
+    "racks": [
+        ["id", "name", "rated_w", "room_id", "feed_a_id", "feed_b_id", "delivery", "contracted_w"],
+        ["k1", "A-01", "10000", "r1", "a1", "b1", "in_use", "8000"],
+        ["k2", "A-02", "10000", "r1", "a1", "b1", "delivered", ""],
+        ["k3", "A-03", "10000", "r1", "a1", "b1", "planned", ""],
+    ],
+    "meters": [
+        ["id", "name", "role", "rated_w", "measures", "object_id", "parent_id", "category"],
+        ["m-main", "Grid", "facility", "200000", "site", "", "", ""],
+        ["m-r1", "IT of hall 1", "it", "100000", "room", "r1", "m-main", "PUE2"],
+        ["m-k1", "PDU of A-01", "it", "12000", "rack", "k1", "m-r1", "PUE3"],
+    ],
+    "hosts": [
+        ["id", "name", "rack_id", "position_u", "height_u", "model", "bmc"],
+        ["h1", "gpu-01", "k1", "1", "8", "DGX", "https://10.0.0.21"],
+        ["pdu1", "PDU left", "k1", "", "0", "AP8941", ""],
+    ],
+    "accelerators": [
+        ["id", "model", "host_id", "slot", "pool_id"],
+        ["GPU-0001", "nvidia-h100-sxm", "h1", "0", ""],
+        ["GPU-0002", "nvidia-h100-sxm", "h1", "1", ""],
+    ],
+}
+
+
+def a_workbook(**sheets: Rows) -> bytes:
+    """Return a workbook with these sheets."""
+    return write_workbook(sheets)
+
+
+def hall() -> bytes:
+    """Return the workbook of the small hall."""
+    return a_workbook(**HALL)
+
+
+def things(**kinds: Sequence[dict[str, Any]]) -> Inventory:
+    """Return an inventory of things given by their fields; a name is the id where none is given."""
+    found = Inventory()
+    for name, of_it in kinds.items():
+        kind = Kind(name)
+        items: dict[str, Item] = {}
+        for values in of_it:
+            named = {} if kind is Kind.ACCELERATORS else {"name": values["id"]}
+            item = read_item(kind, {**named, **values}, Inventory())
+            assert not isinstance(item, tuple), item
+            items[item.id] = item
+        found = found.with_kind(kind, items)
+    return found
+
+
+def an_author(at: datetime, reason: str = "test", origin: Origin = Origin.IMPORT) -> Author:
+    """Return who changes something."""
+    return Author(actor="key k", origin=origin, reason=reason, at=at)
+
+
+def take_in(
+    connection: Connection, site_id: str, content: bytes, at: datetime, **wishes: Any
+) -> Outcome:
+    """Take in a file."""
+    return store_inventory_edit.import_file(
+        connection, site_id, content, Wishes(**wishes), an_author(at)
+    )
+
+
+def set_design(connection: Connection, site_id: str, it_design_w: int) -> None:
+    """Give a site another design IT power."""
+    connection.execute(site.update().where(site.c.id == site_id).values(it_design_w=it_design_w))
