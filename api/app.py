@@ -13,6 +13,7 @@ from api.limits import BodyLimitMiddleware, refuse_unstorable_text
 from api.problems import PROBLEM_ANSWERS, install_problems
 from api.routers import (
     agent_channel,
+    alerts,
     energy,
     funds,
     gateway,
@@ -45,6 +46,7 @@ PEOPLE_ROUTERS: Final[tuple[APIRouter, ...]] = (
     series.router,
     inventory.router,
     kpis.router,
+    alerts.router,
     jobs.router,
     quotes.router,
     vouchers.router,

@@ -9,6 +9,9 @@ from fastapi import Depends
 from sqlalchemy import Connection, Engine
 from starlette.requests import HTTPConnection
 
+from alerts.evaluation import Policy
+from alerts.metrics import AlertMetrics
+from alerts.rules import shipped
 from api.http_metrics import HttpMetrics
 from api.ledger_metrics import LedgerMetrics
 from api.status_page import StatusPages
@@ -71,6 +74,8 @@ class ApiContext:
     wake: Callable[[], None] = _nothing
     http: HttpMetrics = field(default_factory=HttpMetrics)
     ledger_metrics: LedgerMetrics = field(default_factory=LedgerMetrics)
+    alerting: Policy = field(default_factory=lambda: Policy(rules=shipped()))
+    alert_metrics: AlertMetrics = field(default_factory=AlertMetrics)
     followers: Followers = field(default_factory=Followers)
     remote: RemoteWriter | None = None
 

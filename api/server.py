@@ -19,6 +19,9 @@ import uvicorn
 from fastapi import FastAPI
 from sqlalchemy import Engine
 
+from alerts.evaluation import Evaluator
+from alerts.loop import AlertLoop
+from alerts.setup import make_policy
 from api.app import create_app
 from api.context import ApiContext
 from api.identity import ensure_admin
@@ -164,6 +167,7 @@ def run_server(
     settings.server.state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     engine = open_engine(settings.server.database)
     scheduling = make_context(clock, ids, settings)
+    alerting = make_policy(settings)
     metrics = LedgerMetrics()
     try:
         prepare(engine, clock, ids, settings)
@@ -190,12 +194,14 @@ def run_server(
                 pages=StatusPages(clock, remote),
                 ledger_metrics=metrics,
                 remote=remote,
+                alerting=alerting,
             )
             if with_scheduler:
                 loop = SchedulerLoop(engine, writer, clock, ids, context=scheduling)
                 context = replace(
                     context, wake=stack.enter_context(_scheduling(loop, UpkeepLoop(engine, clock)))
                 )
+                stack.enter_context(_alerting(context))
             _announce(address, settings.server.state_dir)
             if on_ready is not None:
                 on_ready(address)
@@ -282,6 +288,26 @@ def _scheduling(loop: SchedulerLoop, upkeep: UpkeepLoop) -> Iterator[Callable[[]
         yield loop.wake
     finally:
         upkeep.stop()
+        loop.stop()
+
+
+@contextmanager
+def _alerting(context: ApiContext) -> Iterator[None]:
+    """Look after alerts meanwhile, while this process is the ledger's writer."""
+    evaluator = Evaluator(
+        context.engine, context.clock, context.ids, context.catalogue, context.alerting
+    )
+    loop = AlertLoop(
+        evaluator,
+        context.clock,
+        context.alert_metrics,
+        every_s=context.settings.alerts.every_s,
+        leads=lambda: context.writer.epoch is not None,
+    )
+    loop.start()
+    try:
+        yield
+    finally:
         loop.stop()
 
 

@@ -12,6 +12,8 @@ from typing import Final
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from sqlalchemy import Connection
 
+from alerts import store as alerts
+from alerts.model import AlertState, Severity
 from api.store import jobs_by_state, waiting_by_reason
 from collectors import store as telemetry
 from collectors.remote_write.tally import RemoteState
@@ -73,6 +75,17 @@ class SiteRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AlertRow:
+    """Alerts of one rule that fire at a site."""
+
+    site: str
+    rule: str
+    severity: str
+    alerts: int
+    age: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Overview:
     """Everything on the public page."""
 
@@ -80,6 +93,7 @@ class Overview:
     sites: tuple[SiteRow, ...]
     jobs: Mapping[JobState, int]
     waiting: Mapping[str, int]
+    alerts: tuple[AlertRow, ...]
     ledger: str
     is_ledger_sound: bool
     remote: str = ""
@@ -164,6 +178,22 @@ def _site_row(
     )
 
 
+def _alert_rows(connection: Connection, now: datetime) -> tuple[AlertRow, ...]:
+    """Return what fires, the worst first; subjects are for those who hold a key."""
+    firing = [one for one in alerts.counts(connection) if one.state == AlertState.FIRING.value]
+    order = [severity.value for severity in Severity]
+    return tuple(
+        AlertRow(
+            site=one.site_id or "network",
+            rule=one.rule_id,
+            severity=one.severity,
+            alerts=one.alerts,
+            age=age(one.bad_at, now),
+        )
+        for one in sorted(firing, key=lambda one: (order.index(one.severity), one.bad_at))
+    )
+
+
 def remote_words(state: RemoteState, now: datetime) -> str:
     """Return how the copy for a time series database does; never its address or its words."""
     if state.down_since is None:
@@ -188,6 +218,7 @@ def read_overview(
         ),
         jobs=jobs_by_state(connection),
         waiting=waiting_by_reason(connection),
+        alerts=_alert_rows(connection, now),
         ledger=words,
         is_ledger_sound=is_sound,
         remote="" if remote is None else remote_words(remote, now),

@@ -17,7 +17,7 @@ from suanwang.errors import Forbidden, SuanwangError, Unavailable
 CLOCK_SKEW_MAX_S: Final = 30.0
 PACKAGES: Final = ("ray", "sqlalchemy", "highspy", "pulp", "fastapi", "pymodbus", "psutil")
 OURS: Final = (
-    "suanwang", "collectors", "optimizer", "voucher", "scheduler", "agent", "api", "cli",
+    "suanwang", "collectors", "alerts", "optimizer", "voucher", "scheduler", "agent", "api", "cli",
     "dashboards", "simulator",
 )  # fmt: skip
 

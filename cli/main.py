@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from cli import (
+    alerts,
     collect,
     demo,
     doctor,
@@ -71,6 +72,7 @@ app.add_typer(energy.app, name="pue")
 app.add_typer(energy.meters_app, name="meters")
 app.add_typer(inventory.app, name="inventory")
 app.add_typer(kpis.app, name="kpi")
+app.add_typer(alerts.app, name="alerts")
 app.add_typer(vouchers.app, name="voucher")
 app.add_typer(vouchers.tenants_app, name="tenants")
 app.command("plan")(plan.plan)

@@ -132,13 +132,15 @@ def _days(
     return days
 
 
-def pue_change(connection: Connection, asked: Asked) -> PueChange:
-    """Return why the PUE of a period differs from that of the same time before it.
+def pue_change(connection: Connection, asked: Asked, before: timedelta | None = None) -> PueChange:
+    """Return why the PUE of a period differs from that of the time ``before`` it.
+
+    Without ``before`` that is a time as long as the period.
 
     The part of the overhead that no load changes is taken from the site's power model, as a share
     of the overhead that was measured. Raise BadInput where one of the two has no PUE.
     """
-    length = asked.end - asked.start
+    length = before or asked.end - asked.start
     weather = _weather(asked)
     operations = [
         _operation(asked, weather, pue(connection, asked.facts.id, low, high, asked.now))

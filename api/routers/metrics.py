@@ -9,6 +9,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 from starlette.responses import Response
 
+from alerts import metrics as alert_metrics
 from api.context import Context
 from api.identity import Right, identity_of, secret_of
 from collectors.remote_write.metrics import RemoteMetrics
@@ -18,6 +19,17 @@ from scheduler.metrics import Metric as Sample
 router = APIRouter(tags=["health"])
 
 TENANT = "tenant"
+
+
+class _Families(Collector):
+    """Families of Prometheus that are there already."""
+
+    def __init__(self, families: Iterable[Metric]) -> None:
+        self._families = tuple(families)
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield them."""
+        yield from self._families
 
 
 class _Samples(Collector):
@@ -74,13 +86,16 @@ def metrics(request: Request, context: Context) -> Response:
         identity_of(context, request, Right.AUDIT)
     with context.reading() as connection:
         samples = scheduler_metrics.metrics(connection, context.clock.now())
+        alerts = _Families(alert_metrics.families(connection, context.clock.now()))
     registry = CollectorRegistry()
+    registry.register(alerts)
     registry.register(_Samples(samples if is_by_tenant else summed_over_tenants(samples)))
     if context.remote is not None:
         registry.register(RemoteMetrics(context.remote))
     return Response(
         generate_latest(registry)
         + generate_latest(context.http.registry)
-        + generate_latest(context.ledger_metrics.registry),
+        + generate_latest(context.ledger_metrics.registry)
+        + generate_latest(context.alert_metrics.registry),
         media_type=CONTENT_TYPE_LATEST,
     )

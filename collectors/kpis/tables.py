@@ -16,7 +16,6 @@ from suanwang.document import parse_document, validate
 from suanwang.energy.carbon import CarbonFactor, CarbonTable
 from suanwang.energy.compute import Precision
 from suanwang.model.meter import Carrier
-from suanwang.model.site import SiteClass
 
 NATIONAL = "national"
 ModelT = TypeVar("ModelT", bound=BaseModel)
@@ -53,7 +52,6 @@ class Target(_File):
     id: str
     kpi: Kpi
     applies: Literal["network", "site"]
-    classes: frozenset[SiteClass] = frozenset()
     at_most: float | None = None
     at_least: float | None = None
     precision: Precision | None = None

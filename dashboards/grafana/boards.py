@@ -5,8 +5,9 @@ the published schema. The data source is a variable: the same board serves Prome
 VictoriaMetrics.
 """
 
+import itertools
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -19,11 +20,15 @@ OVERVIEW_UID: Final = "suanwang-overview"
 _SOURCE: Final = DataSourceRef(type_val="prometheus", uid="${datasource}")
 _GRID: Final = 24
 _HEIGHT: Final = 7
+_COUNTED_FROM: Final = 101
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PanelSpec:
-    """One panel: what it shows, its unit in Grafana's words, and its queries with their legends."""
+    """One panel: what it shows, its unit in Grafana's words, and its queries with their legends.
+
+    ``number`` is its id where something links to it; the others are counted.
+    """
 
     title: str
     unit: str
@@ -31,6 +36,7 @@ class PanelSpec:
     kind: Literal["stat", "series"] = "series"
     description: str = ""
     decimals: int | None = None
+    number: int = 0
 
 
 OVERVIEW: Final[tuple[tuple[str, tuple[PanelSpec, ...]], ...]] = (
@@ -39,6 +45,7 @@ OVERVIEW: Final[tuple[tuple[str, tuple[PanelSpec, ...]], ...]] = (
         (
             PanelSpec(
                 title="Agents up",
+                number=1,
                 unit="none",
                 kind="stat",
                 queries=(("suanwang_site_reachable", "{{site}}"),),
@@ -46,6 +53,7 @@ OVERVIEW: Final[tuple[tuple[str, tuple[PanelSpec, ...]], ...]] = (
             ),
             PanelSpec(
                 title="Sources up",
+                number=2,
                 unit="none",
                 kind="stat",
                 queries=(("sum by (site) (suanwang_source_up)", "{{site}}"),),
@@ -59,10 +67,39 @@ OVERVIEW: Final[tuple[tuple[str, tuple[PanelSpec, ...]], ...]] = (
         ),
     ),
     (
+        "Alerts 告警",
+        (
+            PanelSpec(
+                title="Alerts that fire",
+                number=6,
+                unit="none",
+                queries=(
+                    (
+                        'sum by (site, severity) (suanwang_alerts{state="firing"})',
+                        "{{site}} {{severity}}",
+                    ),
+                ),
+                description="`suanwang alerts list` names them.",
+            ),
+            PanelSpec(
+                title="Messages that wait or are dead",
+                unit="none",
+                queries=(
+                    (
+                        'sum by (channel, state) (suanwang_alert_messages{state!="sent"})',
+                        "{{channel}} {{state}}",
+                    ),
+                ),
+                description="Dead ones could not be delivered for a day.",
+            ),
+        ),
+    ),
+    (
         "PUE and power 能效",
         (
             PanelSpec(
                 title="Interim PUE, last day",
+                number=3,
                 unit="none",
                 decimals=3,
                 kind="stat",
@@ -71,6 +108,7 @@ OVERVIEW: Final[tuple[tuple[str, tuple[PanelSpec, ...]], ...]] = (
             ),
             PanelSpec(
                 title="Power",
+                number=4,
                 unit="watt",
                 queries=(("suanwang_site_power_watts", "{{site}} {{part}}"),),
             ),
@@ -123,6 +161,7 @@ OVERVIEW: Final[tuple[tuple[str, tuple[PanelSpec, ...]], ...]] = (
             ),
             PanelSpec(
                 title="Share in use",
+                number=5,
                 unit="percentunit",
                 queries=(
                     (
@@ -188,9 +227,10 @@ def build_overview() -> dict[str, object]:
             board.DatasourceVariable("datasource").label("Data source").type("prometheus")
         )
     )
+    numbers = itertools.count(_COUNTED_FROM)
     for title, panels in OVERVIEW:
         builder = builder.with_row(board.Row(title))
-        for panel in _panels(panels):
+        for panel in _panels(panels, numbers):
             builder = builder.with_panel(panel)
     document: dict[str, object] = json.loads(JSONEncoder(sort_keys=True).encode(builder.build()))
     return document
@@ -206,16 +246,20 @@ def queries() -> tuple[tuple[str, str], ...]:
     )
 
 
-def _panels(specs: Sequence[PanelSpec]) -> list[stat.Panel | timeseries.Panel]:
-    return [_panel(spec, _GRID // len(specs)) for spec in specs]
+def _panels(
+    specs: Sequence[PanelSpec], numbers: Iterator[int]
+) -> list[stat.Panel | timeseries.Panel]:
+    width = _GRID // len(specs)
+    return [_panel(spec, width, spec.number or next(numbers)) for spec in specs]
 
 
-def _panel(spec: PanelSpec, width: int) -> stat.Panel | timeseries.Panel:
+def _panel(spec: PanelSpec, width: int, number: int) -> stat.Panel | timeseries.Panel:
     panel: stat.Panel | timeseries.Panel = (
         stat.Panel() if spec.kind == "stat" else timeseries.Panel()
     )
     panel = (
         panel.title(spec.title)
+        .id(number)
         .description(spec.description)
         .unit(spec.unit)
         .datasource(_SOURCE)

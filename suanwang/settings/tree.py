@@ -127,6 +127,27 @@ class SchedulerSettings(Group):
     policy: PolicySettings = Field(default=PolicySettings(), description="weights")
 
 
+class AlertSettings(Group):
+    """What is watched, and who is told of it (docs/alarms.md)."""
+
+    every_s: Seconds = Field(default=15.0, description="pause between two looks at the rules, s")
+    rules_file: str = Field(
+        default="", description="file with rules of your own, and changes of those that come along"
+    )
+    grafana_url: str = Field(
+        default="", description="address of Grafana, for links to charts; empty links to `/status`"
+    )
+    runbooks_url: str = Field(
+        default="",
+        description="address of the folder with the runbooks; empty names them by their path here",
+    )
+
+    @property
+    def own_rules(self) -> Path | None:
+        """The file of one's own rules, or None."""
+        return Path(self.rules_file).expanduser() if self.rules_file else None
+
+
 class ExecutorSettings(Group):
     """What runs the jobs at the site."""
 
@@ -236,6 +257,7 @@ class Settings(BaseSettings):
 
     server: ServerSettings = ServerSettings()
     scheduler: SchedulerSettings = SchedulerSettings()
+    alerts: AlertSettings = AlertSettings()
     agent: AgentSettings = AgentSettings()
     remote_write: RemoteWriteSettings = RemoteWriteSettings()
     client: ClientSettings = ClientSettings()

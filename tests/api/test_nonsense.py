@@ -56,6 +56,8 @@ SEEDS: dict[str, Json] = {
     },
     "/v1/ledger/payments": {"payee": "east", "amount_fen": 5, "receipt": "r", "key": "k"},
     "/v1/ledger/periods": {"period_id": "p", "ends_at": "2026-01-01T00:00:00Z", "key": "k"},
+    "/v1/silences": {"site": "east", "until_at": "2026-10-15T00:00:00Z", "reason": "r"},
+    "/v1/alerts/{alert_id}/ack": {"note": "n"},
     "/v1/tenants": {"id": "x", "name": "x", "uscc": ""},
     "/v1/vouchers": {
         "lot_id": "l", "tenant_id": "haiyun", "programme": "p", "amount_fen": 5, "ratio_num": 1,

@@ -1,5 +1,6 @@
 """The dashboards are built from typed code, and every panel asks for something."""
 
+from alerts.message import BOARD, PANELS
 from dashboards.grafana import boards
 
 
@@ -44,3 +45,10 @@ def test_the_board_is_the_same_every_time() -> None:
 def test_queries_list_every_panel() -> None:
     titles = {title for title, _ in boards.queries()}
     assert titles == {str(panel["title"]) for panel in panels(boards.build_overview())}
+
+
+def test_alerts_link_to_panels_that_are_there() -> None:
+    numbers = [panel["id"] for panel in panels(boards.build_overview())]
+    assert len(set(numbers)) == len(numbers)
+    assert set(PANELS.values()) <= set(numbers)
+    assert BOARD == boards.OVERVIEW_UID

@@ -1,5 +1,13 @@
 """Every table of the product. Each column's ``comment`` is its line in the data dictionary."""
 
+from suanwang.db.tables.alerts import (
+    alert,
+    alert_counter,
+    alert_event,
+    alert_message,
+    alert_silence,
+    alert_turn,
+)
 from suanwang.db.tables.evidence import chain_anchor, evidence_invoice
 from suanwang.db.tables.grants import (
     grant_application,
@@ -70,6 +78,12 @@ __all__ = [
     "accelerator",
     "account",
     "agent_command",
+    "alert",
+    "alert_counter",
+    "alert_event",
+    "alert_message",
+    "alert_silence",
+    "alert_turn",
     "api_key",
     "attempt",
     "attempt_log",

@@ -50,6 +50,7 @@ series: Final = Table(
     UniqueConstraint("site_id", "subject", "metric"),
     comment="Names of the raw series.",
 )
+Index("ix_series_metric", series.c.metric)
 
 sample: Final = Table(
     "sample",

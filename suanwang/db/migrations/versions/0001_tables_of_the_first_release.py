@@ -35,6 +35,124 @@ def upgrade() -> None:
         postgresql_with={"fillfactor": 50},
     )
     op.create_table(
+        "alert",
+        sa.Column("id", sa.Text(), nullable=False, comment="id of the alert"),
+        sa.Column("rule_id", sa.Text(), nullable=False, comment="rule that it breaks"),
+        sa.Column("site_id", sa.Text(), nullable=False, comment="its site; empty for the network"),
+        sa.Column(
+            "subject", sa.Text(), nullable=False, comment="what it is about, such as source:pdu-7"
+        ),
+        sa.Column("severity", sa.Text(), nullable=False, comment="critical, warning or info"),
+        sa.Column(
+            "state", sa.Text(), nullable=False, comment="pending, firing, explained or resolved"
+        ),
+        sa.Column(
+            "value",
+            sa.Float(),
+            nullable=True,
+            comment="newest value in the rule's unit; empty where there is none",
+        ),
+        sa.Column(
+            "threshold",
+            sa.Float(),
+            nullable=True,
+            comment="limit that it broke, in the rule's unit",
+        ),
+        sa.Column("words", sa.Text(), nullable=False, comment="what is known of it, for people"),
+        sa.Column("bad_at", UtcDateTime(), nullable=False, comment="when the condition began, UTC"),
+        sa.Column("fired_at", UtcDateTime(), nullable=True, comment="when it fired last, UTC"),
+        sa.Column(
+            "calm_at",
+            UtcDateTime(),
+            nullable=True,
+            comment="since when it is back below its clear level, UTC",
+        ),
+        sa.Column("resolved_at", UtcDateTime(), nullable=True, comment="when it was resolved, UTC"),
+        sa.Column(
+            "firings",
+            sa.Integer(),
+            nullable=False,
+            comment="times it fired with no calm hour between",
+        ),
+        sa.Column(
+            "told",
+            sa.Text(),
+            nullable=False,
+            comment="what receivers know: nothing, firing, resolved",
+        ),
+        sa.Column("told_at", UtcDateTime(), nullable=True, comment="when they were told last, UTC"),
+        sa.Column(
+            "acked_at", UtcDateTime(), nullable=True, comment="when somebody took it on, UTC"
+        ),
+        sa.Column("acked_by", sa.Text(), nullable=False, comment="who did"),
+        sa.Column("ack_note", sa.Text(), nullable=False, comment="what they said"),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_alert")),
+        comment="Rules that are or were broken by a subject; one row lives at a time of each pair.",
+    )
+    with op.batch_alter_table("alert", schema=None) as batch_op:
+        batch_op.create_index("ix_alert_state", ["state", "resolved_at"], unique=False)
+        batch_op.create_index(
+            "uq_alert_live",
+            ["rule_id", "site_id", "subject"],
+            unique=True,
+            sqlite_where=sa.text("state <> 'resolved'"),
+            postgresql_where=sa.text("state <> 'resolved'"),
+        )
+
+    op.create_table(
+        "alert_message",
+        sa.Column("seq", Int64, autoincrement=True, nullable=False, comment="order of delivery"),
+        sa.Column("id", sa.Text(), nullable=False, comment="by it a receiver knows a repeat"),
+        sa.Column("channel", sa.Text(), nullable=False, comment="name of the channel"),
+        sa.Column("group_key", sa.Text(), nullable=False, comment="what its alerts have in common"),
+        sa.Column("body", Json, nullable=False, comment="the message, as webhooks get it"),
+        sa.Column("made_at", UtcDateTime(), nullable=False, comment="when it was written, UTC"),
+        sa.Column("state", sa.Text(), nullable=False, comment="waiting, sent or dead"),
+        sa.Column("attempts", sa.Integer(), nullable=False, comment="times it was tried"),
+        sa.Column("next_at", UtcDateTime(), nullable=False, comment="not tried before, UTC"),
+        sa.Column(
+            "done_at",
+            UtcDateTime(),
+            nullable=True,
+            comment="when it was delivered or given up, UTC",
+        ),
+        sa.Column("error", sa.Text(), nullable=False, comment="why the last try failed"),
+        sa.PrimaryKeyConstraint("seq", name=op.f("pk_alert_message")),
+        sa.UniqueConstraint("id", name=op.f("uq_alert_message_id")),
+        comment="Messages about alerts, written with what they tell, and delivered afterwards.",
+    )
+    with op.batch_alter_table("alert_message", schema=None) as batch_op:
+        batch_op.create_index("ix_alert_message_channel_state", ["channel", "state"], unique=False)
+        batch_op.create_index("ix_alert_message_group_key", ["group_key", "made_at"], unique=False)
+
+    op.create_table(
+        "alert_silence",
+        sa.Column("id", sa.Text(), nullable=False, comment="id of the silence"),
+        sa.Column(
+            "rule_id", sa.Text(), nullable=False, comment="pattern of rules, such as meter-*"
+        ),
+        sa.Column("site_id", sa.Text(), nullable=False, comment="pattern of sites"),
+        sa.Column("subject", sa.Text(), nullable=False, comment="pattern of subjects"),
+        sa.Column("from_at", UtcDateTime(), nullable=False, comment="its beginning, UTC"),
+        sa.Column("until_at", UtcDateTime(), nullable=False, comment="its end, UTC"),
+        sa.Column("reason", sa.Text(), nullable=False, comment="why, in the actor's words"),
+        sa.Column("actor", sa.Text(), nullable=False, comment="key that made it"),
+        sa.Column("made_at", UtcDateTime(), nullable=False, comment="when it was made, UTC"),
+        sa.Column("ended_by", sa.Text(), nullable=False, comment="key that ended it early, if any"),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_alert_silence")),
+        comment="Alerts that match are shown, but nobody is told of them until the end.",
+    )
+    with op.batch_alter_table("alert_silence", schema=None) as batch_op:
+        batch_op.create_index("ix_alert_silence_until_at", ["until_at"], unique=False)
+
+    op.create_table(
+        "alert_turn",
+        sa.Column("name", sa.Text(), nullable=False, comment="evaluation"),
+        sa.Column("at", UtcDateTime(), nullable=False, comment="moment of the last one, UTC"),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_alert_turn")),
+        comment="Until when alerts were evaluated; its lock lets one process do it at a time.",
+    )
+    op.create_table(
         "chain_anchor",
         sa.Column(
             "block",
@@ -355,12 +473,6 @@ def upgrade() -> None:
         ),
         sa.Column("pue_limit", sa.Float(), nullable=False, comment="limit of the yearly PUE"),
         sa.Column(
-            "site_class",
-            sa.Text(),
-            nullable=True,
-            comment="new, retrofit or hub_new, if the operator says so",
-        ),
-        sa.Column(
             "pue_category",
             sa.Text(),
             nullable=True,
@@ -408,6 +520,29 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_tenant")),
         comment="Organisations that submit jobs and hold vouchers.",
     )
+    op.create_table(
+        "alert_event",
+        sa.Column("seq", Int64, autoincrement=True, nullable=False, comment="order of the events"),
+        sa.Column("alert_id", sa.Text(), nullable=False, comment="the alert"),
+        sa.Column("at", UtcDateTime(), nullable=False, comment="when, UTC"),
+        sa.Column(
+            "kind",
+            sa.Text(),
+            nullable=False,
+            comment="fired, resolved, explained, told, reminded or acknowledged",
+        ),
+        sa.Column("value", sa.Float(), nullable=True, comment="value at that moment"),
+        sa.Column("words", sa.Text(), nullable=False, comment="more about it"),
+        sa.ForeignKeyConstraint(
+            ["alert_id"], ["alert.id"], name=op.f("fk_alert_event_alert_id_alert")
+        ),
+        sa.PrimaryKeyConstraint("seq", name=op.f("pk_alert_event")),
+        comment="What happened to alerts.",
+    )
+    with op.batch_alter_table("alert_event", schema=None) as batch_op:
+        batch_op.create_index("ix_alert_event_alert_id", ["alert_id"], unique=False)
+        batch_op.create_index("ix_alert_event_at", ["at"], unique=False)
+
     op.create_table(
         "api_key",
         sa.Column("id", sa.Text(), nullable=False, comment="id of the key"),
@@ -937,6 +1072,9 @@ def upgrade() -> None:
         ),
         comment="Names of the raw series.",
     )
+    with op.batch_alter_table("series", schema=None) as batch_op:
+        batch_op.create_index("ix_series_metric", ["metric"], unique=False)
+
     op.create_table(
         "site_energy",
         sa.Column("site_id", sa.Text(), nullable=False, comment="the site"),
@@ -1021,6 +1159,24 @@ def upgrade() -> None:
             "ix_telemetry_batch_site_id_received_at", ["site_id", "received_at"], unique=False
         )
 
+    op.create_table(
+        "alert_counter",
+        sa.Column("series_id", Int64, nullable=False, comment="its series"),
+        sa.Column("value", sa.Float(), nullable=False, comment="newest value that was seen"),
+        sa.Column("at_ms", Int64, nullable=False, comment="its moment, ms since 1970 UTC"),
+        sa.Column("rise", sa.Float(), nullable=False, comment="by how much it rose last"),
+        sa.Column(
+            "rose_at",
+            UtcDateTime(),
+            nullable=True,
+            comment="when that was seen, UTC; empty where it never did",
+        ),
+        sa.ForeignKeyConstraint(
+            ["series_id"], ["series.id"], name=op.f("fk_alert_counter_series_id_series")
+        ),
+        sa.PrimaryKeyConstraint("series_id", name=op.f("pk_alert_counter")),
+        comment="Error counters as they were seen last, so that an edge is seen once.",
+    )
     op.create_table(
         "energy_day",
         sa.Column("meter_id", sa.Text(), nullable=False, comment="the meter"),
@@ -1790,12 +1946,16 @@ def downgrade() -> None:
     op.drop_table("energy_window")
     op.drop_table("energy_due")
     op.drop_table("energy_day")
+    op.drop_table("alert_counter")
     with op.batch_alter_table("telemetry_batch", schema=None) as batch_op:
         batch_op.drop_index("ix_telemetry_batch_site_id_received_at")
 
     op.drop_table("telemetry_batch")
     op.drop_table("source_state")
     op.drop_table("site_energy")
+    with op.batch_alter_table("series", schema=None) as batch_op:
+        batch_op.drop_index("ix_series_metric")
+
     op.drop_table("series")
     op.drop_table("room")
     op.drop_table("rollup_due")
@@ -1843,6 +2003,11 @@ def downgrade() -> None:
     op.drop_table("grant_application")
     op.drop_table("feed")
     op.drop_table("api_key")
+    with op.batch_alter_table("alert_event", schema=None) as batch_op:
+        batch_op.drop_index("ix_alert_event_at")
+        batch_op.drop_index("ix_alert_event_alert_id")
+
+    op.drop_table("alert_event")
     op.drop_table("tenant")
     op.drop_table("site")
     op.drop_table("registry_salt")
@@ -1872,5 +2037,24 @@ def downgrade() -> None:
     op.drop_table("grant_event")
     op.drop_table("evidence_invoice")
     op.drop_table("chain_anchor")
+    op.drop_table("alert_turn")
+    with op.batch_alter_table("alert_silence", schema=None) as batch_op:
+        batch_op.drop_index("ix_alert_silence_until_at")
+
+    op.drop_table("alert_silence")
+    with op.batch_alter_table("alert_message", schema=None) as batch_op:
+        batch_op.drop_index("ix_alert_message_group_key")
+        batch_op.drop_index("ix_alert_message_channel_state")
+
+    op.drop_table("alert_message")
+    with op.batch_alter_table("alert", schema=None) as batch_op:
+        batch_op.drop_index(
+            "uq_alert_live",
+            sqlite_where=sa.text("state <> 'resolved'"),
+            postgresql_where=sa.text("state <> 'resolved'"),
+        )
+        batch_op.drop_index("ix_alert_state")
+
+    op.drop_table("alert")
     op.drop_table("account")
     # ### end Alembic commands ###
