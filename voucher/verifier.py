@@ -39,12 +39,12 @@ from typing import Any, BinaryIO, NamedTuple
 FORMAT, CLOSE = "suanwang-journal", "close-period"
 TEXTS = ("key", "kind", "tenant_id", "body", "balances", "moves", "late_for")
 FIELDS = frozenset(("seq", "at", "chain", *TEXTS))
-VERSIONS = {"sha256": 1, "sm3": 2}
+GENESIS = {"sha256": "01" + "00" * 32, "sm3": "02" + "00" * 32}
 MAY_BE_NEGATIVE = ("budget", "bank", "due", "receivable", "reused")
 NEVER_POSITIVE = ("budget", "due", "receivable", "reused")
-FINDINGS_MAX, ORDERS_MAX = 100, 100_000
+FINDINGS_MAX, SHAPES_MAX, AMOUNTS_MAX = 100, 100_000, 100_000
 PROCESSES_MAX, PARTS_PER_PROCESS = 16, 2
-PART_BYTES_MIN, END_BYTES_MAX = 2**23, 2**12
+PART_BYTES_MIN, END_BYTES_MAX, READ_BYTES = 2**23, 2**12, 2**15
 _HASHES: dict[str, Any] = {"sha256": hashlib.sha256, "sm3": partial(hashlib.new, "sm3")}
 _HEAD = struct.Struct(">33sQqIIIIIII")
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)  # noqa: UP017 - runs on old Pythons as well
@@ -56,16 +56,25 @@ def canonical(document: object) -> str:
 
 
 class Account:
-    """What stands on an account, in fen, and what goes before it where an entry tells it."""
-
-    __slots__ = ("fen", "label", "may_fall", "may_rise")
+    """What stands on an account, in fen."""
 
     def __init__(self, name: str, fen: int) -> None:
-        kind = name.partition(":")[0]
-        self.fen = fen
-        self.label = canonical(name) + ":"
-        self.may_fall = kind in MAY_BE_NEGATIVE
-        self.may_rise = kind not in NEVER_POSITIVE
+        self.name, self.fen, kind = name, fen, name.partition(":")[0]
+        self.may_fall, self.owes = kind in MAY_BE_NEGATIVE, kind in NEVER_POSITIVE
+
+
+class Shape:
+    """The first postings of an entry without amounts; ``after`` leads on by giver and taker.
+
+    ``moves`` is to be filled with amounts, ``told`` with what stands on the accounts of ``order``.
+    """
+
+    def __init__(self, moves: str, accounts: dict[str, Account]) -> None:
+        self.after: dict[str, tuple[Account, Account, Shape]] = {}
+        self.moves, names = moves, sorted(accounts)
+        self.order = [accounts[name] for name in names]
+        labels = [name.replace("%", "%%") for name in names]
+        self.told = "{" + ",".join([f'"{label}":%d' for label in labels]) + "}"
 
 
 class Verifier:
@@ -73,12 +82,13 @@ class Verifier:
 
     def __init__(self) -> None:
         self.findings: list[str] = []
+        self._find = self.findings.append
         self.entries, self.link = 0, ""
         self.links = set[str]()
         self._hash = _HASHES["sha256"]
         self._accounts: dict[str, Account] = {}
-        self._pairs: dict[str, tuple[Account, Account]] = {}
-        self._orders: dict[tuple[str, ...], list[Account]] = {}
+        self._amounts: dict[str, int] = {}
+        self._shape, self._shapes = Shape("", {}), 0
         self._at, self._at_us, self._is_open, self._has_ended = "", 0, False, False
 
     @property
@@ -104,9 +114,6 @@ class Verifier:
             if wanted and self.entries and self.link in wanted:
                 self.links.add(self.link)
 
-    def _find(self, finding: str) -> None:
-        self.findings.append(finding)
-
     def _take_usual(self, raw: bytes) -> bool:
         """Take an entry in, if its line has the usual form and everything in it follows."""
         seq = self.entries + 1
@@ -119,15 +126,10 @@ class Verifier:
             at, key, kind, late_for = at[7:], key[6:], kind[7:], late_for[11:]
             raw_body, raw_moves, tenant = raw_body[7:], raw_moves[8:], tail[len(number) : -3]
             body = raw_body.replace('\\"', '"')
-            moves = raw_moves.replace("\\t", "\t").replace("\\n", "\n")
-            others = f"{key}{kind}{late_for}{tenant}"
-            if '"' in others or not f"{others}{body}".isprintable() or kind == CLOSE:
+            if "\\" in body or len(body) + body.count('"') != len(raw_body) or kind == CLOSE:
                 return False
-            if '"' in moves or "\\" in f"{others}{body}{moves}":
-                return False
-            if len(body) + body.count('"') != len(raw_body):
-                return False
-            told = self._move(moves, len(raw_moves) - len(moves))
+            _must(body.isprintable() and _is_plain(f"{key}{kind}{late_for}{tenant}"))
+            told, moves = self._move(raw_moves)
         except (ValueError, KeyError):
             return False
         link = self._next(seq, at, (key, kind, tenant, body, told, moves, late_for))
@@ -137,59 +139,62 @@ class Verifier:
             f'"key":"{key}","kind":"{kind}","late_for":"{late_for}","moves":"{raw_moves}",'
             f'"{number}{tenant}"}}\n'
         ):
-            self._move_back(moves.split("\n")[:-1])
+            self._move_back(raw_moves.split("\\n")[:-1])
             return False
         self.link, self.entries = link, seq
         return True
 
-    def _move(self, moves: str, escapes: int) -> str:
-        """Return the balances after an entry; raise and move nothing if it is not usual."""
-        postings = moves.split("\n")
-        # Each posting has two tabs and a line feed, all of them written as escapes.
-        _must(not postings.pop() and escapes == 3 * len(postings))
-        shape: list[str] = []
+    def _move(self, raw_moves: str) -> tuple[str, str]:
+        """Return balances and moves of an entry; raise and move nothing if it is not usual."""
+        *postings, rest = raw_moves.split("\\n")
+        _must(not rest)
+        amounts, shape, texts = self._amounts, self._shape, []
         try:
             for posting in postings:
-                pair, _, text = posting.rpartition("\t")
-                source, target = self._pairs[pair]
-                amount = int(text)
-                if amount <= 0 or str(amount) != text:
-                    raise ValueError("another way to write an amount")
-                shape.append(pair)
+                pair, _, text = posting.rpartition("\\t")
+                source, target, shape = shape.after.get(pair) or self._grow(shape, pair)
+                amount = amounts.get(text) or self._amount(text)
                 source.fen -= amount
                 target.fen += amount
-                if source.fen < 0 and not source.may_fall:
-                    raise ValueError("below zero")
-                if target.fen > 0 and not target.may_rise:
-                    raise ValueError("above zero")
+                texts.append(text)
+                if (source.fen < 0 and not source.may_fall) or (target.owes and target.fen > 0):
+                    raise ValueError("a balance has the wrong sign")
         except (ValueError, KeyError):
-            self._move_back(postings[: len(shape)])
+            self._move_back(postings[: len(texts)])
             raise
-        order = self._orders.get(tuple(shape)) or self._order(tuple(shape))
-        return "{" + ",".join([f"{account.label}{account.fen}" for account in order]) + "}"
+        told = shape.told % tuple([account.fen for account in shape.order])
+        return told, shape.moves % tuple(texts)
 
     def _move_back(self, postings: Iterable[str]) -> None:
-        for posting in postings:
-            pair, _, text = posting.rpartition("\t")
-            source, target = self._pairs[pair]
-            source.fen += int(text)
-            target.fen -= int(text)
+        for source, target, text in [posting.split("\\t") for posting in postings]:
+            self._accounts[source].fen += int(text)
+            self._accounts[target].fen -= int(text)
 
-    def _order(self, shape: tuple[str, ...]) -> list[Account]:
-        """Return the accounts of postings in the order in which an entry tells them."""
-        names = {name for pair in shape for name in pair.split("\t")}
-        order = [self._accounts[name] for name in sorted(names)]
-        if len(self._orders) < ORDERS_MAX:
-            self._orders[shape] = order
-        return order
+    def _grow(self, shape: Shape, pair: str) -> tuple[Account, Account, Shape]:
+        """Return what follows a shape; raise KeyError for an account that no entry has moved."""
+        source, _, target = pair.partition("\\t")
+        _must(_is_plain(f"{source}{target}"))
+        accounts = {account.name: account for account in shape.order}
+        accounts |= {name: self._accounts[name] for name in (source, target)}
+        moves = shape.moves + f"{source}\t{target}\t".replace("%", "%%") + "%s\n"
+        step = accounts[source], accounts[target], Shape(moves, accounts)
+        if self._shapes < SHAPES_MAX:
+            shape.after[pair] = step
+            self._shapes += 1
+        return step
+
+    def _amount(self, text: str) -> int:
+        amount = int(text)
+        _must(amount > 0 and str(amount) == text)
+        if len(self._amounts) < AMOUNTS_MAX:
+            self._amounts[text] = amount
+        return amount
 
     def _next(self, seq: int, at: str, texts: Sequence[str]) -> str:
         """Return the link of the next entry, or an empty text where it can have none."""
-        joined = "".join(texts)
-        covered = joined.encode()
-        lengths = map(len, texts)
-        if len(covered) != len(joined):
-            lengths = map(len, [text.encode() for text in texts])
+        text = "".join(texts)
+        covered = text.encode()
+        lengths = map(len, texts if len(covered) == len(text) else [one.encode() for one in texts])
         try:
             if at != self._at:
                 self._at, self._at_us = at, _microseconds(at)
@@ -218,7 +223,7 @@ class Verifier:
         digest = _digest_in(head) or "sha256"
         if not _digest_in(head):
             self._find("line 1: this is not the head of an export that this verifier knows")
-        self._is_open, self._hash, self.link = True, _HASHES[digest], _genesis(digest)
+        self._is_open, self._hash, self.link = True, _HASHES[digest], GENESIS[digest]
 
     def _end(self, end: dict[str, Any]) -> None:
         self._is_open, self._has_ended = False, True
@@ -253,22 +258,15 @@ class Verifier:
         for name in changes.keys() - self._accounts.keys():
             fen = self.opening_of(name, changes[name], entry["balances"])
             self._accounts[name] = Account(name, fen)
-        for source, target, _ in moves:
-            self._pairs[f"{source}\t{target}"] = (self._accounts[source], self._accounts[target])
         for name, change in changes.items():
-            self._change(number, name, change)
+            account = self._accounts[name]
+            account.fen += change
+            if (account.fen < 0 and not account.may_fall) or (account.fen > 0 and account.owes):
+                self._find(f"line {number}: account {name} comes to {account.fen} fen")
         touched = {name: self._accounts[name].fen for name in changes}
         told = self.closing_of(entry) if entry["kind"] == CLOSE else canonical(touched)
         if told != entry["balances"]:
             self._find(f"line {number}: the balances of entry {entry['seq']} do not follow")
-
-    def _change(self, number: int, name: str, change: int) -> None:
-        account = self._accounts[name]
-        account.fen += change
-        if account.fen < 0 and not account.may_fall:
-            self._find(f"line {number}: account {name} falls to {account.fen} fen")
-        if account.fen > 0 and not account.may_rise:
-            self._find(f"line {number}: account {name} rises to {account.fen} fen")
 
     def opening_of(self, name: str, change: int, told: str) -> int:
         """Return what stands on an account that is moved for the first time."""
@@ -345,7 +343,7 @@ def prove(path: str, links: Iterable[str] = (), count: int = 2, run: Any = map) 
 def _parts(file: BinaryIO, count: int) -> tuple[str, list[Part], bytes]:
     """Return the digest of an export, its parts, and its last line."""
     digest = _digest_in(_strict(file.readline()))
-    first_byte, seq, link = file.tell(), 0, _genesis(digest)
+    first_byte, seq, link = file.tell(), 0, GENESIS[digest]
     size = file.seek(0, os.SEEK_END)
     file.seek(max(first_byte, size - END_BYTES_MAX))
     last = file.read().split(b"\n")[-2] + b"\n"
@@ -366,7 +364,7 @@ def _parts(file: BinaryIO, count: int) -> tuple[str, list[Part], bytes]:
 def _read(path: str, digest: str, wanted: set[str], part: Part) -> Found:
     """Follow a part; raise ValueError if anything is wrong with it."""
     one = Stretch(digest, part)
-    with open(path, "rb") as file:  # noqa: PTH123 - one file, few imports
+    with open(path, "rb", 4 * READ_BYTES) as file:  # noqa: PTH123 - one file, few imports
         file.seek(part.first_byte)
         one.read(_lines(file, part.last_byte - part.first_byte), wanted)
     _must(not one.findings)
@@ -375,9 +373,9 @@ def _read(path: str, digest: str, wanted: set[str], part: Part) -> Found:
 
 def _lines(file: BinaryIO, left: int) -> Iterator[bytes]:
     while left > 0:
-        line = file.readline()
-        left -= len(line) or left
-        yield line
+        lines = file.readlines(min(left - 1, READ_BYTES) or 1)  # It stops beyond that many.
+        left -= sum(map(len, lines)) or left
+        yield from lines
 
 
 def _join(parts: list[Part], all_found: Iterable[Found]) -> Found:
@@ -395,6 +393,11 @@ def _join(parts: list[Part], all_found: Iterable[Found]) -> Found:
         links |= found.links
         seq, link = found.seq, found.link
     return Found(seq, link, {}, balances, [], links)
+
+
+def _is_plain(text: str) -> bool:
+    """Return whether nothing in a text is written as an escape."""
+    return '"' not in text and "\\" not in text and text.isprintable()
 
 
 def _must(holds: bool) -> None:
@@ -422,11 +425,7 @@ def _digest_in(head: dict[str, Any]) -> str:
     """Return the digest that the head of an export names, or an empty text for another head."""
     digest = str(head.get("digest"))
     known = canonical({"format": FORMAT, "version": 1, "digest": digest})
-    return digest if digest in VERSIONS and canonical(head) == known else ""
-
-
-def _genesis(digest: str) -> str:
-    return f"{VERSIONS[digest]:02x}" + "00" * 32
+    return digest if digest in GENESIS and canonical(head) == known else ""
 
 
 def _end_after(seq: int, link: str) -> str:

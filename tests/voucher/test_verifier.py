@@ -208,7 +208,7 @@ FORGERIES = [
     pytest.param(
         replaced(4, "at", "T00:00:00.000000+00:00", "T08:00:00.000000+08:00"), "breaks", id="zone"
     ),
-    pytest.param(overdraw, "account lot:l1 falls to -300 fen", id="below zero"),
+    pytest.param(overdraw, "account lot:l1 comes to -300 fen", id="below zero"),
     pytest.param(replaced(0, "balances", '"cash":', '"cash":1'), "do not follow", id="totals"),
 ]
 
@@ -249,15 +249,29 @@ def test_the_same_written_in_another_way_is_found(
     assert findings(whole.replace(old, new, 1).splitlines(keepends=True))
 
 
-def test_names_with_quotes_and_backslashes_are_read_like_others(
+def test_names_with_quotes_backslashes_and_percents_are_read_like_others(
     engine: Engine, findings: Findings
 ) -> None:
-    names = ['a"b', "back\\slash", '\\"', "企业", "\\t", "x,y"]
+    names = [
+        'a"b',
+        "back\\slash",
+        '\\"',
+        "企业",
+        "\\t",
+        "x,y",
+        "100 %",
+        "%s",
+        "%d",
+        "a",
+        "a\\",
+        "\\ta",
+    ]
     with engine.begin() as connection:
         add_tenants(connection, *names)
     for number, name in enumerate(names):
         accept(engine, a_deposit(5, name, key=f'"key" \\ {number}'))
         accept(engine, a_hold(f"h{number}", (None, 3), tenant_id=name), a_capture(f"h{number}", 2))
+        accept(engine, a_deposit(5, name, key=f'another "key" \\ {number}'))
     with reading(engine) as connection:
         assert findings([line.encode() for line in export_lines(connection)]) == []
 
