@@ -264,6 +264,71 @@ def list_meters(
             )
 
 
+@meters_app.command("tree")
+def tree(
+    site_id: SiteName,
+    hours: Annotated[int, typer.Option(min=1, help="Length of the period, to now.")] = 24,
+    period: Annotated[
+        str | None, typer.Option(help="Such as 2026-11-03 or last-7d, instead of --hours.")
+    ] = None,
+    url: Url = None,
+    api_key: ApiKey = None,
+    as_json: AsJson = False,
+) -> None:
+    """Draw the meters from the grid to the racks, with their energies and what is missing."""
+    asked = {"hours": hours, "period": period}
+    with connect(url, api_key) as client:
+        found = client.get(f"/v1/sites/{site_id}/meters/tree", **asked)
+    if as_json:
+        emit_json(found)
+        return
+    if not found["items"]:
+        line(f"{site_id} has no meters")
+        return
+    names = tree_names(found["items"])
+    table(
+        ("meter", "role", "measures", "energy", "covered", "behind it", "missing", "note"),
+        [(name, *_branch(one)) for name, one in zip(names, found["items"], strict=True)],
+    )
+
+
+def tree_names(items: list[Json]) -> list[str]:
+    """Return the ids of meters with the lines of their tree before them."""
+    names: list[str] = []
+    is_over: list[bool] = []
+    for one in items:
+        depth = one["depth"]
+        is_over = [*is_over[:depth], one["is_last"]]
+        stems = "".join("   " if over else "│  " for over in is_over[1:depth])
+        branch = ("└─ " if one["is_last"] else "├─ ") if depth else ""
+        names.append(f"{stems}{branch}{one['id']}")
+    return names
+
+
+def _branch(one: Json) -> tuple[str, ...]:
+    of = one["measures"] + (f" {one['object_id']}" if one["object_id"] else "")
+    role = f"{one['role']} {one['category']}" if one["role"] == "it" else one["role"]
+    told = (role, of, _energy(one["energy"], one["unit"]), f"{one['coverage']:.1%}")
+    gap = one["gap"]
+    if gap is None:
+        return (*told, "", "", "")
+    note = "more than 3 % apart" if gap["is_odd"] else ""
+    if gap["silent"]:
+        note = f"silent: {', '.join(gap['silent'][:3])}"
+        note += f" and {len(gap['silent']) - 3} more" if len(gap["silent"]) > 3 else ""
+    share = NOTHING if gap["ratio"] is None else f"{gap['ratio']:.1%}"
+    return (
+        *told,
+        _energy(gap["children"], one["unit"]),
+        f"{_energy(gap['gap'], one['unit'])} ({share})",
+        note,
+    )
+
+
+def _energy(value: float, unit: str) -> str:
+    return number(value / 1_000, 3, "kWh" if unit == "Wh" else "m³")
+
+
 At = Annotated[datetime, typer.Option(help="When it was done; the clock of this machine.")]
 Reason = Annotated[str, typer.Option(help="Why, for the record.")]
 RatioText = Annotated[

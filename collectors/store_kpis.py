@@ -7,7 +7,7 @@ from typing import Final
 
 from sqlalchemy import Connection, select
 
-from collectors import quality, store_green
+from collectors import quality, store_green, store_zones
 from collectors.accumulator import WINDOW_MS
 from collectors.kpi import Interval
 from collectors.kpis import carbon, compute, effectiveness, grade, racks, utilities
@@ -126,6 +126,7 @@ def site_figures(
     size = standard.value or 0.0
     return (
         first,
+        *_zone_figures(connection, asked, meters, chosen),
         grade.grade(known, first, asked.tables.grades, size),
         *energy_figures(connection, asked, meters, chosen),
         standard,
@@ -156,6 +157,7 @@ class Together:
     common_ms: int = 0
     by_role: Mapping[MeterRole, float] = field(default_factory=dict)
     by_carrier: Mapping[Carrier, float] = field(default_factory=dict)
+    by_meter: Mapping[str, float] = field(default_factory=dict)
     lacks: str = ""
 
     def wh(self, role: MeterRole) -> float:
@@ -200,7 +202,13 @@ def together(
         wh = total.mwh[one.meter.id] / MWH_PER_WH
         carriers[one.meter.carrier] = carriers.get(one.meter.carrier, 0.0) + wh
     sums = {role: _sum(total, of_it) / MWH_PER_WH for role, of_it in by_role.items()}
-    return Together(known=known, common_ms=total.common_ms, by_role=sums, by_carrier=carriers)
+    return Together(
+        known=known,
+        common_ms=total.common_ms,
+        by_role=sums,
+        by_carrier=carriers,
+        by_meter={meter_id: mwh / MWH_PER_WH for meter_id, mwh in total.mwh.items()},
+    )
 
 
 def _sum(total: CommonEnergy, meters: Sequence[KnownMeter]) -> int:
@@ -283,6 +291,29 @@ def _renewable(
         cancelled_wh=_cancelled(connection, asked, energy.known),
     )
     return utilities.ref(energy.known, energy.wh(MeterRole.FACILITY), renewable)
+
+
+def _zone_figures(
+    connection: Connection,
+    asked: Asked,
+    meters: Sequence[KnownMeter],
+    chosen: PueCategory | None,
+) -> Iterator[KpiFigure]:
+    it = of_role(meters, MeterRole.IT, chosen)
+    found = store_zones.zones_of(connection, asked.facts.id, [one.meter.id for one in it])
+    if found is None:
+        return
+    if found.lacks:
+        yield from store_zones.withheld_zones(asked.whole(), found, found.lacks)
+        return
+    roles = {MeterRole.FACILITY: of_role(meters, MeterRole.FACILITY, chosen), MeterRole.IT: it}
+    own = [one for one in meters if one.meter.id in found.own]
+    energy = together(connection, asked, {**roles, MeterRole.OTHER: own} if own else roles)
+    if energy.lacks:
+        yield from store_zones.withheld_zones(energy.known, found, energy.lacks)
+        return
+    facility_wh = energy.wh(MeterRole.FACILITY)
+    yield from store_zones.zone_figures(energy.known, found, energy.by_meter, facility_wh)
 
 
 def _rack_figures(

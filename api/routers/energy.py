@@ -54,7 +54,7 @@ HOURS_LONGEST: Final = timedelta(days=366, hours=1)
 _MEASURES: Final = tuple(name for name in MeterOut.model_fields if name != "episodes")
 
 
-def _period(
+def asked_period(
     connection: Connection, site_id: str, text: str | None, hours: int, now: datetime
 ) -> Period:
     """Return the asked period; raise NotFound for an unknown site, BadInput for no period."""
@@ -83,7 +83,7 @@ def read_pue(
     """
     now = context.clock.now()
     with context.reading() as connection:
-        asked = _period(connection, site_id, period, hours, now)
+        asked = asked_period(connection, site_id, period, hours, now)
         return telemetry.pue(connection, site_id, asked.start, asked.end, now, category)
 
 
@@ -103,7 +103,7 @@ def read_pue_hours(
     """
     now = context.clock.now()
     with context.reading() as connection:
-        asked = _whole_hours(_period(connection, site_id, period, hours, now), now)
+        asked = _whole_hours(asked_period(connection, site_id, period, hours, now), now)
         question = AskedPue(start=asked.start, end=asked.end, now=now, category=category)
         found = hours_of_pue(connection, site_id, question)
     return PueHourList(
@@ -165,7 +165,7 @@ def explain_pue(
     """Return the figure with each meter's energy, gaps, oddities, sources and revisions."""
     now = context.clock.now()
     with context.reading() as connection:
-        asked = _period(connection, site_id, period, hours, now)
+        asked = asked_period(connection, site_id, period, hours, now)
         return explaining.explain(connection, site_id, asked.start, asked.end, now, category)
 
 
@@ -181,7 +181,7 @@ def check_pue(
     now = context.clock.now()
     with context.reading() as connection:
         own_site(connection, identity, site_id)
-        asked = _period(connection, site_id, period, hours, now)
+        asked = asked_period(connection, site_id, period, hours, now)
         return explaining.check(connection, site_id, asked.start, asked.end, now)
 
 

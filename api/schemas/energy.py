@@ -6,6 +6,7 @@ from pydantic import AwareDatetime, Field
 
 from api.schemas.common import In, Out, Title
 from collectors.store_meters import FACTOR_MAX, NewEpisode
+from suanwang.model.inventory import Measures
 from suanwang.model.meter import Carrier, MeterRole, PueCategory, PueFigure, WindowState
 from suanwang.model.reading import Quality
 
@@ -124,3 +125,42 @@ class MeterList(Out):
     """Meters of a site by their ids."""
 
     items: list[MeterOut]
+
+
+class GapOut(Out):
+    """A meter and those behind it over the time that they all know; in the meter's unit."""
+
+    own: float
+    children: float
+    gap: float = Field(description="what goes in and does not come out behind; below 0: too much")
+    ratio: float | None = Field(description="that, as a part of the meter's own energy")
+    coverage: float
+    silent: list[str] = Field(description="meters behind it that counted nothing")
+    is_odd: bool = Field(description="more than 3 % apart, with no silent meter behind it")
+
+
+class BranchOut(Out):
+    """A meter in its place in the tree, with what it counted."""
+
+    id: str
+    name: str
+    depth: int
+    is_last: bool
+    role: MeterRole
+    carrier: Carrier
+    category: PueCategory
+    measures: Measures
+    object_id: str | None
+    energy: float
+    unit: str = Field(description="Wh, or l of water")
+    coverage: float
+    gap: GapOut | None
+
+
+class MeterTree(Out):
+    """The meters of a site, each before those behind it."""
+
+    site_id: str
+    start: AwareDatetime
+    end: AwareDatetime
+    items: list[BranchOut]

@@ -42,6 +42,7 @@ MATRIX: Final[dict[tuple[str, str], frozenset[str]]] = {
     ("GET", "/v1/sites/{site_id}/pue/explain"): PEOPLE,
     ("GET", "/v1/sites/{site_id}/pue/check"): OPERATORS,
     ("GET", "/v1/sites/{site_id}/meters"): OPERATORS,
+    ("GET", "/v1/sites/{site_id}/meters/tree"): OPERATORS,
     ("POST", "/v1/sites/{site_id}/meters/{meter_id}/episodes"): OPERATORS,
     ("GET", "/v1/sites/{site_id}/sources"): OPERATORS,
     ("GET", "/v1/sites/{site_id}/inventory"): OPERATORS,

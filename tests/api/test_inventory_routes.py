@@ -161,3 +161,17 @@ def test_nobody_elses_site_is_seen_or_changed(small_world: World) -> None:
         assert world.client.get(path, world.other_operator).status_code == 404
     assert world.client.get(f"{BASE}/walls", world.operator).status_code == 422
     assert world.client.get(f"{BASE}/racks/a%20b", world.operator).status_code == 404
+
+
+def test_the_tree_of_meters_is_told_for_a_month_at_most(small_world: World) -> None:
+    world = small_world
+    world.register()
+    send(world, hall())
+    answer = world.client.get("/v1/sites/east/meters/tree", world.operator)
+    assert answer.status_code == 200, answer.text
+    assert [(one["id"], one["depth"]) for one in answer.json()["items"]] == [
+        ("east-facility", 0), ("east-it", 0), ("m-main", 0), ("m-r1", 1), ("m-k1", 2),
+    ]  # fmt: skip
+    long = world.client.get("/v1/sites/east/meters/tree?hours=900", world.operator)
+    assert (long.status_code, "35 days" in long.json()["detail"]) == (422, True)
+    assert world.client.get("/v1/sites/east/meters/tree", world.other_operator).status_code == 404

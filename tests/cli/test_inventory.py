@@ -13,6 +13,7 @@ from cli_desk import RUNNER
 from inventory_builders import HALL, a_workbook, hall
 from sqlalchemy import Engine
 
+from cli.energy import meters_app
 from cli.inventory import app
 from suanwang.errors import BadInput, Conflict, NotFound, Refused
 from suanwang.model.tenant import Role
@@ -124,3 +125,19 @@ def test_the_template_is_written_without_a_centre(tmp_path: Path) -> None:
     assert done.exit_code == 0
     assert out.read_bytes()[:2] == b"PK"
     assert HALL["racks"][0][0] == "id"
+
+
+def test_the_tree_of_meters_is_drawn(centre: RunningCentre, tmp_path: Path) -> None:
+    clerk = Clerk(centre)
+    file = tmp_path / "hall.xlsx"
+    file.write_bytes(hall())
+    clerk.run("import", "east", file)
+    key = centre.key("dc-east", Role.OPERATOR)
+    words = ["tree", "east", "--url", centre.url, "--api-key", key]
+    done = RUNNER.invoke(meters_app, words, catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    lines = done.output.splitlines()
+    assert [text.split("  ")[0] for text in lines[1:3]] == ["east-facility", "east-it"]
+    assert lines[4].startswith("└─ m-r1")
+    assert lines[5].startswith("   └─ m-k1")
+    assert "silent: m-r1" in lines[3]
