@@ -22,6 +22,7 @@ from agent.executors.fake import FakeExecutor
 from agent.executors.port import Executor
 from agent.executors.ray_jobs import RayJobsConfig, RayJobsExecutor
 from agent.packages import PackageStore
+from agent.process import allow_files, settle_memory
 from agent.record import Rules
 from agent.runner import Runner
 from agent.service import Agent, Parts
@@ -40,6 +41,10 @@ LOCK_NAME: Final = "agent.lock"
 MEMORY_NAME: Final = "executor.json"
 PACKAGES_NAME: Final = "packages"
 SOURCES_NAME: Final = "sources"
+SHARING_KINDS: Final = frozenset({"snmp"})
+"""Kinds of source that have no connection each: all SNMP devices are asked from one socket."""
+SETTLE_AGAIN_S: Final = 300.0
+"""When the memory is settled once more: by then connections are open, and devices known."""
 
 
 def build_executor(settings: ExecutorSettings, folder: Path, clock: Clock) -> Executor:
@@ -141,12 +146,16 @@ async def _run(settings: AgentSettings, clock: Clock, remote: RemoteWriter | Non
             "sources": len(settings.sources),
         },
     )
+    allow_files(sum(one.get("kind") not in SHARING_KINDS for one in settings.sources))
     agent = build_agent(settings, clock, remote)
+    settle_memory()
+    again = loop.call_later(SETTLE_AGAIN_S, settle_memory)
     if remote is not None:
         remote.start()
     try:
         await agent.run(stop)
     finally:
+        again.cancel()
         if remote is not None:
             await asyncio.to_thread(remote.stop)
     log.info("agent ends; jobs run on", extra={"site": settings.site_id})

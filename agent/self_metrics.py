@@ -81,9 +81,14 @@ def readings_of(facts: SelfFacts, lateness: Histogram, at: datetime) -> tuple[Re
     )
 
 
-def page(facts: SelfFacts, lateness: Histogram) -> str:
+def page(facts: SelfFacts, lateness: Histogram, lateness_of_first: Histogram) -> str:
     """Return the facts as Prometheus text."""
-    return "\n".join([*_lines(facts), *_histogram(lateness)]) + "\n"
+    lines = (
+        *_lines(facts),
+        *_histogram("poll_lateness", lateness),
+        *_histogram("first_poll_lateness", lateness_of_first),
+    )
+    return "\n".join(lines) + "\n"
 
 
 def _lines(facts: SelfFacts) -> Iterator[str]:
@@ -106,8 +111,8 @@ def _lines(facts: SelfFacts) -> Iterator[str]:
         yield f"suanwang_agent_{name} {value}"
 
 
-def _histogram(lateness: Histogram) -> Iterator[str]:
-    name, seen = "suanwang_agent_poll_lateness_seconds", 0
+def _histogram(of: str, lateness: Histogram) -> Iterator[str]:
+    name, seen = f"suanwang_agent_{of}_seconds", 0
     yield f"# TYPE {name} histogram"
     for bound, count in zip((*lateness.bounds, "+Inf"), lateness.counts, strict=True):
         seen += count
@@ -126,7 +131,8 @@ async def served(
         return
 
     async def answer(_: web.Request) -> web.Response:
-        body = page(facts_of(poller, spool), poller.lateness).encode()
+        text = page(facts_of(poller, spool), poller.lateness, poller.lateness_of_first)
+        body = text.encode()
         if remote is not None:
             body += remote_page(remote)
         return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE})

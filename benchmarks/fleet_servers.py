@@ -7,7 +7,7 @@ Each server listens on all addresses of one port, so that every target has an ad
 import asyncio
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from pymodbus.server import ModbusTcpServer
@@ -23,27 +23,50 @@ _NAMES: Final = (
     "DCGM_FI_DEV_XID_ERRORS",
     *(f"DCGM_FI_DEV_OTHER_{n}" for n in range(14)),
 )
+EXPANDING: Final = 2
+"""Of so many BMCs one can expand: its number, the last byte of its address, is a multiple of it."""
 _CHASSIS: Final = "/redfish/v1/Chassis/1"
-TREE: Final[Mapping[str, object]] = {
-    "/redfish/v1/": {"Chassis": {"@odata.id": "/redfish/v1/Chassis"}},
+_ENVIRONMENT: Final = f"{_CHASSIS}/EnvironmentMetrics"
+_THERMAL: Final = f"{_CHASSIS}/ThermalSubsystem"
+_ROOT: Final[Mapping[str, object]] = {"Chassis": {"@odata.id": "/redfish/v1/Chassis"}}
+TREE: Final[Mapping[str, Mapping[str, object]]] = {
+    "/redfish/v1/": _ROOT,
     "/redfish/v1/Chassis": {"Members": [{"@odata.id": _CHASSIS}]},
     _CHASSIS: {
         "Id": "1",
         "Status": {"State": "Enabled", "Health": "OK"},
-        "EnvironmentMetrics": {"@odata.id": f"{_CHASSIS}/EnvironmentMetrics"},
-        "ThermalSubsystem": {"@odata.id": f"{_CHASSIS}/ThermalSubsystem"},
+        "EnvironmentMetrics": {"@odata.id": _ENVIRONMENT},
+        "ThermalSubsystem": {"@odata.id": _THERMAL},
     },
-    f"{_CHASSIS}/EnvironmentMetrics": {
-        "PowerWatts": {"Reading": 6021.5},
-        "EnergykWh": {"Reading": 1234.567},
+    _ENVIRONMENT: {"PowerWatts": {"Reading": 6021.5}, "EnergykWh": {"Reading": 1234.567}},
+    _THERMAL: {"ThermalMetrics": {"@odata.id": f"{_THERMAL}/ThermalMetrics"}},
+    f"{_THERMAL}/ThermalMetrics": {"TemperatureSummaryCelsius": {"Intake": {"Reading": 23.5}}},
+}
+"""A BMC that answers one resource a request."""
+
+
+def _whole(path: str) -> dict[str, object]:
+    return {"@odata.id": path, **TREE[path]}
+
+
+EXPANDED: Final[Mapping[str, Mapping[str, object]]] = {
+    **TREE,
+    "/redfish/v1/": {
+        **_ROOT,
+        "ProtocolFeaturesSupported": {
+            "ExpandQuery": {"NoLinks": True, "Levels": True, "MaxLevels": 2}
+        },
     },
-    f"{_CHASSIS}/ThermalSubsystem": {
-        "ThermalMetrics": {"@odata.id": f"{_CHASSIS}/ThermalSubsystem/ThermalMetrics"}
-    },
-    f"{_CHASSIS}/ThermalSubsystem/ThermalMetrics": {
-        "TemperatureSummaryCelsius": {"Intake": {"Reading": 23.5}}
+    f"{_CHASSIS}?$expand=.($levels=2)": {
+        **_whole(_CHASSIS),
+        "EnvironmentMetrics": _whole(_ENVIRONMENT),
+        "ThermalSubsystem": {
+            **_whole(_THERMAL),
+            "ThermalMetrics": _whole(f"{_THERMAL}/ThermalMetrics"),
+        },
     },
 }
+"""A BMC that can hand out a chassis with what is below it."""
 
 
 def dcgm_text() -> str:
@@ -55,11 +78,15 @@ def dcgm_text() -> str:
     )
 
 
-class _Http(asyncio.Protocol):
-    """Answers GETs from a table, and keeps the connection."""
+_NOTHING: Final = b"HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n"
 
-    def __init__(self, answers: Mapping[str, bytes]) -> None:
-        self._answers = answers
+
+class _Http(asyncio.Protocol):
+    """Answers GETs from a table, made before, and keeps the connection."""
+
+    def __init__(self, tables: Sequence[Mapping[bytes, bytes]]) -> None:
+        self._tables = tables
+        self._answers = tables[0]
         self._transport: asyncio.Transport | None = None
         self._rest = b""
 
@@ -67,25 +94,30 @@ class _Http(asyncio.Protocol):
         """Keep the connection."""
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
+        own, _ = transport.get_extra_info("sockname")
+        self._answers = self._tables[int(own.rpartition(".")[2]) % EXPANDING == 0]
 
     def data_received(self, data: bytes) -> None:
         """Answer each whole request."""
         *requests, self._rest = (self._rest + data).split(b"\r\n\r\n")
         for request in requests:
-            path = request.split(b" ", 2)[1].decode()
-            answer = self._answers.get(path) or self._answers.get(path + "/")
+            answer = self._answers.get(request.split(b" ", 2)[1], _NOTHING)
             assert self._transport is not None
-            self._transport.write(answer or b"HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n")
+            self._transport.write(answer)
+
+
+def _answers(tree: Mapping[str, object]) -> dict[bytes, bytes]:
+    bodies = {"/metrics": dcgm_text()} | {path: json.dumps(each) for path, each in tree.items()}
+    return {
+        path.encode(): f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode()
+        for path, body in bodies.items()
+    }
 
 
 async def _serve_http(port: int) -> None:
-    bodies = {"/metrics": dcgm_text()} | {path: json.dumps(each) for path, each in TREE.items()}
-    answers = {
-        path: f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode()
-        for path, body in bodies.items()
-    }
+    tables = (_answers(TREE), _answers(EXPANDED))
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: _Http(answers), "0.0.0.0", port, backlog=4_096)  # noqa: S104 - loopback needs all its addresses
+    server = await loop.create_server(lambda: _Http(tables), "0.0.0.0", port, backlog=4_096)  # noqa: S104 - loopback needs all its addresses
     print("listening", flush=True)
     await server.serve_forever()
 

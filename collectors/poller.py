@@ -14,13 +14,14 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, cast
 
 from collectors.breaker import Breaker
 from collectors.lanes import Lanes, Limits, Place
 from collectors.phases import Grid, grid_of, share_of
 from collectors.poll_stats import Histogram, PollStats
-from collectors.sources.port import Source, SourceError
+from collectors.sources.port import Discoverer, Source, SourceError
+from collectors.turns import Turns
 from suanwang.clock import Clock
 from suanwang.model.reading import Circuit, Reading, SourceReport
 
@@ -49,6 +50,15 @@ class _Entry:
     breaker: Breaker = field(default_factory=Breaker)
     task: asyncio.Task[None] | None = None
     is_gone: bool = False
+    discoverer: Discoverer | None = None
+    """The source, where it is one that looks through its device."""
+    has_turn: bool = False
+    """Whether its turn to do so has come."""
+
+    @property
+    def wants_turn(self) -> bool:
+        """Whether its next poll is so dear that it has to take a turn."""
+        return self.discoverer is not None and not self.has_turn and self.discoverer.must_discover
 
 
 @dataclass(slots=True, eq=False)
@@ -87,7 +97,10 @@ class Poller:
         self._order = itertools.count()
         self._lanes: Lanes[_Poll] = Lanes(limits or Limits(), self._begin)
         self._leftovers: set[asyncio.Task[None]] = set()
+        self._turns = Turns()
         self.lateness = Histogram()
+        """How late polls began, but the first ones of each source."""
+        self.lateness_of_first = Histogram()
         for source in sources:
             self.add(source, (places or {}).get(source.name, Place()))
 
@@ -121,7 +134,8 @@ class Poller:
         if source.name in self._entries:
             raise ValueError(f"two sources are called {source.name}")
         share = share_of(source.name, self._seed)
-        entry = _Entry(source, place, grid_of(share, source.interval_s, self._epoch_s))
+        grid = grid_of(share, source.interval_s, self._epoch_s)
+        entry = _Entry(source, place, grid, discoverer=_discoverer(source))
         self._entries[source.name] = entry
         self._push(entry.grid.first(self._clock.monotonic()), entry)
 
@@ -172,8 +186,16 @@ class Poller:
         heapq.heappush(self._heap, (at_s, next(self._order), item))
 
     def _due(self, entry: _Entry, due_s: float) -> None:
-        if not entry.is_gone:
-            self._lanes.enter(_Poll(entry, due_s), entry.place)
+        if entry.is_gone:
+            return
+        if entry.wants_turn:
+            entry.has_turn = True
+            turn_s = self._turns.take(due_s)
+            if turn_s > due_s:
+                self._push(turn_s, entry)
+                return
+        entry.has_turn = False
+        self._lanes.enter(_Poll(entry, due_s), entry.place)
 
     def _begin(self, poll: _Poll) -> None:
         """Start a poll whose turn has come."""
@@ -272,7 +294,7 @@ class Poller:
         stats.polls += 1
         stats.failures += not report.is_up
         stats.lateness_s_max = max(stats.lateness_s_max, lateness_s)
-        self.lateness.add(lateness_s)
+        (self.lateness if stats.polls > 1 else self.lateness_of_first).add(lateness_s)
 
     async def _close_all(self) -> None:
         tasks = [entry.task for entry in self._entries.values() if entry.task]
@@ -283,6 +305,11 @@ class Poller:
         if tasks:
             await asyncio.wait(tasks, timeout=STOP_S_MAX)
         await asyncio.gather(*(_close(entry.source) for entry in self._entries.values()))
+
+
+def _discoverer(source: Source) -> Discoverer | None:
+    """Return the source if it looks through its device; its class says so, it is not asked yet."""
+    return cast("Discoverer", source) if hasattr(type(source), "must_discover") else None
 
 
 async def _close(source: Source) -> None:

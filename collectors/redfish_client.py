@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
+from collectors.http_port import HttpPort
 from collectors.json_values import parse_json
 from collectors.redfish_readings import path_of
 from collectors.sources.port import SourceError
@@ -95,15 +96,17 @@ class _Kept:
 class RedfishClient:
     """Reads resources of one BMC, for all sources that name it; the last to close ends the session.
 
-    ``gate`` is shared by everything that talks to the address.
+    ``gate`` is shared by everything that talks to the address, ``http`` by all BMCs.
     """
 
-    def __init__(self, access: Access, gate: asyncio.Semaphore, clock: Clock) -> None:
+    def __init__(
+        self, access: Access, gate: asyncio.Semaphore, clock: Clock, http: HttpPort
+    ) -> None:
         self._access = access
         self._gate = gate
         self._clock = clock
+        self._http = http
         self._users = 0
-        self._http: aiohttp.ClientSession | None = None
         self._session: _Session | None = None
         self._login: asyncio.Task[_Session] | None = None
         self._refused: tuple[str, float] | None = None
@@ -116,37 +119,39 @@ class RedfishClient:
 
     def hold(self) -> None:
         """Count one more user."""
+        if not self._users:
+            self._http.enter()
         self._users += 1
 
-    async def get(self, path: str) -> object:
-        """Return a resource; raise RedfishFailure. A session that has ended is opened anew."""
+    async def get(self, path: str, *, is_kept: bool = True) -> object:
+        """Return a resource; raise RedfishFailure. A session that has ended is opened anew.
+
+        ``is_kept`` resources are remembered, so that an unchanged one need not be sent again.
+        """
         session = await self._entered()
         try:
-            return await self._read(path, session)
+            return await self._read(path, session, is_kept=is_kept)
         except RedfishFailure as failure:
             if failure.http_status != 401 or session is None:
                 raise
         if self._session is session:
             self._session = None
-        return await self._read(path, await self._entered())
+        return await self._read(path, await self._entered(), is_kept=is_kept)
 
     async def release(self) -> None:
-        """Count one user less; with the last one the session ends and connections close."""
+        """Count one user less; with the last one the session ends."""
         self._users -= 1
         if self._users > 0:
             return
         session = self._session or await self._late_session()
         self._session = None
-        http, self._http = self._http, None
-        if http is None:
-            return
         try:
             if session and session.path:
-                await self._leave(http, session)
+                await self._leave(session)
             elif session:
                 _log.warning("a BMC did not say how to end our session", extra={"url": self.url})
         finally:
-            await http.close()
+            await self._http.leave()
 
     async def _late_session(self) -> _Session | None:
         """Return the session of a login that is still under way, if it comes in time."""
@@ -159,13 +164,14 @@ class RedfishClient:
         task.cancel()
         return None
 
-    async def _leave(self, http: aiohttp.ClientSession, session: _Session) -> None:
+    async def _leave(self, session: _Session) -> None:
         try:
-            async with http.delete(
+            async with self._http.session.delete(
                 self._access.url + session.path,
                 headers={"X-Auth-Token": session.token},
                 timeout=aiohttp.ClientTimeout(total=LOGOUT_S_MAX),
                 allow_redirects=False,
+                ssl=self._access.tls,
             ) as answer:
                 status = answer.status
         except (aiohttp.ClientError, OSError, TimeoutError) as failure:
@@ -250,7 +256,7 @@ class RedfishClient:
                 url=self.url,
             ) from failure
 
-    async def _read(self, path: str, session: _Session | None) -> object:
+    async def _read(self, path: str, session: _Session | None, *, is_kept: bool) -> object:
         headers = self._credentials(session)
         if path in self._kept:
             headers["If-None-Match"] = self._kept[path].etag
@@ -268,7 +274,9 @@ class RedfishClient:
                 url=self.url,
                 http_status=answer.status,
             ) from failure
-        if answer.etag and (path in self._kept or len(self._kept) < CACHED_MAX):
+        # An expanded answer may carry the ETag of its outermost resource alone, which stays the
+        # same while the numbers inside change.
+        if answer.etag and is_kept and "?" not in path and len(self._kept) < CACHED_MAX:
             self._kept[path] = _Kept(answer.etag, document)
         return document
 
@@ -314,13 +322,14 @@ class RedfishClient:
         try:
             async with (
                 self._gate,
-                self._client().request(
+                self._http.session.request(
                     method,
                     url,
                     headers=headers,
                     json=body,
                     timeout=aiohttp.ClientTimeout(total=timeout_s),
                     allow_redirects=False,
+                    ssl=self._access.tls,
                 ) as answer,
             ):
                 return _Answer(
@@ -350,15 +359,6 @@ class RedfishClient:
         except (aiohttp.ClientError, OSError, ValueError) as failure:
             words = str(failure) or type(failure).__name__
             raise RedfishFailure(f"{url} cannot be read: {words}", url=self.url) from failure
-
-    def _client(self) -> aiohttp.ClientSession:
-        if self._http is None:
-            connector = aiohttp.TCPConnector(limit=IN_FLIGHT_MAX, ssl=self._access.tls)
-            # No cookie of a BMC may take the place of the credential that we send.
-            self._http = aiohttp.ClientSession(
-                connector=connector, cookie_jar=aiohttp.DummyCookieJar()
-            )
-        return self._http
 
 
 async def _body(answer: aiohttp.ClientResponse, url: str) -> bytes:

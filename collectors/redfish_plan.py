@@ -1,19 +1,29 @@
-"""Finds out which few resources of a BMC hold the numbers that are wanted."""
+"""Finds out which few resources of a BMC hold the numbers that are wanted.
+
+Where a BMC can expand, the numbers of a chassis come in one answer instead of one for each of its
+resources; it is tried once whether that holds them all, and takes the BMC no longer.
+"""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final, Protocol
 
 from collectors import redfish_readings as rf
-from collectors.json_values import at_pointer
+from collectors.json_values import at_pointer, number
 from collectors.sources.port import SourceError
+from suanwang.clock import Clock
 
 ROOT: Final = "/redfish/v1/"
 RESOURCES_MAX: Final = 500
 """Most chassis and power distributors that are looked for behind one address."""
 PAGES_MAX: Final = 50
 """Most pages of one collection."""
+LEVELS: Final = 2
+"""How far a chassis is expanded: to its thermal subsystem, and to the metrics of that."""
+EXPAND_S_FREE: Final = 0.5
+EXPAND_SHARE_MAX: Final = 1.25
+"""An expanded answer may take half a second, or so much of the time of what it stands for."""
 GROUPS: Final = ("power", "temperature", "health", "sensors")
 """What may be read of a resource."""
 
@@ -39,12 +49,28 @@ class Resource:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Read:
-    """One resource that a poll asks for, and what makes numbers of it."""
+    """One resource that a poll asks for, and what makes numbers of it.
+
+    ``inside`` is where the numbers are in an expanded answer: a JSON pointer, empty for all of it.
+    """
 
     path: str
     subject: str
     take: rf.Reader
     shape: Shape = Shape.ONE
+    inside: str = ""
+
+    def values(self, document: object) -> rf.Values:
+        """Return what the answer to the path says."""
+        return self.take(at_pointer(document, self.inside) if self.inside else document)
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """A resource as it was while looking through the tree, and how long it took."""
+
+    document: object
+    took_s: float
 
 
 class Reads(Protocol):
@@ -57,15 +83,19 @@ class Reads(Protocol):
 class Planner:
     """Looks through a BMC's tree once; raises what the client raises, and SourceError."""
 
-    def __init__(self, client: Reads, groups: frozenset[str]) -> None:
+    def __init__(self, client: Reads, groups: frozenset[str], clock: Clock) -> None:
         self._client = client
         self._groups = groups
+        self._clock = clock
         self._expands = False
+        self._levels = 0
+        self._seen: dict[str, _Seen] = {}
 
     async def plan(self, host: str, resources: Sequence[Resource]) -> tuple[Read, ...]:
         """Return the reads for the resources; without any for all that are found."""
-        root = await self._client.get(ROOT)
+        root = await self._get(ROOT)
         self._expands = _can_expand(root)
+        self._levels = _levels(root)
         found = tuple(resources) or await self._found(root, host)
         reads = [read for resource in found for read in await self._resource(resource)]
         if not reads:
@@ -75,12 +105,20 @@ class Planner:
             )
         return tuple(reads)
 
+    async def _get(self, path: str) -> object:
+        """Return a resource, each asked for once."""
+        if path not in self._seen:
+            began_s = self._clock.monotonic()
+            document = await self._client.get(path)
+            self._seen[path] = _Seen(document, self._clock.monotonic() - began_s)
+        return self._seen[path].document
+
     async def _found(self, root: object, host: str) -> tuple[Resource, ...]:
         chassis = await self._paths(rf.link(root, "Chassis"))
         equipment = rf.link(root, "PowerEquipment")
         pdus: list[str] = []
         if equipment:
-            document = await self._client.get(equipment)
+            document = await self._get(equipment)
             pdus = await self._paths(rf.link(document, "RackPDUs"))
         if len(chassis) + len(pdus) > RESOURCES_MAX:
             raise SourceError(
@@ -105,14 +143,14 @@ class Planner:
             pages += 1
             if pages > PAGES_MAX:
                 raise SourceError(f"{collection} has more than {PAGES_MAX} pages")
-            document = await self._client.get(page)
+            document = await self._get(page)
             paths += [path for path in map(rf.path_of, rf.members(document)) if path]
             following = at_pointer(document, "/Members@odata.nextLink")
             page = following if isinstance(following, str) and following.startswith("/") else ""
         return paths
 
     async def _resource(self, resource: Resource) -> list[Read]:
-        document = await self._client.get(resource.path)
+        document = await self._get(resource.path)
         reads: list[Read] = []
         if "power" in self._groups:
             reads += await self._power(resource, document)
@@ -120,9 +158,35 @@ class Planner:
             reads += await self._temperature(resource, document)
         if "health" in self._groups and rf.health(document):
             reads.append(Read(path=resource.path, subject=resource.subject, take=rf.health))
+        reads = await self._joined(resource, reads)
         if "sensors" in self._groups:
             reads += await self._sensors(resource, document)
         return reads
+
+    async def _joined(self, resource: Resource, reads: list[Read]) -> list[Read]:
+        """Return the reads with those in one that an expanded answer holds, if that saves any."""
+        separate = {read.path for read in reads if read.shape is Shape.ONE}
+        if not self._levels or len(separate) < 2:
+            return reads
+        path = f"{resource.path}?$expand=.($levels={self._levels})"
+        try:
+            whole = await self._get(path)
+        except SourceError:
+            return reads  # it says that it can, and cannot: many do
+        joined = [self._inside(read, path, whole) for read in reads]
+        held = {read.path for read, now in zip(reads, joined, strict=True) if now is not read}
+        took_s = sum(self._seen[each].took_s for each in held)
+        is_slow = self._seen[path].took_s > max(EXPAND_S_FREE, EXPAND_SHARE_MAX * took_s)
+        return reads if len(held) < 2 or is_slow else joined
+
+    def _inside(self, read: Read, path: str, whole: object) -> Read:
+        """Return a read that takes its numbers from an expanded answer, if they are all in it."""
+        pointer = rf.pointer_to(whole, read.path) if read.shape is Shape.ONE else None
+        if pointer is None:
+            return read
+        found = replace(read, path=path, inside=pointer)
+        has_all = found.values(whole).keys() >= read.values(self._seen[read.path].document).keys()
+        return found if has_all else read
 
     async def _power(self, resource: Resource, document: object) -> list[Read]:
         """Return as few reads as give power and energy, the modern resources first."""
@@ -136,7 +200,7 @@ class Planner:
         for path, take in candidates:
             if not path or {"power_w", "energy_wh"} <= known:
                 continue
-            values = take(await self._client.get(path))
+            values = take(await self._get(path))
             if values.keys() - known:
                 reads.append(Read(path=path, subject=resource.subject, take=take))
                 known |= values.keys()
@@ -147,10 +211,10 @@ class Planner:
     async def _supplies(self, resource: Resource, subsystem: str) -> list[Read]:
         if not subsystem:
             return []
-        supplies = rf.link(await self._client.get(subsystem), "PowerSupplies")
+        supplies = rf.link(await self._get(subsystem), "PowerSupplies")
         reads: list[Read] = []
         for path in await self._paths(supplies):
-            supply = await self._client.get(path)
+            supply = await self._get(path)
             metrics = rf.link(supply, "Metrics")
             if metrics and rf.is_enabled(supply):
                 reads.append(
@@ -167,13 +231,13 @@ class Planner:
         subsystem = rf.link(document, "ThermalSubsystem")
         modern = ""
         if subsystem:
-            modern = rf.link(await self._client.get(subsystem), "ThermalMetrics")
+            modern = rf.link(await self._get(subsystem), "ThermalMetrics")
         candidates = (
             (modern, rf.thermal_metrics),
             (rf.link(document, "Thermal"), rf.thermal),
         )
         for path, take in candidates:
-            if path and take(await self._client.get(path)):
+            if path and take(await self._get(path)):
                 return [Read(path=path, subject=resource.subject, take=take)]
         return []
 
@@ -184,7 +248,7 @@ class Planner:
         subject = f"sensor:{resource.subject.partition(':')[2]}"
         if self._expands:
             path = f"{collection}?$expand=.($levels=1)"
-            whole = await self._client.get(path)
+            whole = await self._get(path)
             if any(rf.sensor(each) for each in rf.members(whole)) and not at_pointer(
                 whole, "/Members@odata.nextLink"
             ):
@@ -192,7 +256,7 @@ class Planner:
         return [
             Read(path=path, subject=f"{subject}:{_id(path)}", take=rf.sensor)
             for path in await self._paths(collection)
-            if rf.sensor(await self._client.get(path))
+            if rf.sensor(await self._get(path))
         ]
 
 
@@ -201,6 +265,17 @@ def _can_expand(root: object) -> bool:
     return isinstance(offered, dict) and any(
         offered.get(name) is True for name in ("NoLinks", "ExpandAll")
     )
+
+
+def _levels(root: object) -> int:
+    """Return how many levels of what is below a resource can be had in one answer."""
+    offered = at_pointer(root, "/ProtocolFeaturesSupported/ExpandQuery")
+    if not isinstance(offered, dict) or offered.get("NoLinks") is not True:
+        return 0
+    deepest = number(offered.get("MaxLevels", LEVELS))
+    if offered.get("Levels") is False or deepest is None:
+        return 1
+    return int(max(1, min(LEVELS, deepest)))
 
 
 def _id(path: str) -> str:

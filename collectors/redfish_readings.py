@@ -14,6 +14,8 @@ Reader = Callable[[object], Values]
 _HEALTH: Final = {"OK": 1.0, "Warning": 0.5, "Critical": 0.0}
 _WH_PER_KWH: Final = 1_000.0
 _WH_PER_J: Final = 1 / 3_600
+POINTER_DEPTH_MAX: Final = 4
+"""How deep an expanded resource is searched: we ask for two levels."""
 
 
 def _pick(document: object, *rows: tuple[str, str, float]) -> dict[str, float]:
@@ -136,6 +138,51 @@ def members(document: object) -> tuple[object, ...]:
     """Return the members of a collection, whole or as references."""
     found = at_pointer(document, "/Members")
     return tuple(found) if isinstance(found, list) else ()
+
+
+READERS: Final[Mapping[str, Reader]] = {
+    "environment": environment,
+    "power": power,
+    "supply": supply,
+    "thermal_metrics": thermal_metrics,
+    "thermal": thermal,
+    "health": health,
+    "sensor": sensor,
+}
+"""Every reader by its name, under which a plan on disk names it."""
+
+
+def name_of(reader: Reader) -> str:
+    """Return the name of a reader; raise KeyError for one that is none of ours."""
+    for name, each in READERS.items():
+        if each is reader:
+            return name
+    raise KeyError(reader)
+
+
+def pointer_to(document: object, path: str) -> str | None:
+    """Return the JSON pointer to the resource of a path inside an expanded one, None without it.
+
+    Only properties are followed, no arrays: their order may change from answer to answer. A bare
+    reference is not the resource.
+    """
+    if path_of(document) == path:
+        return "" if isinstance(document, dict) and len(document) > 1 else None
+    return _pointer_below(document, path, "", POINTER_DEPTH_MAX)
+
+
+def _pointer_below(document: object, path: str, pointer: str, depth: int) -> str | None:
+    if not isinstance(document, dict) or not depth:
+        return None
+    for name, value in document.items():
+        if not isinstance(value, dict) or not isinstance(name, str) or set(name) & {"/", "~"}:
+            continue
+        here = f"{pointer}/{name}"
+        if value.get("@odata.id") == path:
+            return here if len(value) > 1 else None
+        if (below := _pointer_below(value, path, here, depth - 1)) is not None:
+            return below
+    return None
 
 
 METRICS: Final = (

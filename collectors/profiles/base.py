@@ -4,6 +4,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
+from functools import lru_cache
 from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
@@ -71,6 +72,7 @@ def split_key(key: str) -> tuple[str, str]:
     return part, metric
 
 
+@lru_cache(maxsize=4_096)
 def unit_of(metric: str) -> str:
     """Return the unit that ends a metric's name, the longest that fits; '' where none does."""
     fitting = [unit for unit in UNITS if metric == unit or metric.endswith(f"_{unit}")]

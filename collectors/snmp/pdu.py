@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import lru_cache
 from typing import Final
 
 from collectors.snmp.ber import (
@@ -65,10 +66,19 @@ def request_pdu(
     kind: Request, request_id: int, oids: Sequence[str], *, repetitions: int = 0
 ) -> bytes:
     """Return a request for objects. Its id takes four bytes, so that it can be put in later."""
-    asked = b"".join(element(SEQUENCE, element(OID, oid_bytes(oid)) + _NULL_VALUE) for oid in oids)
+    asked = _asked(tuple(oids))
     numbers = integer_element(0) + integer_element(repetitions)
     identity = bytes((0x02, REQUEST_ID_BYTES)) + request_id.to_bytes(REQUEST_ID_BYTES, "big")
-    return element(kind, identity + numbers + element(SEQUENCE, asked))
+    return element(kind, identity + numbers + asked)
+
+
+@lru_cache(maxsize=4_096)
+def _asked(oids: tuple[str, ...]) -> bytes:
+    """Return the list of objects; devices of one kind are asked for the same ones in every poll."""
+    return element(
+        SEQUENCE,
+        b"".join(element(SEQUENCE, element(OID, oid_bytes(oid)) + _NULL_VALUE) for oid in oids),
+    )
 
 
 def message_2c(community: bytes, pdu: bytes) -> bytes:

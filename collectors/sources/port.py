@@ -47,3 +47,14 @@ class Source(Protocol):
 
     async def close(self) -> None:
         """Let go of connections and threads; may be called twice."""
+
+
+class Discoverer(Protocol):
+    """A source that has to look through its device before it can read it, which is dear.
+
+    The poller lets only so many sources a second do that, so that a start does not flood them all.
+    """
+
+    @property
+    def must_discover(self) -> bool:
+        """Whether the next poll begins with looking through the device."""

@@ -1,5 +1,6 @@
 """Any exporter of Prometheus text: node-exporter, dcgm-exporter, npu-exporter and others."""
 
+import math
 import string
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,13 +10,16 @@ from typing import Final
 
 import aiohttp
 
-from collectors.prometheus_text import Sample, WantedNames
+from collectors.http_port import HttpPort
+from collectors.prometheus_text import Series, WantedNames, series_of
 from collectors.sources.port import Pace, SourceError
 from suanwang.clock import Clock
 from suanwang.model.reading import Reading
 
 TEXT_BYTES_MAX: Final = 8 * 1024 * 1024
 _CHUNK: Final = 65_536
+SERIES_MAX: Final = 50_000
+"""Most series of one endpoint whose meaning is remembered; beyond that it is found out anew."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,22 +117,43 @@ PRESETS: Final[Mapping[str, tuple[MetricRule, ...]]] = {
 """Rules for well-known exporters. A MIG row repeats its whole GPU's energy; it counts once."""
 
 
+class RuleBook:
+    """Rules by the name of their samples, and what finds the lines of these names."""
+
+    def __init__(self, rules: Sequence[MetricRule]) -> None:
+        self.by_name: dict[str, list[MetricRule]] = {}
+        for rule in rules:
+            self.by_name.setdefault(rule.name, []).append(rule)
+        self.wanted = WantedNames(self.by_name)
+
+
+@dataclass(frozen=True, slots=True)
+class _Slot:
+    """What becomes of one series: subject and metric, and how its number is taken."""
+
+    key: tuple[str, str]
+    scale: float
+    is_sum: bool
+    labels: Mapping[str, str]
+
+
 class PrometheusSource:
     """One endpoint. Raises SourceError where it does not answer, says no, or has nothing wanted."""
 
     def __init__(
-        self, clock: Clock, pace: Pace, endpoint: Endpoint, rules: Sequence[MetricRule]
+        self, clock: Clock, http: HttpPort, pace: Pace, endpoint: Endpoint, rules: RuleBook
     ) -> None:
         self.name = pace.name
         self.interval_s = pace.interval_s
         self.timeout_s = pace.timeout_s
         self._clock = clock
+        self._http = http
         self._endpoint = endpoint
-        self._rules: dict[str, list[MetricRule]] = {}
-        for rule in rules:
-            self._rules.setdefault(rule.name, []).append(rule)
-        self._wanted = WantedNames(self._rules)
-        self._session: aiohttp.ClientSession | None = None
+        self._rules = rules
+        self._patience = aiohttp.ClientTimeout(total=pace.timeout_s)
+        self._slots: dict[str, tuple[_Slot, ...]] = {}
+        self._is_open = True
+        http.enter()
 
     async def collect(self) -> Sequence[Reading]:
         """Return the mapped samples; their time is the moment of the answer."""
@@ -137,26 +162,24 @@ class PrometheusSource:
         if not readings:
             raise SourceError(
                 f"{self._endpoint.url} answered {len(text)} characters without one of "
-                f"{', '.join(sorted(self._rules))}",
+                f"{', '.join(sorted(self._rules.by_name))}",
                 next_step="check the URL and the names in the source's metrics",
                 url=self._endpoint.url,
             )
         return readings
 
     async def close(self) -> None:
-        """Close the connection."""
-        session, self._session = self._session, None
-        if session:
-            await session.close()
+        """Let go of the shared client."""
+        if self._is_open:
+            self._is_open = False
+            await self._http.leave()
 
     async def _fetch(self) -> str:
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
-                timeout=aiohttp.ClientTimeout(total=self.timeout_s)
-            )
         url = self._endpoint.url
         try:
-            async with self._session.get(url, headers=self._headers()) as answer:
+            async with self._http.session.get(
+                url, headers=self._headers(), timeout=self._patience
+            ) as answer:
                 if answer.status != 200:
                     raise SourceError(
                         f"{url} answered {answer.status} {answer.reason}",
@@ -190,40 +213,46 @@ class PrometheusSource:
         return body.decode("utf-8", "replace")
 
     def _map(self, text: str, at: datetime) -> tuple[Reading, ...]:
-        found: dict[tuple[str, str], Reading] = {}
-        for sample in self._wanted.samples(text):
-            for rule in self._rules[sample.name]:
-                self._apply(rule, sample, at, found)
-        return tuple(found.values())
-
-    def _apply(
-        self,
-        rule: MetricRule,
-        sample: Sample,
-        at: datetime,
-        found: dict[tuple[str, str], Reading],
-    ) -> None:
-        if any(sample.labels.get(label) != value for label, value in rule.where.items()):
-            return
-        subject = self._subject(rule, sample)
-        key = (subject, rule.metric)
-        if not subject or (key in found and not rule.is_sum):
-            return
-        before = found[key].value if key in found else 0.0
-        found[key] = Reading(
-            subject=subject,
-            metric=rule.metric,
-            value=before + sample.value * rule.scale,
-            at=at,
-            labels={label: sample.labels[label] for label in rule.keep if label in sample.labels},
+        found: dict[tuple[str, str], tuple[float, _Slot]] = {}
+        for words, value in self._rules.wanted.values(text):
+            slots = self._slots.get(words)
+            if slots is None:
+                slots = self._learn(words)
+            number = float(value) if slots else math.inf
+            if math.isinf(number):
+                continue
+            for slot in slots:
+                if slot.key not in found:
+                    found[slot.key] = (number * slot.scale, slot)
+                elif slot.is_sum:
+                    found[slot.key] = (found[slot.key][0] + number * slot.scale, slot)
+        return tuple(
+            Reading(subject=slot.key[0], metric=slot.key[1], value=value, at=at, labels=slot.labels)
+            for value, slot in found.values()
+            if math.isfinite(value)
         )
 
-    def _subject(self, rule: MetricRule, sample: Sample) -> str:
-        """Return the subject, or an empty text where a label that it needs is missing."""
+    def _learn(self, words: str) -> tuple[_Slot, ...]:
+        """Find out what becomes of a series, and remember it: texts hardly differ but in values."""
+        series = series_of(words)
+        rules = self._rules.by_name.get(series.name, ()) if series else ()
+        slots = tuple(slot for rule in rules if series and (slot := self._slot(rule, series)))
+        if len(self._slots) >= SERIES_MAX:
+            self._slots.clear()
+        self._slots[words] = slots
+        return slots
+
+    def _slot(self, rule: MetricRule, series: Series) -> _Slot | None:
+        """Return what a rule makes of a series; None where it differs or lacks a label."""
+        labels = series.labels
+        if any(labels.get(label) != value for label, value in rule.where.items()):
+            return None
         try:
-            return rule.subject.format_map({"host": self._endpoint.host, **sample.labels})
+            subject = rule.subject.format_map({"host": self._endpoint.host, **labels})
         except KeyError:
-            return ""
+            return None
+        kept = {label: labels[label] for label in rule.keep if label in labels}
+        return _Slot((subject, rule.metric), rule.scale, rule.is_sum, kept) if subject else None
 
 
 def subject_labels(template: str) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """Servers, chassis and rack PDUs by Redfish.
 
-What a BMC offers is looked up once and kept for an hour, so that a poll asks only for the few
-resources that hold numbers: a slow BMC needs seconds for each.
+What a BMC offers is looked up once and kept for about an hour, on disk too, so that a poll asks
+only for the few resources that hold numbers: a slow BMC needs seconds for each.
 """
 
 import asyncio
@@ -11,7 +11,9 @@ from datetime import datetime
 from typing import Final
 
 from collectors.json_values import at_pointer, number
+from collectors.phases import share_of
 from collectors.redfish_client import RedfishClient, RedfishFailure
+from collectors.redfish_memory import Known, PlanMemory
 from collectors.redfish_plan import Planner, Read, Resource, Shape
 from collectors.redfish_readings import members
 from collectors.sources.port import Pace, SourceError
@@ -19,7 +21,8 @@ from suanwang.clock import Clock
 from suanwang.model.reading import Quality, Reading
 
 PLAN_S: Final = 3_600.0
-"""How long it is taken as known what a BMC offers."""
+"""How long it is taken as known what a BMC offers: on average, since each source has its own share
+of half to one and a half of it, lest a fleet that was found at once is looked through at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,20 +56,45 @@ class _Answer:
     at: datetime
 
 
+class _Unkept:
+    """The client as the planner uses it: what is asked once need not be remembered."""
+
+    def __init__(self, client: RedfishClient) -> None:
+        self._client = client
+
+    async def get(self, path: str) -> object:
+        return await self._client.get(path, is_kept=False)
+
+
 class RedfishSource:
     """One BMC. Any resource that is planned and not answered takes the source down."""
 
-    def __init__(self, clock: Clock, client: RedfishClient, wants: Wants, pace: Pace) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        client: RedfishClient,
+        wants: Wants,
+        pace: Pace,
+        memory: PlanMemory | None = None,
+    ) -> None:
         self.name = pace.name
         self.interval_s = pace.interval_s
         self.timeout_s = pace.timeout_s
         self._clock = clock
         self._client = client
         self._wants = wants
+        self._memory = memory
+        self._key = f"{client.url} {wants.host} {sorted(wants.groups)} {wants.resources}"
         self._plan: tuple[Read, ...] | None = None
-        self._planned_at = 0.0
+        self._plan_until = 0.0
+        self._was_recalled = False
         self._is_open = True
         client.hold()
+
+    @property
+    def must_discover(self) -> bool:
+        """Whether the next poll begins with looking through the BMC."""
+        return bool(self._wants.groups) and self._plan is None and not self._recall()
 
     async def collect(self) -> Sequence[Reading]:
         """Return what the planned resources say; each reading has the moment of its answer."""
@@ -76,9 +104,11 @@ class RedfishSource:
             answers = await self._answers(paths)
         except RedfishFailure as failure:
             if failure.http_status == 404:
-                self._plan = None  # the tree has changed: look through it at the next poll
+                self._forget()  # the tree has changed: look through it at the next poll
             raise
         readings = (*_planned(reads, answers), *_ruled(self._wants.rules, answers))
+        if not readings or _has_shrunk(reads, answers):
+            self._forget()
         if not readings:
             raise SourceError(
                 f"{self._client.url} gave no number in {', '.join(paths)}",
@@ -96,15 +126,43 @@ class RedfishSource:
     async def _reads(self) -> tuple[Read, ...]:
         if not self._wants.groups:
             return ()
-        now = self._clock.monotonic()
-        if self._plan is None or now - self._planned_at > PLAN_S:
-            planner = Planner(self._client, self._wants.groups)
-            self._plan = await planner.plan(self._wants.host, self._wants.resources)
-            self._planned_at = now
-        return self._plan
+        now_s = self._clock.monotonic()
+        if (self._plan is None and not self._recall()) or now_s > self._plan_until:
+            planner = Planner(_Unkept(self._client), self._wants.groups, self._clock)
+            plan = await planner.plan(self._wants.host, self._wants.resources)
+            self._use(plan, PLAN_S * (0.5 + share_of(self.name, 0)))
+            if self._memory:
+                self._memory.save(self._key, Known(reads=plan, at=self._clock.now()))
+        return self._plan or ()
+
+    def _recall(self) -> bool:
+        """Take what was known before a restart; return whether there was anything.
+
+        It is asked for once: what was wrong and forgotten does not come back.
+        """
+        if self._was_recalled or not self._memory:
+            return False
+        self._was_recalled = True
+        known = self._memory.load(self._key)
+        if known is None:
+            return False
+        # However old it is: a fleet that was away for a day is not looked through all at once.
+        self._use(known.reads, PLAN_S * share_of(self.name, 0))
+        return True
+
+    def _use(self, plan: tuple[Read, ...], for_s: float) -> None:
+        self._plan, self._plan_until = plan, self._clock.monotonic() + for_s
+
+    def _forget(self) -> None:
+        self._plan = None
+        if self._memory:
+            self._memory.forget(self._key)
 
     async def _answers(self, paths: Sequence[str]) -> dict[str, _Answer]:
         """Return every resource; the first failure stops the asking and is raised."""
+        if len(paths) == 1:
+            document = await self._client.get(paths[0])
+            return {paths[0]: _Answer(document, self._clock.now())}
         answers: dict[str, _Answer] = {}
 
         async def ask(path: str) -> None:
@@ -118,6 +176,14 @@ class RedfishSource:
         except BaseExceptionGroup as failures:
             raise failures.exceptions[0] from failures
         return answers
+
+
+def _has_shrunk(reads: Sequence[Read], answers: Mapping[str, _Answer]) -> bool:
+    """Whether an expanded answer has lost a resource that it held, which no status tells."""
+    return any(
+        read.inside and at_pointer(answers[read.path].document, read.inside) is None
+        for read in reads
+    )
 
 
 def _planned(reads: Sequence[Read], answers: Mapping[str, _Answer]) -> Iterator[Reading]:
@@ -136,7 +202,7 @@ def _planned(reads: Sequence[Read], answers: Mapping[str, _Answer]) -> Iterator[
 
 def _subjects(read: Read, document: object) -> Iterator[tuple[str, object]]:
     if read.shape is not Shape.MEMBERS:
-        yield read.subject, document
+        yield read.subject, at_pointer(document, read.inside) if read.inside else document
         return
     for member in members(document):
         name = at_pointer(member, "/Id")

@@ -6,7 +6,7 @@ name, which costs a fraction of a walk.
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
 from typing import Final
@@ -42,6 +42,12 @@ class Plan:
 
     slots: tuple[Slot, ...]
     oids: tuple[str, ...]
+    groups: tuple[tuple[Slot, ...], ...] = field(init=False)
+    """The slots by key: found out once, since a plan is used for many polls."""
+
+    def __post_init__(self) -> None:
+        """Group the slots."""
+        object.__setattr__(self, "groups", _by_key(self.slots))
 
 
 def with_unit(text: str, unit: int) -> str:
@@ -174,9 +180,11 @@ def measured(
 ) -> dict[str, Reading]:
     """Return the readings by key and part; raise Nonsense where a required one is missing."""
     readings: dict[str, Reading] = {}
-    for key, slots in _by_key(plan.slots):
-        for name, part, value in _values(key, slots, values):
-            readings[name] = Reading(
+    for slots in plan.groups:
+        values_of = _sum if slots[0].point.is_sum else _each
+        for part, value in values_of(slots, values):
+            key = slots[0].key
+            readings[f"{part}/{key}" if part else key] = Reading(
                 subject=profile.subject(device_id, part),
                 metric=slots[0].metric,
                 value=value,
@@ -185,33 +193,35 @@ def measured(
     return readings
 
 
-def _by_key(slots: Iterable[Slot]) -> Iterator[tuple[str, list[Slot]]]:
+def _by_key(slots: Iterable[Slot]) -> tuple[tuple[Slot, ...], ...]:
     groups: dict[str, list[Slot]] = {}
     for slot in slots:
         groups.setdefault(slot.key, []).append(slot)
-    yield from groups.items()
+    return tuple(map(tuple, groups.values()))
 
 
-def _values(
-    key: str, slots: list[Slot], values: Mapping[str, Value]
-) -> Iterator[tuple[str, str, float]]:
-    found: list[tuple[str, float]] = []
+def _each(slots: tuple[Slot, ...], values: Mapping[str, Value]) -> Iterator[tuple[str, float]]:
+    """Yield part and value of each slot that has one."""
     for slot in slots:
         try:
             value = _value(slot, values)
         except ValueError as failure:
             if slot.point.required:
-                raise Nonsense(f"gave no good {key} at {slot.oid}: {failure}") from failure
+                raise Nonsense(f"gave no good {slot.key} at {slot.oid}: {failure}") from failure
             continue
         if value is not None:
-            found.append((slot.part, value))
-    if not slots[0].point.is_sum:
-        yield from ((f"{part}/{key}" if part else key, part, value) for part, value in found)
-    elif len(found) == len(slots):
-        sums: dict[str, float] = {}
-        for part, value in found:
-            sums[part] = sums.get(part, 0.0) + value
-        yield from ((f"{part}/{key}" if part else key, part, total) for part, total in sums.items())
+            yield slot.part, value
+
+
+def _sum(slots: tuple[Slot, ...], values: Mapping[str, Value]) -> Iterator[tuple[str, float]]:
+    """Yield part and sum of the slots of each part; nothing where one of all is missing."""
+    found = list(_each(slots, values))
+    if len(found) != len(slots):
+        return
+    sums: dict[str, float] = {}
+    for part, value in found:
+        sums[part] = sums.get(part, 0.0) + value
+    yield from sums.items()
 
 
 def _value(slot: Slot, values: Mapping[str, Value]) -> float | None:

@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, Field, model_validator
 
+from collectors.http_port import HttpPort
 from collectors.lanes import Place
 from collectors.sources.port import Source
 from collectors.sources.prometheus import (
@@ -14,6 +15,7 @@ from collectors.sources.prometheus import (
     Endpoint,
     MetricRule,
     PrometheusSource,
+    RuleBook,
     subject_labels,
 )
 from collectors.specs.base import Factor, Metric, Name, Part, Spec, Workshop, this_host
@@ -65,7 +67,13 @@ class PrometheusSpec(Spec):
         endpoint = Endpoint(
             url=self.url, host=self.host, token_file=self.token_file, bytes_max=self.bytes_max
         )
-        return PrometheusSource(workshop.clock, self.pace, endpoint, self._rules())
+        http = workshop.shared("http", HttpPort)
+        rules = workshop.shared(f"prometheus rules {self._rules()!r}", self._filter)
+        return PrometheusSource(workshop.clock, http, self.pace, endpoint, rules)
+
+    def _filter(self) -> RuleBook:
+        """Return the rules with what finds their lines; endpoints of one kind share it."""
+        return RuleBook(self._rules())
 
     def _rules(self) -> tuple[MetricRule, ...]:
         own = tuple(

@@ -9,9 +9,11 @@ from urllib.parse import urlsplit
 import aiohttp
 from pydantic import AfterValidator, BaseModel, Field, model_validator
 
+from collectors.http_port import HttpPort
 from collectors.json_values import check_pointer
 from collectors.lanes import Place
 from collectors.redfish_client import IN_FLIGHT_MAX, Access, RedfishClient
+from collectors.redfish_memory import PlanMemory
 from collectors.redfish_plan import Resource
 from collectors.sources.port import Source
 from collectors.sources.redfish import PointerRule, RedfishSource, Wants
@@ -102,7 +104,7 @@ class RedfishSpec(Spec):
                 for each in self.rules
             ),
         )
-        return RedfishSource(workshop.clock, client, wants, self.pace)
+        return RedfishSource(workshop.clock, client, wants, self.pace, _memory(workshop))
 
     def _client(self, url: str, workshop: Workshop) -> RedfishClient:
         access = Access(
@@ -114,13 +116,20 @@ class RedfishSpec(Spec):
             tls=self._tls(workshop),
         )
         gate = workshop.gate(f"bmc {urlsplit(url).hostname}", IN_FLIGHT_MAX)
-        return RedfishClient(access, gate, workshop.clock)
+        return RedfishClient(access, gate, workshop.clock, workshop.shared("http", HttpPort))
 
     def _tls(self, workshop: Workshop) -> ssl.SSLContext | aiohttp.Fingerprint:
         """Return whom to trust; a context is dear in memory, so that one serves all its sources."""
         if self.fingerprint:
             return pinned(self.fingerprint)
         return workshop.shared(f"ca {self.ca_file}", lambda: trust(self.ca_file))
+
+
+def _memory(workshop: Workshop) -> PlanMemory | None:
+    folder = workshop.folder
+    if folder is None:
+        return None
+    return workshop.shared("redfish memory", lambda: PlanMemory(folder / "redfish"))
 
 
 def _is_loopback(url: str) -> bool:

@@ -64,7 +64,8 @@ async def test_a_broken_source_is_seen_on_the_page_in_the_readings_and_in_its_re
         text = await answer.text()
     assert 'suanwang_agent_sources{circuit="open"} 1' in text
     assert "suanwang_agent_poll_failures_total 3" in text
-    assert 'suanwang_agent_poll_lateness_seconds_bucket{le="+Inf"} 3' in text
+    assert 'suanwang_agent_poll_lateness_seconds_bucket{le="+Inf"} 2' in text
+    assert 'suanwang_agent_first_poll_lateness_seconds_bucket{le="+Inf"} 1' in text
     spool.close()
 
 

@@ -165,6 +165,44 @@ async def test_a_source_that_is_removed_is_closed_and_not_polled_again() -> None
     assert tally.reports["unit-2"]
 
 
+class Bmc(Unit):
+    """A unit that has to look through its device before the first poll."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name, interval_s=15.0)
+        self._is_known = False
+
+    @property
+    def must_discover(self) -> bool:
+        """Whether the device was not looked through yet."""
+        return not self._is_known
+
+    async def collect(self) -> Sequence[Reading]:
+        """Look through the device, then answer."""
+        self._is_known = True
+        return await super().collect()
+
+
+async def test_a_start_looks_through_fifty_devices_a_second_and_makes_nobody_late() -> None:
+    bmcs = [Bmc(f"bmc-{n}") for n in range(1_500)]
+    quick = [Unit(f"quick-{n}") for n in range(100)]
+    first: dict[str, float] = {}
+    tally = Tally(1_500 * 4)
+
+    def sink(readings: Sequence[Reading], report: SourceReport) -> None:
+        first.setdefault(report.source, report.at.timestamp())
+        tally(readings, report)
+
+    poller = Poller([*bmcs, *quick], sink, VirtualClock(START), seed=1)
+    await asyncio.wait_for(poller.run(tally.stop), 60)
+    begun = sorted(at for name, at in first.items() if name.startswith("bmc-"))
+    assert len(begun) == 1_500
+    assert min(b - a for a, b in zip(begun, begun[51:], strict=False)) >= 1.0 - 1e-3
+    assert max(tally.late_s.values()) < 0.001
+    assert poller.lateness_of_first.count == 1_600
+    assert poller.lateness.count > 1_500
+
+
 @asynccontextmanager
 async def a_server(talk: Talk) -> AsyncIterator[int]:
     """Serve on loopback with one way to talk; yield the port."""

@@ -10,7 +10,7 @@ import json
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from ipaddress import ip_address
@@ -24,7 +24,13 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from collectors.config import build_source, parse_source
+from collectors.sources.port import Source
+from suanwang.clock import SystemClock
+from suanwang.model.reading import Reading
+
 ROOT = "/redfish/v1"
+METRICS = f"{ROOT}/Chassis/1/EnvironmentMetrics"
 Tree = Mapping[str, Mapping[str, Any]]
 
 
@@ -144,6 +150,29 @@ RACK_PDU: Tree = {
 }
 
 
+def settings(url: str, **more: object) -> dict[str, object]:
+    """Return the settings of a source for a BMC."""
+    return {"kind": "redfish", "name": "bmc", "url": url, "host": "gpu-07"} | more
+
+
+def a_source(url: str, **more: object) -> Source:
+    """Return a source for a BMC."""
+    return build_source(parse_source(settings(url, **more)), SystemClock())
+
+
+def by_series(readings: Sequence[Reading]) -> dict[tuple[str, str], float]:
+    """Return values by subject and metric."""
+    return {(each.subject, each.metric): each.value for each in readings}
+
+
+async def read(source: Source) -> dict[tuple[str, str], float]:
+    """Poll once and close."""
+    try:
+        return by_series(await source.collect())
+    finally:
+        await source.close()
+
+
 def write_tree(folder: Path, tree: Tree) -> None:
     """Write a tree as sushy-static reads it."""
     for path, document in tree.items():
@@ -216,6 +245,10 @@ def a_certificate(folder: Path) -> tuple[Path, Path, str]:
     return file, key_file, certificate.fingerprint(hashes.SHA256()).hex()
 
 
+async def _no_time(_: str) -> None:
+    """Take no time over an expanded answer."""
+
+
 class Front:
     """What stands before the static server. Its attributes are what a test sets and counts."""
 
@@ -237,6 +270,8 @@ class Front:
         self.in_flight = 0
         self.in_flight_max = 0
         self.asked: list[tuple[str, int]] = []
+        self.expands = True
+        self.takes: Callable[[str], Awaitable[None]] = _no_time
 
     def count(self, path: str) -> int:
         """Return how often a path was asked for."""
@@ -292,17 +327,27 @@ class Front:
             if body is None:
                 return web.Response(status=404)
             if "$expand" in request.query:
-                body = await self._expanded(http, body)
+                if not self.expands:
+                    return web.Response(status=501)
+                levels = int(request.query["$expand"].partition("$levels=")[2].rstrip(")"))
+                await self.takes(request.path_qs)
+                document = await self._expanded(http, json.loads(body), levels)
+                body = json.dumps(document).encode()
         etag = f'"{hashlib.sha256(body).hexdigest()[:16]}"'
         if request.headers.get("If-None-Match") == etag:
             return web.Response(status=304, headers={"ETag": etag})
         return web.Response(body=body, headers={"ETag": etag})
 
-    async def _expanded(self, http: aiohttp.ClientSession, body: bytes) -> bytes:
-        document = json.loads(body)
-        found = [await self._fetch(http, each["@odata.id"]) for each in document["Members"]]
-        document["Members"] = [json.loads(each) for each in found if each]
-        return json.dumps(document).encode()
+    async def _expanded(self, http: aiohttp.ClientSession, document: Any, levels: int) -> Any:
+        """Return a document with what it refers to in it, so many levels deep."""
+        if isinstance(document, list):
+            return [await self._expanded(http, each, levels) for each in document]
+        if not isinstance(document, dict):
+            return document
+        if document.keys() == {"@odata.id"}:
+            found = await self._fetch(http, document["@odata.id"]) if levels else None
+            return await self._expanded(http, json.loads(found), levels - 1) if found else document
+        return {key: await self._expanded(http, value, levels) for key, value in document.items()}
 
     async def _fetch(self, http: aiohttp.ClientSession, path: str) -> bytes | None:
         async with http.get(self._upstream + path) as answer:
