@@ -4,6 +4,7 @@ A route that needs the ledger says so by asking for ``Books``. Where another pro
 request is passed on to it before the handler begins; see ``api.forwarding``.
 """
 
+from datetime import datetime
 from typing import Annotated, Final, TypeVar
 
 from fastapi import Depends, Header
@@ -17,6 +18,7 @@ from voucher import ledger
 from voucher.commands import Command
 from voucher.group import Work
 from voucher.outcomes import Refusal, RefusalCode
+from voucher.turn import Turn
 from voucher.writer import wait_for
 
 T = TypeVar("T")
@@ -77,18 +79,23 @@ class LedgerDesk:
 
     def book(self, command: Command) -> Booked:
         """Book one command; raise what its refusal means."""
-        outcome = wait_for(self._context.writer.submit(command))
-        if isinstance(outcome, Refusal):
-            kind = _KINDS.get(outcome.code, Refused)
-            code = outcome.code.value
-            raise kind(outcome.message, next_step="", ledger_code=code, **outcome.facts)
-        assert isinstance(outcome, ledger.Accepted)
+        booked = _booked(wait_for(self._context.writer.submit(command)))
         self._context.wake()
-        return Booked(
-            seq=outcome.seq,
-            is_repeat=outcome.is_repeat,
-            balances_fen=dict(outcome.balances),
-        )
+        return booked
+
+
+def book_in(turn: Turn, command: Command, now: datetime) -> Booked:
+    """Book one command in a unit of work; raise what its refusal means."""
+    (outcome,) = ledger.apply(turn, [command], now)
+    return _booked(outcome)
+
+
+def _booked(outcome: ledger.Outcome) -> Booked:
+    if isinstance(outcome, Refusal):
+        kind = _KINDS.get(outcome.code, Refused)
+        code = outcome.code.value
+        raise kind(outcome.message, next_step="", ledger_code=code, **outcome.facts)
+    return Booked(seq=outcome.seq, is_repeat=outcome.is_repeat, balances_fen=dict(outcome.balances))
 
 
 def _desk(request: Request, context: Context) -> LedgerDesk:

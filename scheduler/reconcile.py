@@ -6,6 +6,7 @@ agent's fence, an operator's word (``declare_dead``), or a start order that neve
 """
 
 import logging
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -139,7 +140,8 @@ def reconcile(engine: Engine, writer: Writer, context: Context) -> ReconcileRepo
     settled = sum(
         writer.write(partial(_settle, context, epoch, attempt_id)) for attempt_id in unsettled
     )
-    expired = writer.write(partial(_expire, context, epoch)) if due else 0
+    # Awards and their caps are locked, so nobody else's unit of work may be in the transaction.
+    expired = writer.write(partial(_expire, context, epoch, due), alone=True) if due else 0
     grants = sum(
         writer.write(partial(_do_due, context, epoch, name), alone=True) for name in waiting
     )
@@ -155,9 +157,12 @@ def _do_due(context: Context, epoch: int, application_id: str, turn: Turn) -> bo
     return sweep.do_due(turn, application_id, context.clock.now())
 
 
-def _expire(context: Context, epoch: int, turn: Turn) -> int:
+def _expire(context: Context, epoch: int, due: Collection[str], turn: Turn) -> int:
+    """Book what has ended, and let the caps go of what came back with it."""
     tenure.require(turn, epoch)
-    outcomes = expire_due(turn, context.clock.now())
+    now = context.clock.now()
+    outcomes = expire_due(turn, now)
+    sweep.free_ended(turn, due, now)
     return sum(isinstance(outcome, ledger.Accepted) for outcome in outcomes)
 
 

@@ -30,6 +30,7 @@ __all__ = [
     "check",
     "closed_periods",
     "debt_fen",
+    "debt_of_lot_fen",
     "due_lots",
     "entries",
     "find_hold",
@@ -98,6 +99,11 @@ def find_lot(connection: Connection, lot_id: str, now: datetime) -> Lot:
     if row is None:
         raise NotFound(f"there is no lot {lot_id}", lot_id=lot_id)
     return _lot(row, now)
+
+
+def debt_of_lot_fen(connection: Connection, lot_id: str) -> int:
+    """Return what the tenant still owes from the clawback of a lot or a claim, in fen."""
+    return -_balance(connection, f"receivable:{lot_id}")
 
 
 def due_lots(connection: Connection, now: datetime, limit: int = 1_000) -> tuple[LotId, ...]:

@@ -9,9 +9,10 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Query
 from starlette.responses import StreamingResponse
 
-from api.booking import Books, KeyHeader, ledger_key
+from api.booking import Books, KeyHeader, book_in, ledger_key
 from api.context import ApiContext, Context
 from api.identity import Auditor, MoneyMover, MoneyReader
+from api.routers.grants_front import actor_of
 from api.schemas.common import PAGE_MAX
 from api.schemas.money import (
     Booked,
@@ -30,7 +31,9 @@ from suanwang.units import INT64_MAX
 from voucher import store as voucher_store
 from voucher.commands import ClosePeriod, Refund, Repay
 from voucher.export import export_lines
+from voucher.grants.steps import Desk, free_lots
 from voucher.store_writer import read_tenure
+from voucher.turn import Turn
 
 EXPORT_LINES: Final = 500
 """Entries in one piece of an export."""
@@ -151,18 +154,30 @@ def refund(
 
 @router.post("/repayments", status_code=201, summary="Book a repaid debt")
 def repay(
-    body: RepaymentIn, identity: MoneyMover, books: Books, idempotency_key: KeyHeader = None
+    body: RepaymentIn,
+    identity: MoneyMover,
+    context: Context,
+    books: Books,
+    idempotency_key: KeyHeader = None,
 ) -> Booked:
     """Book what a tenant paid of its debt from a clawback, never more than it owes."""
-    return books.book(
-        Repay(
-            key=ledger_key(idempotency_key, body.key),
-            tenant_id=body.tenant_id,
-            lot_id=body.lot_id,
-            amount_fen=body.amount_fen,
-            receipt=body.receipt,
-        ),
+    command = Repay(
+        key=ledger_key(idempotency_key, body.key),
+        tenant_id=body.tenant_id,
+        lot_id=body.lot_id,
+        amount_fen=body.amount_fen,
+        receipt=body.receipt,
     )
+
+    def work(turn: Turn) -> Booked:
+        now = context.clock.now()
+        desk = Desk(connection=turn.connection, actor=actor_of(identity), now=now)
+        booked = book_in(turn, command, now)
+        free_lots(desk, {body.lot_id})
+        return booked
+
+    # Caps are locked with the award, so nobody else's unit of work may be in this transaction.
+    return books.change(work, alone=True)
 
 
 @router.post("/periods", status_code=201, summary="Close a period")

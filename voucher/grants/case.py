@@ -123,6 +123,7 @@ class Action(StrEnum):
     WARN = "warn"
     END = "end"
     OVERDUE = "overdue"
+    FREE = "free"
 
 
 class Effect(StrEnum):

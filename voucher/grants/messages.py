@@ -91,6 +91,10 @@ _BY_ACTION: Final[Mapping[Action, tuple[str, str]]] = {
         "The time to redeem the claim of application {id} is over; {amount} CNY were not redeemed.",
         "申请 {id} 的兑付期限已过，{amount} 元未兑付，额度已释放。",
     ),
+    Action.FREE: (
+        "{amount} CNY of application {id} came back; your caps are free of them again.",
+        "申请 {id} 已收回 {amount} 元，占用的限额相应释放。",
+    ),
     Action.OVERDUE: (
         "Application {id} has not moved in time, at stage {stage}: {reason}. The office is told.",
         "申请 {id} 在环节 {stage} 逾期未办：{reason}。已提醒经办单位。",
@@ -101,12 +105,14 @@ _BY_ACTION: Final[Mapping[Action, tuple[str, str]]] = {
     ),
 }
 _SILENT: Final = frozenset({Action.CREATE, Action.EDIT, Action.ATTACH})
+_ABOUT_MONEY: Final = frozenset({Action.WARN, Action.END, Action.FREE})
 
 
 def message_of(case: Case, event: Event) -> Message | None:
     """Return what the applicant is told after an act; ``case`` is as it stands then."""
-    is_empty = event.action in (Action.WARN, Action.END) and event.amount_fen == 0
-    if event.action in _SILENT or (is_empty and case.state is not State.EXPIRED):
+    is_empty = event.action in _ABOUT_MONEY and event.amount_fen == 0
+    is_end = event.action is Action.END and case.state is State.EXPIRED
+    if event.action in _SILENT or (is_empty and not is_end):
         return None
     pair, code = _BY_STATE.get(case.state, ("", "")), case.state.value
     if event.action is Action.SETTLE:
@@ -151,7 +157,8 @@ def _is_last_word(case: Case, event: Event) -> bool:
     """Say whether the state that an act has led to tells more than the act."""
     if event.action is Action.END:
         return case.state in (State.EXPIRED, State.LAPSED)
-    return case.state is State.SETTLED and event.action is not Action.REFUSE_CLAWBACK
+    is_act = event.action in (Action.REFUSE_CLAWBACK, Action.FREE)
+    return case.state is State.SETTLED and not is_act
 
 
 def _day(moment: datetime | None) -> str:

@@ -19,7 +19,15 @@ from voucher.grants import bookings, store_audit, store_programmes
 from voucher.grants.case import Action, Event, State
 from voucher.grants.duplicates import GROUP
 from voucher.grants.records import Record, known_facts, read_facts
-from voucher.grants.steps import Desk, Till, open_case, programme_of, require_funding, take
+from voucher.grants.steps import (
+    Desk,
+    Till,
+    free,
+    open_case,
+    programme_of,
+    require_funding,
+    take,
+)
 from voucher.programmes.application import CHINA, Line, china_day, text_fact
 from voucher.programmes.facts import Facts
 from voucher.programmes.findings import Finding, finding
@@ -267,9 +275,10 @@ def decide_clawback(till: Till, application_id: str, *, is_approved: bool, reaso
         banned_until=_years_on(till.now, latest.ban_years) if is_banned else None,
     )
     store_audit.decide_clawback(till.connection, record.id, decided)
-    if is_approved:
-        _take_back(till, record, latest)
-    return after
+    if not is_approved:
+        return after
+    _take_back(till, record, latest)
+    return free(till, after)
 
 
 def _refused(what: str, reasons: Sequence[Finding]) -> Refused:

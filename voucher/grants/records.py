@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import date, datetime
 from typing import Final
 
@@ -24,6 +24,7 @@ from voucher.programmes.applicants import read_fact
 from voucher.programmes.application import Application, Line, text_fact
 from voucher.programmes.award import Award
 from voucher.programmes.facts import Fact, FactKind, Facts, FactValue
+from voucher.programmes.life import Freed
 from voucher.programmes.programme import Programme
 from voucher.programmes.share import FunderShare
 
@@ -93,6 +94,7 @@ class Record:
     award: Award | None = None
     funding: tuple[FunderShare, ...] = ()
     lots: tuple[str, ...] = field(default=())
+    freed: Freed = field(default_factory=Freed)
 
     @property
     def id(self) -> str:
@@ -185,6 +187,16 @@ def shares_out(shares: Sequence[FunderShare]) -> object:
 def shares_in(stored: object) -> tuple[FunderShare, ...]:
     """Return stored shares of funders."""
     return () if stored is None else _SHARES.validate_json(json.dumps(stored))
+
+
+def freed_out(freed: Freed) -> dict[str, int]:
+    """Return of what the caps are free again, as JSON holds it."""
+    return asdict(freed)
+
+
+def freed_in(stored: Mapping[str, int]) -> Freed:
+    """Return of what the caps are free again."""
+    return Freed(**stored)
 
 
 def seller_of(line: Line) -> str:

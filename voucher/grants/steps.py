@@ -5,7 +5,7 @@ programmes. A step that books has a turn at the ledger, alone in its transaction
 wait for these rows too.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -13,21 +13,19 @@ from sqlalchemy import Connection
 
 from suanwang.errors import NotFound, Refused
 from voucher.commands import Issue
-from voucher.grants import bookings, store, store_audit, store_programmes
+from voucher.grants import bookings, freeing, store, store_audit, store_programmes
 from voucher.grants.application import advance
 from voucher.grants.case import Action, Actor, Case, Effect, Event, State
 from voucher.grants.due import with_due
 from voucher.grants.messages import message_of
 from voucher.grants.people import may_see
-from voucher.grants.records import Record
-from voucher.programmes.application import Application, china_day
+from voucher.grants.records import Record, freed_out
+from voucher.programmes.application import Application
 from voucher.programmes.award import Award, reserve, spend_keys, with_amount
-from voucher.programmes.life import is_reusing
 from voucher.programmes.programme import Programme
 from voucher.programmes.rounds import decide
-from voucher.programmes.schema import CapScope
 from voucher.programmes.share import split
-from voucher.programmes.usage import CLAIMED, SpendKey, Usage, cap_key, caps_of
+from voucher.programmes.usage import SpendKey
 from voucher.registry.rules import Rules
 from voucher.turn import Turn
 from voucher.wording import Language, Told, documents, joined, texts
@@ -100,8 +98,8 @@ def take(desk: Desk, record: Record, event: Event, facts: Mapping[str, object]) 
         after = replace(after, award=None, funding=(), entitled_fen=0, decided_at=None)
     if Effect.FREE_REST in step.effects:
         after = _free_rest(desk, programme, after)
-    if Effect.FREE_UNUSED in step.effects and is_reusing(programme.policy):
-        _free_unused(desk, programme, after, event.amount_fen)
+    if Effect.FREE_UNUSED in step.effects:
+        after = freeing.freed_now(desk.connection, programme, after, desk.now)
     is_decided_now = Effect.DECIDE in step.effects
     after = note(desk, record.case, after, event, facts, is_told=not is_decided_now)
     if is_decided_now:
@@ -241,14 +239,21 @@ def _free_rest(desk: Desk, programme: Programme, record: Record) -> Record:
     return replace(record, award=kept, case=case, funding=shares)
 
 
-def _free_unused(desk: Desk, programme: Programme, record: Record, unused_fen: int) -> None:
-    """Let the pools grant again what ended lots did not pay; the applicant had its own caps."""
-    connection, policy_id = desk.connection, programme.policy.id
-    before = store_programmes.load_usage(connection, policy_id)
-    after = before.copy()
-    filed = record.application(frozenset(), desk.now)
-    _give_to_pools(programme, filed, after, unused_fen)
-    store_programmes.save_usage(connection, policy_id, before, after, {})
+def free(desk: Desk, record: Record) -> Record:
+    """Let the caps go of what came back of an award since; write it down if there is anything."""
+    programme = programme_of(desk.connection, record)
+    after = freeing.freed_now(desk.connection, programme, record, desk.now)
+    if after.freed == record.freed:
+        return record
+    own_fen = after.freed.own_fen - record.freed.own_fen
+    event = Event(action=Action.FREE, actor=desk.actor, amount_fen=own_fen)
+    return note(desk, record.case, after, event, {"freed": freed_out(after.freed)})
+
+
+def free_lots(desk: Desk, lot_ids: Collection[str]) -> None:
+    """Do the same for the awards of these lots and claims; others than awards' are passed over."""
+    for record in store.of_lots(desk.connection, lot_ids):
+        free(desk, record)
 
 
 def _exchange(desk: Desk, programme: Programme, record: Record, kept: Award) -> None:
@@ -259,16 +264,9 @@ def _exchange(desk: Desk, programme: Programme, record: Record, kept: Award) -> 
     filed = record.application(frozenset(), desk.now)
     reserve(programme, filed, record.award, after, sign=-1)
     reserve(programme, filed, kept, after)
-    _give_to_pools(programme, filed, after, record.award.amount_fen - kept.amount_fen)
+    freeing.give_to_pools(programme, filed, after, record.award.amount_fen - kept.amount_fen)
     owners = _owners(programme, [filed])
     store_programmes.save_usage(connection, policy_id, before, after, owners)
-
-
-def _give_to_pools(programme: Programme, filed: Application, usage: Usage, amount_fen: int) -> None:
-    day = china_day(filed.submitted_at)
-    for cap in caps_of(programme, filed, CLAIMED).caps:
-        if cap.scope is CapScope.POOL:
-            usage.add(cap_key(cap, filed, day, CLAIMED), -amount_fen)
 
 
 def _owners(programme: Programme, filed: Iterable[Application]) -> dict[SpendKey, str]:

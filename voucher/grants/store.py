@@ -19,6 +19,8 @@ from voucher.grants.records import (
     award_out,
     facts_in,
     facts_out,
+    freed_in,
+    freed_out,
     seller_of,
     shares_in,
     shares_out,
@@ -43,6 +45,19 @@ def find(connection: Connection, application_id: str, *, for_update: bool = Fals
     if row is None:
         raise NotFound(f"there is no application {application_id}")
     return _records(connection, [row])[0]
+
+
+def of_lots(connection: Connection, lot_ids: Collection[str]) -> tuple[Record, ...]:
+    """Return the applications of whose awards these are lots or claims, locked, in one order.
+
+    The id of a lot begins with that of its application. Lots that were granted by hand have none.
+    """
+    pieces = [lot_id.split("-") for lot_id in lot_ids]
+    names = {"-".join(parts[:end]) for parts in pieces for end in range(1, len(parts) + 1)}
+    chosen = select(_TABLE).where(_TABLE.c.id.in_(sorted(names))).order_by(_TABLE.c.id)
+    rows = connection.execute(chosen.with_for_update()).all()
+    own = [row for row in rows if set(row.lots) & set(lot_ids)]
+    return _records(connection, own)
 
 
 def lock(connection: Connection, application_ids: Collection[str]) -> None:
@@ -259,6 +274,7 @@ def _values(record: Record) -> dict[str, object]:
         "award": award_out(record.award),
         "funding": shares_out(record.funding),
         "lots": list(record.lots),
+        "freed": freed_out(record.freed),
         "redeemed_fen": case.redeemed_fen,
         "settled_fen": case.settled_fen,
         "ends_at": case.ends_at,
@@ -317,6 +333,7 @@ def _record(
         award=award_in(row.award),
         funding=shares_in(row.funding),
         lots=tuple(row.lots),
+        freed=freed_in(row.freed),
     )
 
 

@@ -1,6 +1,7 @@
 """Doing what time alone does: one application at a time, in the caller's transaction."""
 
 import logging
+from collections.abc import Collection
 from datetime import datetime
 
 from sqlalchemy import Connection
@@ -11,7 +12,7 @@ from voucher.grants import store, store_due
 from voucher.grants.case import CLOCK, Action, DueKind, Event, State
 from voucher.grants.records import Record
 from voucher.grants.service import require_evidence
-from voucher.grants.steps import Desk, take, till_of
+from voucher.grants.steps import Desk, free_lots, take, till_of
 from voucher.turn import Turn
 from voucher.wording import Words
 
@@ -84,6 +85,11 @@ def _left_fen(desk: Desk, record: Record) -> int:
         return record.case.award_fen - record.case.redeemed_fen
     lots = (voucher_store.find_lot(desk.connection, one, desk.now) for one in record.lots)
     return sum(lot.available_fen + lot.expired_fen for lot in lots)
+
+
+def free_ended(turn: Turn, lot_ids: Collection[str], now: datetime) -> None:
+    """Let the caps go of what came back of the awards of these lots."""
+    free_lots(Desk(connection=turn.connection, actor=CLOCK, now=now), lot_ids)
 
 
 def due_now(connection: Connection, now: datetime) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from datetime import date, timedelta
 
 from suanwang.units import share_fen
 from voucher.programmes.findings import Finding, finding
-from voucher.programmes.schema import Mode, Policy, Take, Unused, is_unseen
+from voucher.programmes.schema import Frees, Mode, Policy, Take, Unused, is_unseen
 from voucher.programmes.sentences import Code
 from voucher.programmes.values import not_seen
 
@@ -30,7 +30,7 @@ def end_of(policy: Policy, issued_on: date) -> End:
         return End(findings=(not_seen(policy, "validity"),))
     unseen = tuple(
         not_seen(policy, f"validity.{field}")
-        for field in ("days_from_issue", "hard_end", "grace_days_running_jobs", "unused")
+        for field in ("days_from_issue", "hard_end", "grace_days_running_jobs", "unused", "frees")
         if is_unseen(validity, field)
     )
     if unseen:
@@ -46,6 +46,51 @@ def end_of(policy: Policy, issued_on: date) -> End:
 def is_reusing(policy: Policy) -> bool:
     """Return whether what a voucher did not pay can be granted again; unread, it lapses."""
     return policy.validity is not None and policy.validity.unused is Unused.POOL
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Freed:
+    """What of an award the caps are free of again, in fen: the pool's, its own, and those of
+    redemptions. Its own are the caps of contract, award, applicant and group.
+    """
+
+    pool_fen: int = 0
+    own_fen: int = 0
+    redeemed_fen: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Back:
+    """What of an award came back, in fen: by its end, and by a demand as far as it was repaid.
+
+    ``rest_fen`` of a claim was never paid out when a demand ended it; ``unpaid_fen`` of that was
+    redeemed.
+    """
+
+    expired_fen: int = 0
+    reclaimed_fen: int = 0
+    rest_fen: int = 0
+    unpaid_fen: int = 0
+
+
+def freed(policy: Policy, back: Back, trigger_id: str) -> Freed:
+    """Return of how much the caps are free once so much of an award is back: caps follow money.
+
+    What lapses is not granted again, so it frees nothing. A claim's money always goes back.
+    """
+    mode, validity = policy.benefit.mode, policy.validity
+    trigger = next((one for one in policy.clawback or () if one.id == trigger_id), None)
+    is_own = trigger is not None and trigger.frees is Frees.ALL
+    own = back.reclaimed_fen if is_own else 0
+    if mode is not Mode.DEDUCT:
+        redeemed = own + back.unpaid_fen if mode is Mode.CLAIM_THEN_REDEEM else 0
+        pool_fen = back.rest_fen + back.reclaimed_fen
+        return Freed(pool_fen=pool_fen, own_fen=back.rest_fen + own, redeemed_fen=redeemed)
+    if not is_reusing(policy):
+        return Freed()
+    if validity is not None and validity.frees is Frees.ALL:
+        own += back.expired_fen
+    return Freed(pool_fen=back.expired_fen + back.reclaimed_fen, own_fen=own)
 
 
 def redeem_by(policy: Policy, applied_on: date) -> End:
@@ -92,8 +137,9 @@ def reclaim(policy: Policy, trigger_id: str, paid_fen: int, *, unserved: int, te
     path = f"clawback.{trigger.id}"
     if trigger.take is None:
         return Reclaim(findings=(not_seen(policy, f"{path}.take"),))
-    if is_unseen(trigger, "ban_years"):
-        return Reclaim(findings=(not_seen(policy, f"{path}.ban_years"),))
+    unseen = [field for field in ("ban_years", "frees") if is_unseen(trigger, field)]
+    if unseen:
+        return Reclaim(findings=tuple(not_seen(policy, f"{path}.{field}") for field in unseen))
     whole = trigger.take is Take.FULL
     amount = paid_fen if whole else int(share_fen(paid_fen, unserved, term))
     return Reclaim(amount_fen=amount, ban_years=trigger.ban_years or 0)

@@ -110,6 +110,13 @@ class Unused(StrEnum):
     LAPSE = "lapse"
 
 
+class Frees(StrEnum):
+    """Whose caps are free again of money that came back: the pool's alone, or all."""
+
+    POOL = "pool"
+    ALL = "all"
+
+
 class MarkKind(StrEnum):
     """How far a value can be trusted."""
 
@@ -270,7 +277,8 @@ class Validity(StrictModel):
     """How long a voucher lasts: the earliest end that is stated holds.
 
     What an ended or recalled voucher did not pay goes back to the pool and is granted again, or
-    lapses. Where the text does not say so, it lapses.
+    lapses. Where the text does not say so, it lapses. ``frees``: whose caps what an ended voucher
+    gave back frees; where the text does not say so, the pool's alone.
     """
 
     days_from_issue: Days | None = None
@@ -278,6 +286,7 @@ class Validity(StrictModel):
     redeem_within_days: Days | None = None
     grace_days_running_jobs: Days | None = None
     unused: Annotated[Unused | None, Field(strict=False)] = None
+    frees: Annotated[Frees | None, Field(strict=False)] = None
 
 
 class Stacking(StrictModel):
@@ -303,12 +312,17 @@ class Stage(StrictModel):
 
 
 class Trigger(StrictModel):
-    """An event after which money is taken back, how much, and for how long the applicant is out."""
+    """An event after which money is taken back, how much, and for how long the applicant is out.
+
+    ``frees``: whose caps the money frees as it comes back; where the text does not say so, the
+    pool's alone.
+    """
 
     id: Ident
     event: str
     take: Annotated[Take | None, Field(strict=False)]
     ban_years: Annotated[int, Field(ge=0, le=100)] | None = None
+    frees: Annotated[Frees | None, Field(strict=False)] = None
 
 
 class Source(StrictModel):

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from suanwang.units import FEN_PER_YUAN, yuan_text
+from voucher.programmes.life import is_reusing
 from voucher.programmes.predicate import Predicate, predicate_text
 from voucher.programmes.schema import (
     Cap,
@@ -59,6 +60,10 @@ _COUNTS = {
     Counts.REDEEMED: ", counting what is redeemed",
     Counts.BOTH: ", for what is claimed and for what is redeemed",
 }
+
+_FREES_POOL = (
+    "not stated, so money that comes back frees the cap of the pool and no cap of the applicant"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,6 +229,7 @@ def _validity(policy: Policy) -> Iterator[str]:
         "redeem_within_days": "days in which a claim must be redeemed",
         "grace_days_running_jobs": "more days for jobs that run at the end",
         "unused": "what was not used goes to",
+        "frees": "what goes back frees the caps of",
     }
     stated = [name for name in words if name in validity.model_fields_set]
     for name in stated:
@@ -281,16 +287,23 @@ def _clawback(policy: Policy) -> Iterator[str]:
             text += f"; out for {trigger.ban_years} years"
         elif is_unseen(trigger, "ban_years"):
             text += f"; ban: {UNSEEN}"
+        if "frees" in trigger.model_fields_set:
+            text += f"; frees the caps of: {trigger.frees or UNSEEN}"
         yield text
     if not policy.clawback:
         yield "nothing is taken back"
 
 
 def _marked(policy: Policy) -> Iterator[str]:
-    """Yield what is assumed, each mark once, with its note."""
+    """Yield what is assumed, each mark once, with its note; and what the program assumes."""
     for path in policy.marks:
         if policy.marks[path].mark == "assumed":
             yield f"{path}: {policy.marks[path].note}"
+    if is_reusing(policy) and "frees" not in getattr(policy.validity, "model_fields_set", ()):
+        yield f"validity.frees: {_FREES_POOL}"
+    for trigger in policy.clawback or ():
+        if "frees" not in trigger.model_fields_set:
+            yield f"clawback.{trigger.id}.frees: {_FREES_POOL}"
 
 
 def _sources(policy: Policy) -> tuple[str, ...]:

@@ -58,6 +58,7 @@ grant_application: Final = Table(
     Column("award", Json, comment="the award by line, with its cuts"),
     Column("funding", Json, comment="funders and their fen"),
     Column("lots", Json, nullable=False, comment="lots issued for it"),
+    Column("freed", Json, nullable=False, comment="fen of which its caps are free again"),
     Column("redeemed_fen", Int64, nullable=False, comment="fen redeemed, mode claim_then_redeem"),
     Column("settled_fen", Int64, nullable=False, comment="fen paid out, modes 2 and 3"),
     Column("ends_at", UtcDateTime, comment="end of its lots, or of its claim's redemption, UTC"),

@@ -29,7 +29,16 @@ from voucher.grants.people import roles_of
 from voucher.programmes.application import Application
 from voucher.programmes.award import assess
 from voucher.programmes.facts import FactValue
-from voucher.programmes.life import end_of, is_reusing, no_lots, objections, reclaim, redeem_by
+from voucher.programmes.life import (
+    Back,
+    end_of,
+    freed,
+    is_reusing,
+    no_lots,
+    objections,
+    reclaim,
+    redeem_by,
+)
 from voucher.programmes.programme import Programme
 from voucher.programmes.redeem import book_redemption, redeem
 from voucher.programmes.rounds import decide
@@ -135,6 +144,11 @@ def ends(policy: Policy) -> object:
 def taken_back(policy: Policy) -> object:
     """What is taken back after a fraud, with half of the term not served."""
     return reclaim(policy, "fraud", 1000, unserved=1, term=2)
+
+
+def given_back(policy: Policy) -> object:
+    """Of what the caps are free when 10 fen have expired and 20 came back after a fraud."""
+    return freed(policy, Back(expired_fen=10, reclaimed_fen=20), "fraud")
 
 
 def funded(policy: Policy) -> object:
@@ -328,6 +342,8 @@ TRIES: Final = [
         ends),
     Try("Validity.unused", {"validity": {"unused": "lapse"}}, {"validity": {"unused": "pool"}},
         is_reusing),
+    Try("Validity.frees", {**benefit(mode="deduct"), "validity": {"unused": "pool"}},
+        {**benefit(mode="deduct"), "validity": {"unused": "pool", "frees": "all"}}, given_back),
     Try("Stacking.exclusive_with", {}, {"stacking": {"exclusive_with": ["other"]}}, excluded),
     Try("Stacking.once_per", {"stacking": {"once_per": "contract"}},
         {"stacking": {"once_per": "invoice"}}, again),
@@ -347,6 +363,8 @@ TRIES: Final = [
         taken_back),
     Try("Trigger.ban_years", in_list("clawback", FRAUD), in_list("clawback", FRAUD, ban_years=3),
         taken_back),
+    Try("Trigger.frees", in_list("clawback", FRAUD), in_list("clawback", FRAUD, frees="all"),
+        given_back),
     Try("Source.where", {"sources": {"p": PAGE}}, {"sources": {"p": {**PAGE, "where": "x"}}},
         told),
     Try("Source.kind", {"sources": {"p": PAGE}}, {"sources": {"p": {**PAGE, "kind": "secondary"}}},

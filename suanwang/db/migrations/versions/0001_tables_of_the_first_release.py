@@ -644,6 +644,7 @@ def upgrade() -> None:
         sa.Column("award", Json, nullable=True, comment="the award by line, with its cuts"),
         sa.Column("funding", Json, nullable=True, comment="funders and their fen"),
         sa.Column("lots", Json, nullable=False, comment="lots issued for it"),
+        sa.Column("freed", Json, nullable=False, comment="fen of which its caps are free again"),
         sa.Column(
             "redeemed_fen", Int64, nullable=False, comment="fen redeemed, mode claim_then_redeem"
         ),
