@@ -81,9 +81,10 @@ def write_moves(postings: Sequence[Posting]) -> str:
 
 def read_moves(moves: str) -> tuple[Posting, ...]:
     """Return the postings of a text; raise ValueError where it is not in its form."""
-    lines = (line.split("\t") for line in moves.split("\n")[:-1])
-    postings = tuple(Posting(source, target, int(amount)) for source, target, amount in lines)
-    if write_moves(postings) != moves:
+    *lines, rest = moves.split("\n")
+    parts = [line.split("\t") for line in lines]
+    postings = tuple([Posting(source, target, int(amount)) for source, target, amount in parts])
+    if rest or [str(amount) for _, _, amount in postings] != [amount for _, _, amount in parts]:
         raise ValueError("the postings are not in their form")
     return postings
 

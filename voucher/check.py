@@ -5,7 +5,7 @@ balances is the end of the chain locked.
 """
 
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -187,6 +187,7 @@ class _Audit:
     periods: list[StoredPeriod] = field(default_factory=list)
     receipts: dict[str, int] = field(default_factory=dict)
     book: Book = field(default_factory=Book)
+    signs: dict[str, int] = field(default_factory=dict)
     findings: list[str] = field(default_factory=list)
     funders: FundersAudit = field(init=False)
 
@@ -227,21 +228,23 @@ class _Audit:
         if canonical_balances(told) != entry.balances:
             self.findings.append(f"entry {entry.seq}: its balances do not follow from its postings")
         for name, amount in touched.items():
-            kind = kind_of(name)
-            is_wrong = amount > 0 and kind in NEVER_ABOVE_ZERO
-            if is_wrong or (amount < 0 and kind not in UNGUARDED):
+            sign = self.signs.get(name)
+            if sign is None:
+                sign = self.signs[name] = _sign_of(kind_of(name))
+            if sign * amount < 0:
                 self.findings.append(f"entry {entry.seq}: account {name} comes to {amount} fen")
         self._follow_payments(entry, postings)
         self.funders.follow(entry, postings, self.book.balances)
 
     def _follow_payments(self, entry: Entry, postings: Sequence[Posting]) -> None:
-        for posting in postings:
-            if posting.amount_fen <= 0:
-                self.findings.append(f"entry {entry.seq}: {posting.amount_fen} fen moved")
-            if entry.kind == "refund":
-                self.given_back[posting.source] += posting.amount_fen
-            elif entry.kind == "capture" and kind_of(posting.target) in _PAID_KINDS:
-                self.paid[posting.target] += posting.amount_fen
+        is_capture, is_refund = entry.kind == "capture", entry.kind == "refund"
+        for source, target, amount in postings:
+            if amount <= 0:
+                self.findings.append(f"entry {entry.seq}: {amount} fen moved")
+            if is_refund:
+                self.given_back[source] += amount
+            elif is_capture and kind_of(target) in _PAID_KINDS:
+                self.paid[target] += amount
 
     def _totals(self) -> dict[str, int]:
         totals: Counter[str] = Counter()
@@ -322,15 +325,19 @@ class _Audit:
         paid: Counter[str] = Counter()
         given_back: Counter[str] = Counter()
         states: Counter[str] = Counter()
-        for hold in holds:
-            states[hold.state] += 1
-            for part in hold.slices:
-                lot = part.lot_id
-                if hold.state == "open":
-                    held[f"held:{lot}" if lot else f"cash_held:{hold.tenant_id}"] += part.amount_fen
-                for name in _paid_names(hold, lot, programmes):
-                    paid[name] += part.captured_fen
-                    given_back[name] += part.refunded_fen
+        paid_from = defaultdict[tuple[str | None, str | None], list[int]](lambda: [0, 0])
+        for state, tenant_id, payee, slices in holds:
+            states[state] += 1
+            for lot, amount, captured, refunded in slices:
+                if state == "open":
+                    held[f"held:{lot}" if lot else f"cash_held:{tenant_id}"] += amount
+                sums = paid_from[payee, lot]
+                sums[0] += captured
+                sums[1] += refunded
+        for (payee, lot), (captured, refunded) in paid_from.items():
+            for name in _paid_names(payee, lot, programmes):
+                paid[name] += captured
+                given_back[name] += refunded
         booked = Counter({n: fen for n, fen in balances.items() if kind_of(n) in _HELD_KINDS})
         self._compare(held, booked, "stand on")
         self._compare(paid, self.paid, "were paid to")
@@ -377,13 +384,20 @@ _PAID_KINDS: Final = frozenset({"spent", "payable", "owed"})
 _WITH_RECEIPT: Final = frozenset({"repay", "pay-claim", "pay-out", "pay-back"})
 
 
+def _sign_of(kind: str) -> int:
+    """Return 1 for accounts that never go below zero, -1 for those never above it, or 0."""
+    if kind in NEVER_ABOVE_ZERO:
+        return -1
+    return 0 if kind in UNGUARDED else 1
+
+
 def _paid_names(
-    hold: StoredHold, lot_id: str | None, programmes: Mapping[str, str]
+    payee: str | None, lot_id: str | None, programmes: Mapping[str, str]
 ) -> tuple[str, ...]:
     """Return the accounts that a slice of a hold pays into."""
     if lot_id is None:
-        return (f"payable:{hold.payee}",)
-    return f"spent:{lot_id}", f"owed:{pair(programmes.get(lot_id, ''), str(hold.payee))}"
+        return (f"payable:{payee}",)
+    return f"spent:{lot_id}", f"owed:{pair(programmes.get(lot_id, ''), str(payee))}"
 
 
 def _grant(lot: StoredLot) -> str:

@@ -15,6 +15,7 @@ from voucher.book import LotTerms, kind_of
 from voucher.chain import Entry, Posting
 from voucher.funding import Mix, between, from_the_end, pair, read_mix, unpaired
 
+_PAID_AND_OWED = ("spent", "owed")
 _EARNING = frozenset({"capture", "refund"})
 _GRANTING = frozenset({"issue", "claim"})
 _OF_LOTS = frozenset({"spent", "redeemed", "claim_due"})
@@ -60,17 +61,21 @@ class FundersAudit:
 
     def _follow_earned(self, entry: Entry, postings: Sequence[Posting]) -> None:
         """What vouchers pay is what their programmes owe from now on."""
-        spent: Counter[str] = Counter()
-        owed: Counter[str] = Counter()
-        for source, target, amount in postings:
-            for name, change in ((target, amount), (source, -amount)):
+        changes = [(target, amount) for _, target, amount in postings]
+        changes += [(source, -amount) for source, _, amount in postings]
+        spent: dict[str, int] = {}
+        owed: dict[str, int] = {}
+        for name, change in changes:
+            if name.startswith(_PAID_AND_OWED):
                 kind, _, owner = name.partition(":")
                 if kind == "spent":
                     lot = self.lots.get(owner)
-                    spent[lot.programme if lot else owner] += change
+                    programme = lot.programme if lot else owner
+                    spent[programme] = spent.get(programme, 0) + change
                 elif kind == "owed":
-                    owed[unpaired(owner)[0]] += change
-        if spent != owed:
+                    programme = unpaired(owner)[0]
+                    owed[programme] = owed.get(programme, 0) + change
+        if spent != owed and Counter(spent) != Counter(owed):
             self.findings.append(
                 f"entry {entry.seq}: vouchers pay {_told(spent)}, programmes owe {_told(owed)}"
             )

@@ -8,7 +8,7 @@ that the part reaches (``{"link": …}``) or what is wrong with it (``{"broken":
 import json
 import sqlite3
 import sys
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -25,8 +25,6 @@ PAGE: Final = 500
 _TEXTS: Final = "key, kind, tenant_id, body, balances, moves, late_for"
 _SELECT: Final = f"SELECT seq, at, chain, digest, {_TEXTS} FROM journal"  # noqa: S608 - ours
 _BODY: Final = 3
-
-Page = Sequence[Sequence[Any]]
 
 
 class Part(NamedTuple):
@@ -61,8 +59,8 @@ def follow(driver: "sqlite3.Connection | Postgres[Any]", part: Part, *, with_dig
     former, seq = bytes.fromhex(part.former), part.after
     newest: datetime | str | None = None
     at_us = 0
-    with closing(_pages(driver, part)) as pages:
-        for number, at, chain, digest, *texts in _rows(pages):
+    with closing(stored_rows(driver, part.after, part.until)) as rows:
+        for number, at, chain, digest, *texts in rows:
             seq += 1
             if at != newest:
                 newest, at_us = at, _microseconds(at)
@@ -76,24 +74,25 @@ def follow(driver: "sqlite3.Connection | Postgres[Any]", part: Part, *, with_dig
     return former.hex()
 
 
-def _rows(pages: Iterable[Page]) -> Iterable[Sequence[Any]]:
-    return (row for page in pages for row in page)
+def stored_rows(
+    driver: "sqlite3.Connection | Postgres[Any]", after: int, until: int
+) -> Generator[Sequence[Any]]:
+    """Yield number, moment, link, digest and the seven texts of entries above a number, in order.
 
-
-def _pages(driver: "sqlite3.Connection | Postgres[Any]", part: Part) -> Generator[Page]:
-    bounds = (part.after, part.until)
+    They come in pages, so any number of entries takes little memory.
+    """
     if isinstance(driver, sqlite3.Connection):
-        lite = driver.execute(f"{_SELECT} WHERE seq > ? AND seq <= ? ORDER BY seq", bounds)
-        with closing(lite):
+        query = f"{_SELECT} WHERE seq > ? AND seq <= ? ORDER BY seq"
+        with closing(driver.execute(query, (after, until))) as lite:
             while page := lite.fetchmany(PAGE):
-                yield page
+                yield from page
     else:
-        # A cursor of the server's, so that the rows come page by page.
-        with driver.cursor("links") as cursor:
-            query = f"{_SELECT} WHERE seq > %s AND seq <= %s ORDER BY seq"
-            cursor.execute(query, bounds, binary=True)
+        # A cursor of the server's, since one of the driver's would take all rows at once.
+        query = f"{_SELECT} WHERE seq > %s AND seq <= %s ORDER BY seq"
+        with driver.cursor(f"journal after {after}") as cursor:
+            cursor.execute(query, (after, until), binary=True)
             while page := cursor.fetchmany(PAGE):
-                yield page
+                yield from page
 
 
 def _microseconds(at: datetime | str) -> int:

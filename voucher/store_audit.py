@@ -1,7 +1,9 @@
 """Reads for the check: the whole journal in pages, and the state that must follow from it."""
 
+import json
 import sqlite3
-from collections.abc import Collection, Generator, Iterator, Mapping
+from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, NamedTuple
@@ -20,15 +22,15 @@ from suanwang.db.tables import (
     ledger_receipt,
     lot,
 )
-from suanwang.model.voucher import HoldSlice
 from voucher.book import LotTerms, Period
 from voucher.chain import GENESIS, Entry, is_link
-from voucher.links import Source
-from voucher.store_book import HEAD_ID, Head, read_slices
-from voucher.store_rows import raw, read_moment
+from voucher.links import Source, stored_rows
+from voucher.store_book import HEAD_ID, Head
+from voucher.store_rows import read_moment
 
 PAGE: Final = 5_000
 """Rows read at once."""
+_NO_END: Final = 2**63 - 1
 _STREAM: Final[Mapping[str, int]] = {"yield_per": PAGE}
 
 
@@ -53,12 +55,12 @@ class StoredLot:
 
 
 class StoredHold(NamedTuple):
-    """A hold as it lies in its table."""
+    """A hold as it lies in its table; its slices are lot, amount, captured and refunded, in fen."""
 
     state: str
     tenant_id: str
     payee: str | None
-    slices: tuple[HoldSlice, ...]
+    slices: Sequence[tuple[str | None, int, int, int]]
 
 
 class StoredPeriod(NamedTuple):
@@ -82,28 +84,12 @@ def stored_entries(connection: Connection, after: int, until: int | None) -> Gen
 
     The database hands them over in pages, so any number of entries takes little memory.
     """
-    wanted = select(
-        journal.c.seq,
-        journal.c.key,
-        journal.c.kind,
-        journal.c.tenant_id,
-        raw(journal.c.at),
-        journal.c.body,
-        journal.c.balances,
-        journal.c.moves,
-        journal.c.late_for,
-        journal.c.digest,
-        journal.c.chain,
-    ).where(journal.c.seq > after)
-    if until is not None:
-        wanted = wanted.where(journal.c.seq <= until)
-    with connection.execute(wanted.order_by(journal.c.seq), execution_options=_STREAM) as rows:
-        for page in rows.partitions():
-            for seq, key, kind, tenant, at, body, balances, moves, late_for, digest, chain in page:
-                entry = Entry(
-                    seq, key, kind, tenant, read_moment(at), body, balances, moves, late_for
-                )
-                yield Stored(entry, digest, chain)
+    driver = driver_of(connection)
+    with closing(stored_rows(driver, after, _NO_END if until is None else until)) as rows:
+        for seq, at, chain, digest, key, kind, tenant, body, balances, moves, late_for in rows:
+            moment = read_moment(at)
+            entry = Entry(seq, key, kind, tenant, moment, body, balances, moves, late_for)
+            yield Stored(entry, digest, chain)
 
 
 def stored_links(connection: Connection, seqs: Collection[int]) -> dict[int, str]:
@@ -172,7 +158,7 @@ def stored_holds(connection: Connection) -> Iterator[StoredHold]:
     wanted = select(hold.c.state, hold.c.tenant_id, hold.c.payee, hold.c.slices)
     for page in connection.execute(wanted, execution_options=_STREAM).partitions():
         for state, tenant_id, payee, slices in page:
-            yield StoredHold(state, tenant_id, payee, read_slices(slices))
+            yield StoredHold(state, tenant_id, payee, json.loads(slices))
 
 
 def stored_periods(connection: Connection) -> tuple[StoredPeriod, ...]:
