@@ -173,6 +173,11 @@ def explain(
             for part in found["meters"]
         ],
     )
+    for odd in found["oddities"][:LISTED_MAX]:
+        line(
+            f"{site_id}: PUE {odd['kind']} {clock_time(odd['start'])} to "
+            f"{clock_time(odd['end'])}: check the roles and ratios of its meters"
+        )
     for part in found["meters"]:
         _print_notes(part)
 

@@ -65,6 +65,8 @@ def show(
         emit_json({**site, "sources": sources})
         return
     line(f"{site['id']}  {site['name']}  ({site['operator']}, {site['region']})")
+    of_class = f" (class {site['site_class']})" if site["site_class"] else ""
+    line(f"PUE of a year at most {site['pue_limit']:g}{of_class}")
     table(
         ("source", "up", "duration s", "readings", "error"),
         [

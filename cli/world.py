@@ -49,7 +49,7 @@ def site_body(site: Site, world: World) -> dict[str, Json]:
         "it_design_w": site.it_design_w, "background_it_w": site.background_it_w,
         "contract_w": site.contract_w, "tariff_id": site.tariff_id, "voltage": site.voltage,
         "carbon_region": site.carbon_region, "pue_limit": site.pue_limit,
-        "pue_category": site.pue_category,
+        "site_class": site.site_class, "pue_category": site.pue_category,
         "accepts": sorted(site.accepts), "data_homes": sorted(site.data_homes),
         "pools": [
             {

@@ -183,6 +183,18 @@ def pue_figure(meters: SiteMeters, energy: SiteEnergy, start: datetime, end: dat
     )
 
 
+def is_implausible(energy: SiteEnergy) -> bool:
+    """Whether the ratio of two energies that are there can only come from a wrong mapping."""
+    # Compared as whole numbers, so that a ratio of exactly 1 is not lost to a float.
+    return (
+        energy.common_ms > 0
+        and energy.it_mwh > 0
+        and not quality.PUE_MIN * energy.it_mwh
+        <= energy.facility_mwh
+        <= quality.PUE_MAX * energy.it_mwh
+    )
+
+
 def _withheld(meters: SiteMeters, energy: SiteEnergy) -> str:
     if not meters.categories:
         return "the site has no IT meter"

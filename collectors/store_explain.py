@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import Connection, func, or_, select
+from sqlalchemy import Connection, func, select
 
 from collectors.accumulator import WINDOW_MS, WindowSum
 from collectors.kpi import FORMULA
@@ -14,6 +14,7 @@ from collectors.settle import DAY_MS, Settled, Source
 from collectors.store_energy import energy_of
 from collectors.store_meters import METER
 from collectors.store_pue import declared_category, pue
+from collectors.store_rollup import pue_subject
 from collectors.store_settle import recompute
 from collectors.store_site import ROLES, KnownMeter, load_meters, of_category
 from suanwang.clock import from_epoch_ms, to_epoch_ms
@@ -65,11 +66,15 @@ class MeterPart:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explained:
-    """A figure with the parts of its meters, and the rules by which it was made."""
+    """A figure with the parts of its meters, and the rules by which it was made.
+
+    Its own ``oddities`` are hours whose PUE no site has.
+    """
 
     figure: PueFigure
     formula: str
     meters: tuple[MeterPart, ...]
+    oddities: tuple[Oddity, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +122,7 @@ def explain(
         figure=figure,
         formula=FORMULA,
         meters=tuple(_part(connection, known, figure) for known in meters),
+        oddities=_oddities(connection, figure, (pue_subject(figure.category),)),
     )
 
 
@@ -176,7 +182,7 @@ def _part(connection: Connection, known: KnownMeter, figure: PueFigure) -> Meter
         reasons=dict(Counter(window.reason for window in windows if window.reason)),
         gaps=tuple(gaps[:GAPS_MAX]),
         gaps_more=max(0, len(gaps) - GAPS_MAX),
-        oddities=_oddities(connection, known, figure),
+        oddities=_oddities(connection, figure, (METER + one.id, "agent")),
     )
 
 
@@ -235,12 +241,14 @@ def _gap(end_ms: int, run: Sequence[int]) -> Iterable[Gap]:
         )
 
 
-def _oddities(connection: Connection, known: KnownMeter, figure: PueFigure) -> tuple[Oddity, ...]:
+def _oddities(
+    connection: Connection, figure: PueFigure, subjects: Sequence[str]
+) -> tuple[Oddity, ...]:
     rows = connection.execute(
         select(meter_event.c.kind, meter_event.c.at, meter_event.c.until)
         .where(
-            meter_event.c.site_id == known.meter.site_id,
-            or_(meter_event.c.subject == METER + known.meter.id, meter_event.c.subject == "agent"),
+            meter_event.c.site_id == figure.site_id,
+            meter_event.c.subject.in_(subjects),
             meter_event.c.at < figure.end,
             meter_event.c.until >= figure.start,
         )

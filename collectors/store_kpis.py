@@ -26,7 +26,7 @@ from suanwang.errors import NotFound
 from suanwang.model.inventory import Delivery
 from suanwang.model.meter import Carrier, MeterRole, PueCategory
 from suanwang.model.reading import Quality
-from suanwang.model.site import CoolingKind
+from suanwang.model.site import CoolingKind, SiteClass
 
 ALL_ROLES: Final = tuple(MeterRole)
 MWH_PER_WH: Final = 1_000
@@ -46,6 +46,7 @@ class SiteFacts:
     climate: str
     carbon_region: str
     it_design_w: int
+    site_class: SiteClass | None
     pue_limit: float
     fleets: tuple[Fleet, ...]
     racks: tuple[racks.RackFact, ...]
@@ -88,6 +89,7 @@ def site_facts(connection: Connection, site_id: str) -> SiteFacts:
         climate=row.climate,
         carbon_region=row.carbon_region,
         it_design_w=row.it_design_w,
+        site_class=SiteClass(row.site_class) if row.site_class else None,
         pue_limit=row.pue_limit,
         fleets=tuple(Fleet(accelerator, units) for accelerator, units in pools),
         racks=tuple(

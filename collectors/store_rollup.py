@@ -15,8 +15,9 @@ from sqlalchemy import ColumnElement, Connection, Table, delete, func, select, u
 
 from collectors import quality
 from collectors.accumulator import WINDOW_MS, WindowSum
-from collectors.kpi import FORMULA, Interval, SiteEnergy
+from collectors.kpi import FORMULA, Interval, SiteEnergy, is_implausible
 from collectors.store_kpi_due import mark_days
+from collectors.store_meters import EventKind, MeterEvent, note_events
 from collectors.store_revisions import Change, revise
 from collectors.store_site import ROLES, KnownMeter, add_period, load_meters, of_category
 from suanwang.clock import from_epoch_ms, to_epoch_ms
@@ -98,6 +99,7 @@ def _roll_up_site(
             period = Interval(to_epoch_ms(at), to_epoch_ms(at) + HOUR_MS)
             add_period(connection, taken, total, period)
             change = Change(end_at=at + HOUR, reason=reason, now=now)
+            _note_implausible(connection, (site_id, category, at), total, now)
             if _write(connection, (site_id, category, Grain.HOUR, at), total, change):
                 changed_days.setdefault(category, {})[day_of(at, zone)] = reason
     for category, days in changed_days.items():
@@ -108,6 +110,29 @@ def _roll_up_site(
         connection.execute(
             delete(rollup_due).where(rollup_due.c.site_id == site_id, rollup_due.c.hour_at == at)
         )
+
+
+def _note_implausible(
+    connection: Connection,
+    hour: tuple[SiteId, PueCategory, datetime],
+    total: SiteEnergy,
+    now: datetime,
+) -> None:
+    """Note once where an hour has a PUE that no site has: its meters are mapped wrongly."""
+    if not is_implausible(total):
+        return
+    site_id, category, at = hour
+    facts = {"facility_mwh": total.facility_mwh, "it_mwh": total.it_mwh}
+    event = MeterEvent(
+        site_id=site_id, subject=pue_subject(category), kind=EventKind.WITHHELD, at=at,
+        until=at + HOUR, facts=facts,
+    )  # fmt: skip
+    note_events(connection, [event], now)
+
+
+def pue_subject(category: PueCategory) -> str:
+    """Return the subject of events about a site's PUE."""
+    return f"pue:{category}"
 
 
 def zone_of(connection: Connection, site_id: SiteId) -> ZoneInfo:

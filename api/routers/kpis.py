@@ -140,13 +140,16 @@ def read_network_kpis(identity: SiteReader, context: Context, hours: Hours = 24)
         ]
     known = Known(start=now - timedelta(hours=hours), end=now)
     network = network_figures(known, results, tables)
+    limits = context.catalogue.pue_limits
     return NetworkKpis(
         items=[kpi_out(figure) for figure in network],
         sites=[
             KpiList(site_id=one.site_id, items=[kpi_out(figure) for figure in one.figures])
             for one in results
         ],
-        targets=[standing_out(one) for one in standings(results, network, tables, now.date())],
+        targets=[
+            standing_out(one) for one in standings(results, network, tables, limits, now.date())
+        ],
     )
 
 
@@ -156,6 +159,7 @@ def _result(connection: Connection, asked: store_kpis.Asked) -> SiteResult:
         figures=store_kpis.site_figures(connection, asked),
         fleets=asked.facts.fleets,
         it_design_w=asked.facts.it_design_w,
+        site_class=asked.facts.site_class,
         pue_limit=asked.facts.pue_limit,
     )
 

@@ -71,6 +71,7 @@ def _site_out(
         tariff_id=site.tariff_id,
         voltage=site.voltage,
         carbon_region=site.carbon_region,
+        site_class=site.site_class,
         pue_limit=site.pue_limit,
         pue_category=site.pue_category,
         accepts=sorted(site.accepts),
@@ -121,7 +122,7 @@ def register_site(
 
     An operator registers sites under its own tenant id; the admin under any operator.
     """
-    site = body.to_site()
+    site = body.to_site(context.catalogue.pue_limits, context.clock.now().date())
     context.catalogue.check_site(site)
     _check_timezone(body.timezone)
     if not may_manage(identity, site.operator):

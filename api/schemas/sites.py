@@ -1,14 +1,16 @@
 """Sites, their pools, meters, links, sources and PUE."""
 
-from datetime import datetime
-from typing import Annotated
+from collections.abc import Sequence
+from datetime import date, datetime
+from typing import Annotated, Self
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, model_validator
 
 from api.schemas.common import FactOut, In, Name, Out, Positive, Title, Watts
+from suanwang.energy.limits import PueLimit, limit_of
 from suanwang.ids import MeterId, PoolId, SiteId
 from suanwang.model.meter import Carrier, Meter, MeterRole, PueCategory
-from suanwang.model.site import CoolingKind, DataClass, Pool, Site
+from suanwang.model.site import CoolingKind, DataClass, Pool, Site, SiteClass
 from suanwang.units import INT64_MAX
 
 Milliseconds = Annotated[float, Field(ge=0, le=600_000, allow_inf_nan=False)]
@@ -68,7 +70,7 @@ class SiteIn(In):
                 "tariff_id": "cn-sd-tou-2026",
                 "voltage": "1-10kV",
                 "carbon_region": "CN-SD",
-                "pue_limit": 1.3,
+                "site_class": "new",
                 "accepts": ["general"],
                 "data_homes": [],
                 "pools": [
@@ -101,7 +103,10 @@ class SiteIn(In):
     tariff_id: Annotated[str, Field(max_length=64)]
     voltage: Annotated[str, Field(max_length=64)]
     carbon_region: Annotated[str, Field(max_length=64)]
-    pue_limit: float = Field(ge=1, le=10, allow_inf_nan=False)
+    site_class: SiteClass | None = Field(
+        default=None, description="whose limit of the yearly PUE holds, where pue_limit is left out"
+    )
+    pue_limit: float | None = Field(default=None, ge=1, le=10, allow_inf_nan=False)
     pue_category: PueCategory | None = Field(
         default=None, description="where IT energy is measured; without it the IT meters say so"
     )
@@ -113,8 +118,21 @@ class SiteIn(In):
     meters: list[MeterIn] = Field(default=[], max_length=10_000)
     links: list[LinkIn] = Field(default=[], max_length=10_000)
 
-    def to_site(self) -> Site:
-        """Return the site of the model."""
+    @model_validator(mode="after")
+    def _a_limit_is_known(self) -> Self:
+        if self.pue_limit is None and self.site_class is None:
+            raise ValueError("name a site_class, whose limit of PUE holds, or a pue_limit")
+        return self
+
+    def to_site(self, limits: Sequence[PueLimit], day: date) -> Site:
+        """Return the site of the model, with the limit of PUE that it names or its class has.
+
+        Raise BadInput where no limit is in force for the class on the day.
+        """
+        pue_limit = self.pue_limit
+        if pue_limit is None:
+            assert self.site_class is not None
+            pue_limit = limit_of(limits, self.site_class, day).at_most
         return Site(
             id=SiteId(self.id),
             name=self.name,
@@ -129,7 +147,8 @@ class SiteIn(In):
             tariff_id=self.tariff_id,
             voltage=self.voltage,
             carbon_region=self.carbon_region,
-            pue_limit=self.pue_limit,
+            pue_limit=pue_limit,
+            site_class=self.site_class,
             pue_category=self.pue_category,
             accepts=frozenset(self.accepts),
             data_homes=frozenset(self.data_homes),
@@ -199,6 +218,7 @@ class SiteOut(Out):
     tariff_id: str
     voltage: str
     carbon_region: str
+    site_class: SiteClass | None
     pue_limit: float
     pue_category: PueCategory | None
     accepts: list[DataClass]

@@ -53,20 +53,20 @@ def compute(
     """Return the performance of a fleet in FLOP/s at one precision, of one kind or of all.
 
     Coverage is the share of its units whose performance is known: with fewer than all, the value is
-    a lower bound, and an estimate.
+    a lower bound, and an estimate. The parts tell what each kind makes of it.
     """
     taken = [fleet for fleet in fleets if kind is None or _is(kind, fleet, matrix)]
     basis = f"{precision} dense, {kind or 'all kinds'}"
     units = sum(fleet.units for fleet in taken)
     known_units = 0
-    tflops = 0.0
+    tflops = dict.fromkeys(ComputeKind, 0.0)
     marks: set[str] = set()
     for fleet in taken:
         model = matrix.get(fleet.model)
         if model is None or precision not in model.tflops:
             continue
         known_units += fleet.units
-        tflops += fleet.units * model.tflops[precision]
+        tflops[model.kind] += fleet.units * model.tflops[precision]
         marks.add(model.mark)
     here = _known_share(known, known_units, units)
     if units and not known_units:
@@ -76,9 +76,13 @@ def compute(
     return told(
         Kpi.COMPUTE,
         here,
-        tflops * _TERA,
+        sum(tflops.values()) * _TERA,
         basis=marked,
-        parts={"units": units, "units_known": known_units},
+        parts={
+            "units": units,
+            "units_known": known_units,
+            **{f"{one}_flops": value * _TERA for one, value in tflops.items() if value},
+        },
     )
 
 

@@ -8,7 +8,9 @@ from collectors.kpis.compute import Fleet, compute, intelligent_share
 from collectors.kpis.figure import Known, Kpi, KpiFigure, told, withheld
 from collectors.kpis.tables import KpiTables, Target
 from suanwang.energy.compute import Precision
+from suanwang.energy.limits import PueLimit, limits_of
 from suanwang.model.reading import Quality, worst
+from suanwang.model.site import SiteClass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,6 +21,7 @@ class SiteResult:
     figures: Sequence[KpiFigure]
     fleets: Sequence[Fleet]
     it_design_w: int
+    site_class: SiteClass | None
     pue_limit: float
 
     def figure(self, kpi: Kpi) -> KpiFigure | None:
@@ -109,31 +112,44 @@ def _ratio(kpi: Kpi, known: Known, sites: Sequence[SiteResult]) -> KpiFigure:
 
 
 def standings(
-    sites: Sequence[SiteResult], network: Sequence[KpiFigure], tables: KpiTables, day: date
+    sites: Sequence[SiteResult],
+    network: Sequence[KpiFigure],
+    tables: KpiTables,
+    limits: Sequence[PueLimit],
+    day: date,
 ) -> Iterator[Standing]:
-    """Yield how the network stands against targets, and each site against its own PUE limit.
+    """Yield how the network stands against targets, and each site against those that it has.
 
-    Targets of sites by class (new, retrofit, at a hub) are listed with no value: of which class a
-    site is, its operator says by the limit that is registered.
+    A site has its own limit of PUE, and what policies ask of its class, where its operator names
+    one.
     """
     for target in tables.targets:
         if target.applies == "network":
             yield _of_network(target, network, tables, sites)
     for one in sites:
-        figure = one.figure(Kpi.PUE)
-        if figure is None:
-            continue
-        own = Target(
-            id=f"pue-limit-{one.site_id}",
-            kpi=Kpi.PUE,
-            applies="site",
-            at_most=one.pue_limit,
-            scope=one.site_id,
-            by=day,
-            source="registered limit of the yearly PUE",
-            mark="registered",
-        )
-        yield _standing(own, one.site_id, figure)
+        for target in _targets_of(one, tables, limits, day):
+            figure = one.figure(target.kpi)
+            if figure is not None:
+                yield _standing(target, one.site_id, figure)
+
+
+def _targets_of(
+    one: SiteResult, tables: KpiTables, limits: Sequence[PueLimit], day: date
+) -> Iterator[Target]:
+    yield Target(
+        id=f"pue-limit-{one.site_id}", kpi=Kpi.PUE, applies="site", at_most=one.pue_limit,
+        scope=one.site_id, by=day, source="registered limit of the yearly PUE", mark="registered",
+    )  # fmt: skip
+    if one.site_class is None:
+        return
+    for limit in limits_of(limits, one.site_class, day):
+        yield Target(
+            id=limit.id, kpi=Kpi.PUE, applies="site", classes=limit.classes, at_most=limit.at_most,
+            scope=limit.scope, by=limit.since, source=limit.source, mark=limit.mark,
+        )  # fmt: skip
+    for target in tables.targets:
+        if target.applies == "site" and one.site_class in target.classes:
+            yield target
 
 
 def _of_network(

@@ -16,6 +16,7 @@ from suanwang.document import parse_document, validate
 from suanwang.energy.carbon import CarbonFactor, CarbonTable
 from suanwang.energy.compute import Precision
 from suanwang.model.meter import Carrier
+from suanwang.model.site import SiteClass
 
 NATIONAL = "national"
 ModelT = TypeVar("ModelT", bound=BaseModel)
@@ -52,6 +53,7 @@ class Target(_File):
     id: str
     kpi: Kpi
     applies: Literal["network", "site"]
+    classes: frozenset[SiteClass] = frozenset()
     at_most: float | None = None
     at_least: float | None = None
     precision: Precision | None = None

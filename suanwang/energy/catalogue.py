@@ -12,11 +12,13 @@ from suanwang.energy.accelerators import Accelerator
 from suanwang.energy.carbon import CarbonTable
 from suanwang.energy.climate import Climate
 from suanwang.energy.facility import FacilityCoefficients, FacilityModel
+from suanwang.energy.limits import PueLimit
 from suanwang.energy.schema import (
     AcceleratorsFile,
     ClimatesFile,
     EmissionFile,
     FacilityFile,
+    PueLimitsFile,
     TariffFile,
 )
 from suanwang.energy.tariff import Tariff
@@ -35,6 +37,7 @@ class EnergyCatalogue:
     climates: Mapping[str, Climate]
     carbon: CarbonTable
     accelerators: Mapping[str, Accelerator]
+    pue_limits: tuple[PueLimit, ...]
 
     def tariff(self, tariff_id: str) -> Tariff:
         """Return a tariff."""
@@ -111,6 +114,7 @@ def read_catalogue(folder: Traversable) -> EnergyCatalogue:
         climates=validate(_read(folder / "climate_typical.yaml"), ClimatesFile).build(),
         carbon=validate(_read(folder / "emission_factors_cn.yaml"), EmissionFile).build(),
         accelerators=validate(_read(folder / "accelerators.yaml"), AcceleratorsFile).build(),
+        pue_limits=validate(_read(folder / "pue_limits.yaml"), PueLimitsFile).build(),
     )
 
 

@@ -14,6 +14,7 @@ from suanwang.energy.carbon import CarbonTable
 from suanwang.energy.climate import Climate
 from suanwang.energy.compute import Compute
 from suanwang.energy.facility import FacilityCoefficients
+from suanwang.energy.limits import PueLimit
 from suanwang.energy.tariff import (
     MINUTES_PER_DAY,
     Band,
@@ -24,7 +25,7 @@ from suanwang.energy.tariff import (
     check_seasons,
 )
 from suanwang.errors import BadInput
-from suanwang.model.site import CoolingKind
+from suanwang.model.site import CoolingKind, SiteClass
 from suanwang.units import UYUAN_PER_YUAN
 
 Month = Annotated[int, Field(ge=1, le=12)]
@@ -175,6 +176,29 @@ class EmissionFile(FileModel):
             year: float(factors["all"] * 1_000) for year, factors in self.national.items()
         }
         return CarbonTable(table)
+
+
+class PueLimitFile(FileModel):
+    """A limit of the yearly PUE."""
+
+    id: str
+    classes: Annotated[frozenset[SiteClass], Field(min_length=1)]
+    at_most: Annotated[float, Field(ge=1, le=10)]
+    since: date
+    scope: str
+    source: str
+    mark: str
+
+
+class PueLimitsFile(FileModel):
+    """Limits of the yearly PUE by class of the site."""
+
+    schema_: Literal["pue_limits/v1"] = Field(alias="schema")
+    limits: Annotated[tuple[PueLimitFile, ...], Field(min_length=1)]
+
+    def build(self) -> tuple[PueLimit, ...]:
+        """Return the limits."""
+        return tuple(PueLimit(**one.model_dump()) for one in self.limits)
 
 
 class CoefficientsFile(FileModel):

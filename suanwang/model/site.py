@@ -16,6 +16,17 @@ class DataClass(StrEnum):
     GOVERNMENT = "government"
 
 
+class SiteClass(StrEnum):
+    """Of which kind a site is to the policies that limit its yearly PUE.
+
+    ``hub_new`` is a new large site at a node of a national computing hub.
+    """
+
+    NEW = "new"
+    RETROFIT = "retrofit"
+    HUB_NEW = "hub_new"
+
+
 class CoolingKind(StrEnum):
     """Cooling systems that ``suanwang.energy.facility`` has a power model for."""
 
@@ -58,6 +69,7 @@ class Site:
     ``data_homes`` names the data sets (or tenants' homes) that are kept here; ``accepts`` lists the
     data classes that the law and the operator let come here from elsewhere. ``pue_category`` is
     where the site declares its IT energy to be measured; without it the IT meters say so.
+    ``site_class`` is what policies call it, where the operator says so.
     """
 
     id: SiteId
@@ -78,6 +90,7 @@ class Site:
     data_homes: frozenset[str] = frozenset()
     pools: tuple[Pool, ...] = ()
     pue_category: PueCategory | None = None
+    site_class: SiteClass | None = None
 
     @property
     def standard_racks(self) -> float:

@@ -11,6 +11,7 @@ from suanwang.document import Document, Key, complain, read_document, validate
 from suanwang.energy.accelerators import HostOverhead, UnitPower
 from suanwang.energy.bill import DemandTerms
 from suanwang.energy.catalogue import EnergyCatalogue, load_catalogue
+from suanwang.energy.limits import limit_of
 from suanwang.errors import BadInput, NotFound
 from suanwang.ids import LotId, MeterId, PoolId, SiteId, TenantId
 from suanwang.model.meter import Meter
@@ -93,7 +94,8 @@ def _site(document: Document, energy: EnergyCatalogue, file: WorldFile, index: i
         tariff_id=source.tariff.id,
         voltage=source.tariff.voltage,
         carbon_region=source.carbon_region or source.region,
-        pue_limit=source.pue_limit,
+        pue_limit=_pue_limit(document, energy, file, index),
+        site_class=source.site_class,
         pue_category=source.pue_category,
         accepts=source.accepts,
         data_homes=source.data_homes,
@@ -107,6 +109,17 @@ def _site(document: Document, energy: EnergyCatalogue, file: WorldFile, index: i
     except BadInput as failure:
         raise complain(document, ("sites", index), failure.message) from failure
     return site
+
+
+def _pue_limit(document: Document, energy: EnergyCatalogue, file: WorldFile, index: int) -> float:
+    source = file.sites[index]
+    if source.pue_limit is not None:
+        return source.pue_limit
+    assert source.site_class is not None
+    try:
+        return limit_of(energy.pue_limits, source.site_class, file.day.start.date()).at_most
+    except BadInput as failure:
+        raise complain(document, ("sites", index, "site_class"), failure.message) from failure
 
 
 def _pool(

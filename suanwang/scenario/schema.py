@@ -7,7 +7,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstrai
 
 from suanwang.energy.bill import DemandBasis
 from suanwang.model.meter import Carrier, MeterRole, PueCategory
-from suanwang.model.site import CoolingKind, DataClass
+from suanwang.model.site import CoolingKind, DataClass, SiteClass
 from suanwang.scenario.shapes import Shape
 
 Id = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
@@ -139,7 +139,8 @@ class SiteFile(WorldModel):
     it_design_kw: Kilowatts
     background_it_kw: Annotated[Decimal, Field(ge=0)]
     contract_kw: Kilowatts
-    pue_limit: Annotated[float, Field(gt=1)]
+    site_class: SiteClass | None = None
+    pue_limit: Annotated[float, Field(gt=1)] | None = None
     pue_category: PueCategory | None = None
     tariff: TariffChoice
     carbon_region: str | None = None
@@ -159,6 +160,12 @@ class SiteFile(WorldModel):
     power_chain: PowerChainFile | None = None
     cpu_nodes: Count | None = None
     retrofit_candidates: tuple[Id, ...] = ()
+
+    @model_validator(mode="after")
+    def _a_limit_is_known(self) -> "SiteFile":
+        if self.pue_limit is None and self.site_class is None:
+            raise ValueError("name a site_class, whose limit of PUE holds, or a pue_limit")
+        return self
 
 
 class LinkFile(WorldModel):

@@ -1,6 +1,6 @@
 """Figures, targets and certificates over HTTP and on the command line."""
 
-from api_client import World
+from api_client import World, site_body
 
 DAY = {"from_at": "2026-10-01T00:00:00+08:00", "until_at": "2026-11-01T00:00:00+08:00"}
 MADE = {"made_from": "2026-01-01T00:00:00+08:00", "made_until": "2026-02-01T00:00:00+08:00"}
@@ -38,6 +38,34 @@ def test_the_network_stands_against_its_targets(small_world: World) -> None:
     assert targets["pue-limit-east"]["is_met"] is None
     assert targets["pue-limit-east"]["why"]
     assert targets["intelligent-qingdao"]["source"]
+
+
+def test_the_class_of_a_site_chooses_its_limit_and_stands_among_its_targets(world: World) -> None:
+    """New 1.3, after a retrofit 1.4; its own limit goes before, and without both there is none."""
+    new = world.register("east", site_class="new", pue_limit=None)
+    retrofit = world.register("west", "dc-west", site_class="retrofit", pue_limit=None)
+    own = world.register("north", "dc-north", site_class="hub_new", pue_limit=1.22)
+    assert [one["pue_limit"] for one in (new, retrofit, own)] == [1.3, 1.4, 1.22]
+    assert own["site_class"] == "hub_new"
+    neither = site_body("south", "dc-south") | {"pue_limit": None}
+    refused = world.client.post("/v1/sites", world.admin, neither)
+    assert refused.status_code == 422
+    assert "site_class" in refused.text
+    targets = world.client.get("/v1/kpis", world.admin).json()["targets"]
+    asked = {(one["site_id"], one["id"]): one["at_most"] for one in targets if one["site_id"]}
+    assert asked == {
+        ("east", "pue-limit-east"): 1.3,
+        ("east", "pue-new"): 1.3,
+        ("west", "pue-limit-west"): 1.4,
+        ("west", "pue-retrofit"): 1.4,
+        ("north", "pue-limit-north"): 1.22,
+        ("north", "pue-hub-new-large"): 1.25,
+        ("north", "pue-national-new-large"): 1.3,
+        ("north", "pue-new"): 1.3,
+        ("north", "ref-hub-new"): None,
+    }
+    # What was a class once, may be none later.
+    assert world.register("east", pue_limit=1.5)["site_class"] is None
 
 
 def test_certificates_are_registered_cancelled_and_never_used_twice(small_world: World) -> None:

@@ -23,7 +23,7 @@ from telemetry_builders import (
     stored_windows,
 )
 
-from collectors import store, store_meters, store_settle
+from collectors import store, store_explain, store_meters, store_settle
 from collectors.kpi import Interval, SiteEnergy
 from collectors.settle import Source
 from collectors.store_meters import NewEpisode
@@ -377,6 +377,27 @@ def _forget(connection: Connection) -> None:
         connection.exec_driver_sql(f"DELETE FROM {name}")  # noqa: S608 - our own names
     if connection.scalar(select(site.c.id)) is None:
         add_site(connection)
+
+
+def test_an_hour_whose_pue_no_site_has_is_noted_once_and_explained(engine: Engine) -> None:
+    """Facility below IT in the second hour: noted for that hour alone, however often it is kept."""
+    moments = [float(second) for second in range(0, HOUR + 1, 60)]
+    more = [float(second) for second in range(HOUR + 60, 2 * HOUR + 1, 60)]
+    readings = constant_load("m-it", 10_000, [*moments, *more])
+    readings += constant_load("m-fac", 13_000, moments)
+    readings += [energy("m-fac", s, 13_000 + 9_000 * (s - HOUR) / HOUR) for s in more]
+    with writing(engine) as connection:
+        prepare(connection)
+        send(connection, "b1", readings, 2 * HOUR)
+    for hours in (3, 4):
+        keep(engine, hours * HOUR)
+    with writing(engine) as connection:
+        period = (START, at(2 * HOUR), at(4 * HOUR))
+        explained = store_explain.explain(connection, SITE, *period)
+    assert explained.figure.value is not None
+    assert [(odd.kind, odd.start, odd.end) for odd in explained.oddities] == [
+        ("withheld", at(HOUR), at(2 * HOUR))
+    ]
 
 
 def test_pue_of_each_category_is_told_and_none_where_the_site_declares_none(

@@ -1,6 +1,7 @@
 """Carbon, accelerators, compute units, and the catalogue that holds all energy facts."""
 
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,10 @@ from suanwang.document import parse_document, read_document
 from suanwang.energy.accelerators import HostOverhead
 from suanwang.energy.catalogue import load_catalogue, read_catalogue
 from suanwang.energy.compute import Compute, Precision
+from suanwang.energy.limits import limit_of, limits_of
 from suanwang.errors import BadInput, NotFound
 from suanwang.ids import SiteId
-from suanwang.model.site import CoolingKind, DataClass, Site
+from suanwang.model.site import CoolingKind, DataClass, Site, SiteClass
 
 CATALOGUE = load_catalogue()
 SITE = Site(
@@ -145,3 +147,31 @@ def test_lines_of_keys_and_items_are_found() -> None:
     document = parse_document(yaml.safe_dump({"a": [{"b": 1}, {"c": 2}]}), "f.yaml")
     assert document.line_of(("a", 1, "c")) == 3
     assert document.line_of(("a", 7)) == 1
+
+
+@pytest.mark.parametrize(
+    ("site_class", "day", "at_most"),
+    [
+        pytest.param(SiteClass.NEW, date(2026, 10, 14), 1.3, id="new"),
+        pytest.param(SiteClass.RETROFIT, date(2026, 10, 14), 1.4, id="after its retrofit"),
+        pytest.param(SiteClass.HUB_NEW, date(2025, 12, 30), 1.3, id="a hub, before its plan"),
+        pytest.param(SiteClass.HUB_NEW, date(2025, 12, 31), 1.25, id="a hub: the strictest of all"),
+    ],
+)
+def test_the_class_of_a_site_has_a_limit_of_pue(
+    site_class: SiteClass, day: date, at_most: float
+) -> None:
+    limit = limit_of(CATALOGUE.pue_limits, site_class, day)
+    assert limit.at_most == at_most
+    assert limit.source
+    assert limit.mark
+
+
+def test_a_later_limit_takes_the_place_of_an_earlier_one_and_none_holds_before_the_first() -> None:
+    first = CATALOGUE.pue_limits[0]
+    loose = replace(first, at_most=1.35, since=date(2030, 1, 1))
+    limits = (loose, *CATALOGUE.pue_limits)
+    assert limit_of(limits, SiteClass.NEW, date(2029, 12, 31)) is first
+    assert limits_of(limits, SiteClass.NEW, date(2030, 1, 1)) == (loose,)
+    with pytest.raises(BadInput, match="no limit of PUE is in force for sites of the class new"):
+        limit_of(limits, SiteClass.NEW, date(2020, 1, 1))

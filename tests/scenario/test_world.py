@@ -16,7 +16,7 @@ from suanwang.errors import BadInput, NotFound
 from suanwang.ids import SiteId
 from suanwang.model.meter import MeterRole
 from suanwang.model.reading import Quality
-from suanwang.model.site import DataClass
+from suanwang.model.site import DataClass, SiteClass
 from suanwang.scenario.load import load_world
 from suanwang.scenario.network import network_of
 from suanwang.scenario.packaged import packaged_worlds, world_path
@@ -49,6 +49,12 @@ def test_qingdao_has_its_521_jobs_over_eight_sites_and_a_day() -> None:
         "sme-finetune": 160,
         "vision-batch": 80,
     }
+
+
+def test_the_limit_of_a_site_is_its_own_or_that_of_its_class() -> None:
+    limits = [(site.site_class, site.pue_limit) for site in QINGDAO.sites]
+    assert limits[:3] == [(SiteClass.NEW, 1.3), (SiteClass.RETROFIT, 1.4), (None, 1.5)]
+    assert limits[-1] == (SiteClass.HUB_NEW, 1.25)
 
 
 def test_qingdao_asks_for_a_quarter_of_the_days_capacity() -> None:
@@ -280,6 +286,11 @@ def swap(old: str, new: str) -> Callable[[str], str]:
             swap("cash_cny: 20", "cash_cny: 20.001"),
             r"tenants.0.cash_cny: .*decimal",
             id="a tenth fen",
+        ),
+        pytest.param(
+            swap("    pue_limit: 1.4\n", ""),
+            r"sites.0: name a site_class, whose limit of PUE holds, or a pue_limit",
+            id="no limit of PUE",
         ),
         pytest.param(
             swap("schema: world/v1", "schema: world/v2"),

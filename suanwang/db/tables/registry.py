@@ -26,6 +26,7 @@ site: Final = Table(
     Column("voltage", Text, nullable=False, comment="voltage class of the tariff"),
     Column("carbon_region", Text, nullable=False, comment="region of the emission factor"),
     Column("pue_limit", Float, nullable=False, comment="limit of the yearly PUE"),
+    Column("site_class", Text, comment="new, retrofit or hub_new, if the operator says so"),
     Column("pue_category", Text, comment="declared category PUE1, PUE2 or PUE3, if any"),
     Column("accepts", Json, nullable=False, comment="data classes that may come from elsewhere"),
     Column("data_homes", Json, nullable=False, comment="data sets that are kept here"),

@@ -34,6 +34,8 @@ def test_a_fleet_by_hand_at_two_precisions() -> None:
     assert half.value == 8 * 989e12
     assert single.value == pytest.approx(8 * 67e12 + 100 * 0.16e12, rel=1e-12)
     assert "FP16" in half.basis
+    kinds = {name: value for name, value in single.parts.items() if name.endswith("_flops")}
+    assert kinds == pytest.approx({"intelligent_flops": 536e12, "general_flops": 16e12})
 
 
 def test_the_share_moves_with_the_precision_and_names_it() -> None:

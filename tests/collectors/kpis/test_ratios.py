@@ -220,7 +220,7 @@ def test_racks_by_both_definitions() -> None:
 
 def test_a_target_of_compute_names_its_precision_and_gaps_have_a_sign() -> None:
     targets = {target.id: target for target in load_tables().targets}
-    assert math.isclose(targets["pue-new"].gap(1.35), 0.05, rel_tol=1e-9)
+    assert math.isclose(targets["pue-procurement"].gap(1.35), 0.05, rel_tol=1e-9)
     assert targets["racks-qingdao"].gap(65_000) == 0
     assert targets["racks-qingdao"].gap(70_000) < 0
     assert all(t.precision for t in targets.values() if t.kpi is Kpi.INTELLIGENT_SHARE)

@@ -473,6 +473,12 @@ def upgrade() -> None:
         ),
         sa.Column("pue_limit", sa.Float(), nullable=False, comment="limit of the yearly PUE"),
         sa.Column(
+            "site_class",
+            sa.Text(),
+            nullable=True,
+            comment="new, retrofit or hub_new, if the operator says so",
+        ),
+        sa.Column(
             "pue_category",
             sa.Text(),
             nullable=True,
