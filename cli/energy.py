@@ -6,7 +6,7 @@ from typing import Annotated, Final
 import typer
 
 from cli.connection import ApiKey, Url, connect
-from cli.output import NOTHING, AsJson, Json, clock_time, emit_csv, emit_json, line, number, table
+from cli.output import NOTHING, AsJson, Json, emit_csv, emit_json, line, minute_time, number, table
 from suanwang.errors import BadInput
 from suanwang.periods import EXAMPLES
 
@@ -117,11 +117,14 @@ def _from_to(first: str, last: str) -> str:
 
 def _print_hours(found: Json) -> None:
     items = found["items"]
+    if not items:
+        line(f"none of the {found['hours']} hours is in the record")
+        return
     table(
         ("hour", "PUE", "facility kWh", "IT kWh", "covered", "quality", "state", "rev", "note"),
         [
             (
-                clock_time(hour["start"]),
+                minute_time(hour["start"]),
                 number(hour["value"], 4),
                 number(hour["facility_wh"] / 1000, 3),
                 number(hour["it_wh"] / 1000, 3),
@@ -159,7 +162,10 @@ def explain(
         return
     pue_table([found["figure"]], title=f"by the rules {found['formula']}")
     table(
-        ("meter", "role", "kWh", "covered", "quality", "windows from", "states"),
+        (
+            "meter", "role", "kWh", "covered", "quality", "bridged h", "estimated h",
+            "windows from", "states",
+        ),
         [
             (
                 part["meter_id"],
@@ -167,16 +173,18 @@ def explain(
                 number(part["energy_wh"] / 1000, 3),
                 f"{part['coverage']:.2%}",
                 part["quality"],
+                number(part["bridged_s"] / 3600, 2),
+                number(part["estimated_s"] / 3600, 2),
                 _counts(part["sources"]),
                 _counts(part["states"]),
             )
             for part in found["meters"]
         ],
-    )
+    )  # fmt: skip
     for odd in found["oddities"][:LISTED_MAX]:
         line(
-            f"{site_id}: PUE {odd['kind']} {clock_time(odd['start'])} to "
-            f"{clock_time(odd['end'])}: check the roles and ratios of its meters"
+            f"{site_id}: PUE {odd['kind']} {minute_time(odd['start'])} to "
+            f"{minute_time(odd['end'])}: check the roles and ratios of its meters"
         )
     for part in found["meters"]:
         _print_notes(part)
@@ -186,7 +194,7 @@ def _print_notes(part: Json) -> None:
     """Say in words what was wrong with one meter."""
     for gap in part["gaps"][:LISTED_MAX]:
         line(
-            f"{part['meter_id']}: gap {clock_time(gap['start'])} to {clock_time(gap['end'])}, "
+            f"{part['meter_id']}: gap {minute_time(gap['start'])} to {minute_time(gap['end'])}, "
             f"{gap['covered']:.0%} of it known"
         )
     more = len(part["gaps"][LISTED_MAX:]) + part["gaps_more"]
@@ -194,8 +202,8 @@ def _print_notes(part: Json) -> None:
         line(f"{part['meter_id']}: {more} more gaps; --json lists them")
     for odd in part["oddities"][:LISTED_MAX]:
         line(
-            f"{part['meter_id']}: {odd['kind']} {clock_time(odd['start'])} "
-            f"to {clock_time(odd['end'])}"
+            f"{part['meter_id']}: {odd['kind']} {minute_time(odd['start'])} "
+            f"to {minute_time(odd['end'])}"
         )
     for reason, count in part["reasons"].items():
         line(f"{part['meter_id']}: {count} windows revised: {reason}")
@@ -220,14 +228,14 @@ def check(
     if as_json:
         emit_json(found)
     else:
-        since = clock_time(found["raw_from"]) if found["raw_from"] else "the beginning"
+        since = minute_time(found["raw_from"]) if found["raw_from"] else "the beginning"
         line(
             f"{found['windows']} windows computed again, {len(differences)} differ; "
             f"raw readings are kept from {since}"
         )
         for one in differences[:LISTED_MAX]:
             line(
-                f"{one['meter_id']} {clock_time(one['start'])}: recorded {one['recorded_wh']} Wh "
+                f"{one['meter_id']} {minute_time(one['start'])}: recorded {one['recorded_wh']} Wh "
                 f"({one['recorded_source']}), recomputed {one['recomputed_wh']} Wh "
                 f"({one['recomputed_source']})"
             )
@@ -264,7 +272,7 @@ def list_meters(
     for one in found["items"]:
         for episode in one["episodes"][1:]:
             line(
-                f"{one['id']}: from {clock_time(episode['from_at'])} x "
+                f"{one['id']}: from {minute_time(episode['from_at'])} x "
                 f"{episode['factor_num']}/{episode['factor_den']}: {episode['reason']}"
             )
 
@@ -410,20 +418,25 @@ def _begin(site_id: str, meter_id: str, body: Json, client: Json, *, as_json: bo
 def pue_table(figures: list[Json], title: str = "") -> None:
     """Print PUE figures, one line a site."""
     table(
-        ("site", "PUE", "kind", "category", "facility Wh", "IT Wh", "covered", "quality", "note"),
+        (
+            "site", "PUE", "kind", "category", "from", "until", "facility Wh", "IT Wh", "covered",
+            "quality", "note",
+        ),
         [
             (
                 figure["site_id"],
                 number(figure["value"], 4),
                 "interim" if figure["is_interim"] else "annual",
                 figure["category"],
+                minute_time(figure["start"]),
+                minute_time(figure["end"]),
                 number(figure["facility_wh"], 3),
                 number(figure["it_wh"], 3),
-                f"{figure['coverage_facility']:.0%} / {figure['coverage_it']:.0%}",
+                f"{figure['coverage_facility']:.2%} / {figure['coverage_it']:.2%}",
                 figure["quality"],
                 figure["withheld"],
             )
             for figure in figures
         ],
         title=title,
-    )
+    )  # fmt: skip

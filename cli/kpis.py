@@ -6,7 +6,7 @@ from typing import Annotated, Final
 import typer
 
 from cli.connection import ApiKey, Url, connect
-from cli.output import NOTHING, AsJson, Json, clock_time, emit_json, line, number, table
+from cli.output import NOTHING, AsJson, Json, emit_json, line, minute_time, number, table
 from suanwang.errors import BadInput, NotFound
 
 SiteName = Annotated[str, typer.Argument(help="The site's id.")]
@@ -73,7 +73,10 @@ def _figures(items: list[Json]) -> None:
 
 
 def _value(item: Json) -> str:
-    value = item["value"]
+    return _figure(item["value"])
+
+
+def _figure(value: Json) -> str:
     if value is not None and abs(value) >= 1e9:
         return f"{value:.4g}"
     return number(value, _DIGITS)
@@ -103,11 +106,11 @@ def explain(
         return
     for item in found:
         line(f"{item['kpi']} {_value(item)} {item['unit']}  ({item['formula']}: {item['words']})")
-        line(f"  {clock_time(item['start'])} to {clock_time(item['end'])}: {item['basis']}")
+        line(f"  {minute_time(item['start'])} to {minute_time(item['end'])}: {item['basis']}")
         if item["withheld"]:
             line(f"  withheld: {item['withheld']}")
         for name, value in item["parts"].items():
-            line(f"  {name}  {number(value, _DIGITS)}")
+            line(f"  {name}  {_figure(value)}")
     if change is not None:
         line(change["words"])
 

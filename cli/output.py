@@ -87,6 +87,13 @@ def number(value: Json, digits: int = 1, unit: str = "") -> str:
     return NOTHING if value is None else f"{float(value):,.{digits}f}{' ' if unit else ''}{unit}"
 
 
+def minute_time(text: Json) -> str:
+    """Write an RFC 3339 moment with its year, in the reader's own zone, to the minute."""
+    from datetime import datetime
+
+    return f"{datetime.fromisoformat(text).astimezone():%Y-%m-%d %H:%M}"
+
+
 def clock_time(text: Json) -> str:
     """Write an RFC 3339 moment in the reader's own zone, to the second; a dash for nothing."""
     from datetime import datetime

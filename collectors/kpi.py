@@ -14,6 +14,8 @@ from suanwang.model.reading import Quality
 FORMULA: Final = "pue-1"
 """Version of the rules of ``docs/pue.md`` by which roll-ups are made."""
 _MWH_PER_WH: Final = 1_000
+NO_TIME: Final = "there is no time at which all facility and IT meters are known"
+"""Why a figure is withheld whose meters never knew anything together."""
 MILLISECOND: Final = timedelta(milliseconds=1)
 
 
@@ -205,7 +207,7 @@ def _withheld(meters: SiteMeters, energy: SiteEnergy) -> str:
             "declare one as the site's pue_category, or ask for one"
         )
     if energy.common_ms <= 0:
-        return "there is no time at which all facility and IT meters are known"
+        return NO_TIME
     if energy.it_mwh <= 0:
         return "the IT meters counted no energy yet"
     # Compared as whole numbers, so that a ratio of exactly 1 is not lost to a float.

@@ -46,7 +46,11 @@ class Oddity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeterPart:
-    """A meter's part of a figure. ``sources`` and ``states`` count its windows."""
+    """A meter's part of a figure. ``sources`` and ``states`` count its windows.
+
+    ``bridged_s`` is how long its register bridged pauses in the windows that the period touches,
+    ``estimated_s`` for how long they hold estimates.
+    """
 
     meter_id: str
     name: str
@@ -56,6 +60,8 @@ class MeterPart:
     energy_wh: float
     coverage: float
     quality: Quality
+    bridged_s: float
+    estimated_s: float
     sources: dict[str, int]
     states: dict[str, int]
     reasons: dict[str, int]
@@ -102,6 +108,8 @@ class Checked:
 class _Window:
     start_ms: int
     covered_ms: int
+    interpolated_ms: int
+    estimated_ms: int
     source: str
     state: str
     reason: str
@@ -121,7 +129,7 @@ def explain(
     return Explained(
         figure=figure,
         formula=FORMULA,
-        meters=tuple(_part(connection, known, figure) for known in meters),
+        meters=tuple(_part(connection, known, figure, now) for known in meters),
         oddities=_oddities(connection, figure, (pue_subject(figure.category),)),
     )
 
@@ -163,11 +171,11 @@ def _meters(
     return of_category(meters, chosen) if chosen else meters
 
 
-def _part(connection: Connection, known: KnownMeter, figure: PueFigure) -> MeterPart:
+def _part(connection: Connection, known: KnownMeter, figure: PueFigure, now: datetime) -> MeterPart:
     one = known.meter
     energy = energy_of(connection, (known,), figure.start, figure.end)
     windows = _windows(connection, one.id, figure.start, figure.end)
-    gaps = _gaps(windows, to_epoch_ms(figure.start), to_epoch_ms(figure.end))
+    gaps = _gaps(windows, to_epoch_ms(figure.start), to_epoch_ms(min(figure.end, now)))
     return MeterPart(
         meter_id=one.id,
         name=one.name,
@@ -177,6 +185,8 @@ def _part(connection: Connection, known: KnownMeter, figure: PueFigure) -> Meter
         energy_wh=energy.wh,
         coverage=energy.coverage,
         quality=energy.quality,
+        bridged_s=sum(window.interpolated_ms for window in windows) / 1_000,
+        estimated_s=sum(window.estimated_ms for window in windows) / 1_000,
         sources=dict(Counter(window.source for window in windows)),
         states=dict(Counter(window.state for window in windows)),
         reasons=dict(Counter(window.reason for window in windows if window.reason)),
@@ -195,6 +205,8 @@ def _windows(
         select(
             energy_window.c.start_at,
             energy_window.c.covered_ms,
+            energy_window.c.interpolated_ms,
+            energy_window.c.estimated_ms,
             energy_window.c.source,
             energy_window.c.state,
             energy_window.c.reason,
@@ -206,12 +218,7 @@ def _windows(
         )
         .order_by(energy_window.c.start_at, energy_window.c.revision)
     )
-    newest = {
-        row.start_at: _Window(
-            to_epoch_ms(row.start_at), row.covered_ms, row.source, row.state, row.reason
-        )
-        for row in rows
-    }
+    newest = {start_at: _Window(to_epoch_ms(start_at), *more) for start_at, *more in rows}
     return list(newest.values())
 
 

@@ -65,7 +65,8 @@ class Asked:
 
     def whole(self, of: Quality = Quality.MEASURED) -> Known:
         """Return the asked period, for figures that no meter makes."""
-        return Known(start=self.start, end=self.end, quality=of)
+        coverage = 0.0 if of is Quality.MISSING else 1.0
+        return Known(start=self.start, end=self.end, coverage=coverage, quality=of)
 
 
 def site_facts(connection: Connection, site_id: str) -> SiteFacts:

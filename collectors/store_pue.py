@@ -6,14 +6,14 @@ where a period begins or ends inside an hour, or where hours changed since.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, Select, and_, func, select
 
-from collectors.kpi import Interval, SiteEnergy, SiteMeters, pue_figure
+from collectors.kpi import NO_TIME, Interval, SiteEnergy, SiteMeters, pue_figure
 from collectors.register import MeterRules, resolution_mwh
 from collectors.store_energy import check_period
 from collectors.store_site import ROLES, KnownMeter
@@ -86,13 +86,17 @@ class PueFacts:
 
 @dataclass(frozen=True, slots=True)
 class _Wanted:
-    """A figure on its way: over which time it is, and the energies that it will stand on."""
+    """A figure on its way: over which time it is, and the energies that it will stand on.
+
+    ``why`` tells in plain words of a period that is to come, or was before the first reading.
+    """
 
     about: SiteMeters
     start: datetime
     end: datetime
     energy: SiteEnergy
     sum: SiteSum | None
+    why: str
 
 
 def pue(
@@ -124,9 +128,12 @@ def pues(
     check_period(asked.start, asked.end)
     found = [_wanted(facts, asked) for facts in facts_of(connection, site_ids).values()]
     add_sums(connection, [one.sum for one in found if one.sum is not None])
-    return {
-        one.about.site_id: pue_figure(one.about, one.energy, one.start, one.end) for one in found
-    }
+    return {one.about.site_id: _figure(one) for one in found}
+
+
+def _figure(one: _Wanted) -> PueFigure:
+    figure = pue_figure(one.about, one.energy, one.start, one.end)
+    return replace(figure, withheld=one.why) if one.why and figure.withheld == NO_TIME else figure
 
 
 def _wanted(facts: PueFacts, asked: AskedPue) -> _Wanted:
@@ -144,7 +151,17 @@ def _wanted(facts: PueFacts, asked: AskedPue) -> _Wanted:
         wanted = SiteSum(
             site_id=facts.site_id, zone=facts.zone, category=chosen, period=period, total=energy
         )
-    return _Wanted(facts.about(chosen), low, high, energy, wanted)
+    why = _out_of_reach(asked, from_epoch_ms(min(firsts)) if firsts else None)
+    return _Wanted(facts.about(chosen), low, high, energy, wanted, why)
+
+
+def _out_of_reach(asked: AskedPue, first_at: datetime | None) -> str:
+    """Return why nothing can be known of a period, an empty text where something could."""
+    if asked.start >= asked.now:
+        return f"the period begins at {asked.start.isoformat()}, which is to come"
+    if first_at is not None and first_at >= asked.end:
+        return f"the site's meters were first read at {first_at.isoformat()}, after the period"
+    return ""
 
 
 def facts_of(connection: Connection, site_ids: Sequence[str]) -> dict[SiteId, PueFacts]:

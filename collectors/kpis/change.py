@@ -5,8 +5,12 @@ shared by fewer kilowatt-hours of IT. This says how much of a change is which.
 """
 
 from dataclasses import dataclass
+from typing import Final
 
 from suanwang.errors import BadInput
+
+TOLD_MIN: Final = 0.0005
+"""A smaller change of PUE is none to people."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,8 +85,9 @@ def explain_change(before: Operation, after: Operation) -> PueChange:
 def _words(before: Operation, after: Operation, parts: tuple[float, float, float]) -> str:
     rise = after.pue - before.pue
     saved_w = before.facility_w - after.facility_w
-    went = "rose" if rise > 0 else "fell" if rise < 0 else "stayed"
-    first = f"PUE {went} from {before.pue:.3f} to {after.pue:.3f}"
+    if abs(rise) < TOLD_MIN:
+        return f"PUE stayed at {after.pue:.3f}"
+    first = f"PUE {'rose' if rise > 0 else 'fell'} from {before.pue:.3f} to {after.pue:.3f}"
     if rise > 0 and saved_w > 0:
         first += f" although the facility drew {saved_w / 1000:.1f} kW less"
     elif rise < 0 and saved_w < 0:

@@ -89,7 +89,8 @@ def _ratio(kpi: Kpi, known: Known, sites: Sequence[SiteResult]) -> KpiFigure:
     found = [one.figure(kpi) for one in sites]
     figures = [one for one in found if one is not None and one.value is not None]
     if not figures:
-        return withheld(kpi, known, rule.why_none)
+        nothing = Known(start=known.start, end=known.end, coverage=0.0, quality=Quality.MISSING)
+        return withheld(kpi, nothing, rule.why_none)
     bases = sorted({one.basis for one in figures})
     if kpi is Kpi.PUE and len(bases) > 1:
         why = f"the sites measure IT energy differently, which is never mixed: {', '.join(bases)}"

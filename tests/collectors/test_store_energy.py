@@ -23,7 +23,7 @@ from telemetry_builders import (
     stored_windows,
 )
 
-from collectors import accumulator, store
+from collectors import accumulator, store, store_explain
 from collectors.accumulator import WINDOW_MS
 from collectors.register import History, MeterRules, Register
 from suanwang.db.engine import writing
@@ -138,6 +138,32 @@ def test_a_site_without_readings_says_so(engine: Engine) -> None:
     assert (figure.value, figure.quality) == (None, Quality.MISSING)
     assert "no time at which" in figure.withheld
     assert "no IT meter" in nobody.withheld
+
+
+def test_a_period_out_of_reach_says_so(engine: Engine) -> None:
+    """One that is to come has no gaps either, and one before the first reading is no silence."""
+    prepare(engine)
+    with writing(engine) as connection:
+        send(connection, "b1", constant_load("m-it", 10_000, every(15, 0, 900)), 900)
+        send(connection, "b2", constant_load("m-fac", 12_000, every(15, 0, 900)), 900)
+        ahead = store_explain.explain(connection, SITE, at(1_800), at(7_200), at(900))
+        before = store.pue(connection, SITE, at(-7_200), at(-3_600), at(900))
+        both = store_explain.explain(connection, SITE, at(-7_200), at(7_200), at(900))
+    assert ahead.figure.withheld.endswith("which is to come")
+    assert [part.gaps for part in ahead.meters] == [(), ()]
+    assert "were first read at 2026-10-14T00:00:00+00:00" in before.withheld
+    assert (both.figure.start, both.figure.end) == (START, at(900))
+
+
+def test_it_is_explained_for_how_long_a_register_bridged_pauses(engine: Engine) -> None:
+    prepare(engine)
+    with writing(engine) as connection:
+        told = [second for second in every(15, 0, 3_600) if not 600 < second < 1_200]
+        send(connection, "b1", constant_load("m-it", 10_000, told), 3_600)
+        send(connection, "b2", constant_load("m-fac", 12_000, every(15, 0, 3_600)), 3_600)
+        explained = store_explain.explain(connection, SITE, START, at(3_600), at(3_600))
+    facility, it = explained.meters
+    assert (it.bridged_s, it.estimated_s, facility.bridged_s) == (600, 0, 0)
 
 
 def test_a_year_with_full_coverage_is_official_and_one_with_a_long_hole_is_interim(

@@ -1,0 +1,168 @@
+"""Energy is conserved to the mWh, and streaming is batch bit for bit, up to 35 days late.
+
+Registers advance, wrap, pause and are reset; their readings come in any order, doubled, some with
+another value the second time, to a centre that packs, forgets, settles, sums up and starts anew in
+between. What the record says in the end is what all readings at once say.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import Engine, func, select
+from telemetry_builders import (
+    START,
+    a_batch,
+    a_meter,
+    add_site,
+    at,
+    energy,
+    reading_of,
+    register,
+    send,
+    stored_windows,
+)
+
+from collectors import accumulator, store
+from collectors.quality import FINAL_AFTER, LATE_MAX
+from collectors.register import History, MeterRules, Register
+from collectors.upkeep import RawUpkeep, keep_up
+from suanwang.clock import VirtualClock, from_epoch_ms
+from suanwang.db.engine import reading, writing
+from suanwang.db.tables import energy_day, energy_window, metadata, site, site_energy
+from suanwang.model.meter import MeterRole
+
+DAY_S: Final = 86_400
+LATEST: Final = LATE_MAX - timedelta(hours=2)
+METERS: Final = tuple(
+    a_meter(name, role, rated_w=200_000, resolution_wh=1, modulus_wh=100_000, poll_s=60)
+    for name, role in (("m-it", MeterRole.IT), ("m-fac", MeterRole.FACILITY))
+)
+"""Both read the same, so all that one knows is common time."""
+RECORD: Final = (
+    "energy_due", "energy_window", "energy_day", "site_energy", "rollup_due", "kpi_due", "kpi_day",
+    "meter_event", "meter_state", "sample", "sample_chunk", "series", "telemetry_batch", "meter",
+)  # fmt: skip
+RULES: Final = MeterRules.of(METERS[0])
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A reading and when the centre gets it; ``is_wrong`` has another value than the one before."""
+
+    register: Register
+    told_at: datetime
+    is_wrong: bool = False
+
+
+@st.composite
+def stories(draw: st.DrawFn) -> list[Told]:
+    """Draw what a meter counted in some days, and when each reading of it arrives."""
+    told: list[Told] = []
+    second, value = 0, draw(st.integers(0, 99_999_999))
+    for _ in range(draw(st.integers(3, 14))):
+        told += _told(draw, register(second, value))
+        second += draw(st.sampled_from([1, 60, 60, 60, 900, 4_000, 20_000]))
+        if draw(st.integers(0, 9)) == 0:
+            value = draw(st.integers(0, 50_000))  # reset, or a jump that nobody believes
+        else:
+            value = (value + draw(st.integers(0, 60_000_000))) % 100_000_000
+    return sorted(told, key=lambda one: (one.told_at, one.is_wrong))
+
+
+def _told(draw: st.DrawFn, value: Register) -> list[Told]:
+    """Return a reading once, twice, or followed by one that contradicts it."""
+    minutes = st.integers(0, int(LATEST / timedelta(minutes=1)))
+    moment = from_epoch_ms(value.at_ms)
+    first, second = sorted(
+        moment + timedelta(minutes=draw(st.one_of(st.just(0), minutes))) for _ in range(2)
+    )
+    again = draw(st.sampled_from(["no", "no", "same", "other"]))
+    if again == "no":
+        return [Told(value, first)]
+    later = value._replace(mwh=value.mwh + 7_000) if again == "other" else value
+    return [Told(value, first), Told(later, second, is_wrong=again == "other")]
+
+
+def tell(engine: Engine, number: int, one: Told) -> None:
+    """Send a reading of both meters; the connection is new, as after a start of the centre."""
+    engine.dispose()
+    readings = [reading_of(meter.id, one.register) for meter in METERS]
+    with writing(engine) as connection:
+        batch = a_batch(f"b{number}", readings, sent_s=(one.told_at - START).total_seconds())
+        taken = store.ingest(connection, batch, str(number), one.told_at)
+    assert taken.refused == ()
+
+
+@settings(
+    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(story=stories(), upkeeps=st.sets(st.integers(0, 27), max_size=4))
+def test_readings_up_to_35_days_late_end_as_if_all_had_come_at_once(
+    engine: Engine, story: list[Told], upkeeps: set[int]
+) -> None:
+    _begin_anew(engine)
+    for number, one in enumerate(story):
+        tell(engine, number, one)
+        if number in upkeeps:
+            _keep(engine, one.told_at)
+    _keep(engine, max(story[-1].told_at, START + timedelta(days=4)) + timedelta(hours=2))
+    first = {one.register.at_ms: one.register for one in reversed(story) if not one.is_wrong}
+    expected = accumulator.windows(History.of(RULES), first.values())
+    total = sum(window.energy_mwh for window in expected.values())
+    with reading(engine) as connection:
+        for meter in METERS:
+            assert stored_windows(connection, meter.id) == expected
+            of_days = select(func.sum(energy_day.c.energy_mwh)).where(
+                energy_day.c.meter_id == meter.id, energy_day.c.is_newest
+            )
+            assert int(connection.scalar(of_days) or 0) == total
+        for grain in ("hour", "day"):
+            of_site = select(func.sum(site_energy.c.it_mwh)).where(
+                site_energy.c.grain == grain, site_energy.c.is_newest
+            )
+            assert int(connection.scalar(of_site) or 0) == total
+        windows = connection.execute(
+            select(energy_window).order_by("meter_id", "start_at", "revision")
+        ).all()
+    revisions: dict[tuple[str, datetime], list[int]] = {}
+    for row in windows:
+        revisions.setdefault((row.meter_id, row.start_at), []).append(row.revision)
+        end = row.start_at + timedelta(minutes=15)
+        assert (row.revision > 0) == (row.state == "revised")
+        assert row.revision == 0 or (row.reason and row.updated_at - end >= FINAL_AFTER)
+    assert all(numbers == list(range(len(numbers))) for numbers in revisions.values())
+
+
+def _begin_anew(engine: Engine) -> None:
+    """Empty the record, which hypothesis fills again and again."""
+    with writing(engine) as connection:
+        for name in RECORD:
+            connection.execute(metadata.tables[name].delete())
+        if connection.scalar(select(site.c.id)) is None:
+            add_site(connection)
+        store.register_meters(connection, METERS)
+
+
+def _keep(engine: Engine, now: datetime) -> None:
+    clock = VirtualClock(now)
+    RawUpkeep(engine, clock).run()
+    keep_up(engine, clock)
+
+
+def test_a_reading_is_taken_until_it_is_35_days_old_and_then_refused(engine: Engine) -> None:
+    """In between raw readings are forgotten, but not the one before those that still may come."""
+    _begin_anew(engine)
+    with writing(engine) as connection:
+        send(connection, "b1", [energy("m-it", 0, 0), energy("m-it", 7_200, 20_000)], 7_200)
+    late_s = LATE_MAX.total_seconds()
+    _keep(engine, at(late_s + 600))
+    with writing(engine) as connection:
+        taken = send(connection, "b2", [energy("m-it", 3_600, 5_000)], late_s + 3_600)
+        gone = send(connection, "b3", [energy("m-it", 3_599, 4_000)], late_s + 3_600)
+        sums = stored_windows(connection, "m-it")
+    assert (taken.accepted, gone.accepted) == (1, 0)
+    assert "older than 35 days" in gone.refused[0]
+    assert [window.energy_mwh for window in sums.values()] == [1_250_000] * 4 + [3_750_000] * 4
