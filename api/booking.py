@@ -12,6 +12,7 @@ from starlette.requests import Request
 
 from api.context import ApiContext, Context
 from api.forwarding import require_writer
+from api.identity import Identity
 from api.schemas.money import Booked, IdempotencyKey
 from suanwang.errors import BadInput, Conflict, NotFound, Refused, SuanwangError
 from voucher import ledger
@@ -19,7 +20,6 @@ from voucher.commands import Command
 from voucher.group import Work
 from voucher.outcomes import Refusal, RefusalCode
 from voucher.turn import Turn
-from voucher.writer import wait_for
 
 T = TypeVar("T")
 KeyHeader = Annotated[IdempotencyKey | None, Header(alias="Idempotency-Key")]
@@ -77,16 +77,15 @@ class LedgerDesk:
         self._context.wake()
         return result
 
-    def book(self, command: Command) -> Booked:
-        """Book one command; raise what its refusal means."""
-        booked = _booked(wait_for(self._context.writer.submit(command)))
-        self._context.wake()
-        return booked
+    def book(self, command: Command, identity: Identity) -> Booked:
+        """Book one command that somebody asked for; raise what its refusal means."""
+        now = self._context.clock.now
+        return self.change(lambda turn: book_in(turn, command, now(), identity))
 
 
-def book_in(turn: Turn, command: Command, now: datetime) -> Booked:
-    """Book one command in a unit of work; raise what its refusal means."""
-    (outcome,) = ledger.apply(turn, [command], now)
+def book_in(turn: Turn, command: Command, now: datetime, identity: Identity) -> Booked:
+    """Book one command in a unit of work, with who asked; raise what its refusal means."""
+    (outcome,) = ledger.apply(turn, [command], now, identity.actor)
     return _booked(outcome)
 
 

@@ -24,6 +24,7 @@ from suanwang.clock import Clock
 from suanwang.errors import Forbidden, Unauthorised
 from suanwang.ids import IdSource, SiteId, TenantId, new_secret
 from suanwang.model.tenant import ApiKey, Role, Tenant
+from voucher.actor import Actor
 
 logger = logging.getLogger(__name__)
 
@@ -96,6 +97,11 @@ class Identity:
     def tenant_scope(self) -> TenantId | None:
         """The tenant that the caller may look into; None means every one."""
         return None if self.role is Role.ADMIN else self.tenant_id
+
+    @property
+    def actor(self) -> Actor:
+        """The caller as the audit and the ledger name it."""
+        return Actor(person=self.key_id, tenant_id=self.tenant_id, role=self.role)
 
     @property
     def site(self) -> SiteId:

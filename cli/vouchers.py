@@ -7,7 +7,7 @@ import typer
 
 from cli import funds, grants, ledger, programmes, registry, reports
 from cli.connection import ApiKey, Url, connect
-from cli.output import AsJson, Json, clock_time, emit_json, line, table, yuan
+from cli.output import NOTHING, AsJson, Json, clock_time, emit_json, line, table, yuan
 from suanwang.errors import BadInput, SuanwangError
 
 TenantName = Annotated[str, typer.Argument(help="The tenant's id.")]
@@ -170,23 +170,25 @@ def export_journal(
 @app.command("entries")
 def entries(
     limit: Annotated[int, typer.Option(min=1, max=1000, help="Most entries.")] = 50,
+    after: Annotated[int, typer.Option(min=0, help="Only those after this number.")] = 0,
     url: Url = None,
     api_key: ApiKey = None,
     as_json: AsJson = False,
 ) -> None:
-    """List your entries of the ledger."""
+    """List your entries of the ledger, and who caused each; the centre's own have a dash."""
     with connect(url, api_key) as client:
-        answer = client.get("/v1/ledger/entries", limit=limit)
+        answer = client.get("/v1/ledger/entries", limit=limit, after=after)
     if as_json:
         emit_json(answer)
         return
     table(
-        ("entry", "at", "kind", "from", "to", "CNY"),
+        ("entry", "at", "kind", "by", "from", "to", "CNY"),
         [
             (
                 str(entry["seq"]),
                 clock_time(entry["at"]),
                 entry["kind"],
+                who(entry["by"]),
                 posting["source"],
                 posting["target"],
                 yuan(posting["amount_fen"]),
@@ -195,6 +197,11 @@ def entries(
             for posting in entry["postings"]
         ],
     )
+
+
+def who(actor: Json) -> str:
+    """Return who caused something, for people; a dash for the centre itself."""
+    return f"{actor['person']} ({actor['role']} of {actor['tenant_id']})" if actor else NOTHING
 
 
 @tenants_app.command("add")

@@ -13,6 +13,7 @@ from typing import Final
 from sqlalchemy import Connection
 
 from suanwang.errors import BadInput, Conflict
+from voucher.actor import Actor
 from voucher.book import Book
 from voucher.chain import Algorithm, Entry, genesis, genesis_before, link, write_moves
 from voucher.commands import (
@@ -94,12 +95,15 @@ def begin(connection: Connection, algorithm: Algorithm = Algorithm.SHA256) -> No
         )
 
 
-def apply(turn: Turn, batch: Sequence[Command], now: datetime) -> tuple[Outcome, ...]:
+def apply(
+    turn: Turn, batch: Sequence[Command], now: datetime, by: Actor | None = None
+) -> tuple[Outcome, ...]:
     """Book a batch in order and return an outcome for each command, in the same order.
 
-    ``now`` decides over expiry. Raises BadInput for more than 10,000 commands or a moment without
-    a zone, and Conflict when the tables were changed behind the ledger's back; a business refusal
-    is a value.
+    ``now`` decides over expiry; ``by`` is kept beside the entries as who caused them.
+
+    Raises BadInput for more than 10,000 commands or a moment without a zone, and Conflict when the
+    tables were changed behind the ledger's back; a business refusal is a value.
     """
     if now.tzinfo is None or len(batch) > BATCH_LENGTH_MAX:
         raise BadInput(
@@ -121,6 +125,7 @@ def apply(turn: Turn, batch: Sequence[Command], now: datetime) -> tuple[Outcome,
         fault or desk.take(command) for command, fault in zip(batch, faults, strict=True)
     )
     if desk.writes.sealed:
+        desk.writes.by = by
         write(connection, head, desk.writes, before, book)
     return outcomes
 

@@ -10,10 +10,12 @@ from typing import Any, Final
 from sqlalchemy import Connection, FromClause, Row, Select, and_, func, or_, select
 from sqlalchemy.sql.elements import ColumnElement
 
-from suanwang.db.tables import account, hold, journal, ledger_period, lot
+from suanwang.db.tables import account, hold, journal, ledger_actor, ledger_period, lot
 from suanwang.errors import BadInput, NotFound
 from suanwang.ids import LotId, SiteId, TenantId
+from suanwang.model.tenant import Role
 from suanwang.model.voucher import Hold, HoldState, Lot
+from voucher.actor import Actor
 from voucher.book import LOT_PARTS
 from voucher.chain import Posting, read_moves
 from voucher.check import LedgerCheck, check
@@ -49,6 +51,7 @@ class JournalEntry:
     """An entry of the journal: the request (``body``), and the accounts after it, in fen.
 
     ``late_for`` names the closed period that the use belongs to which it pays; else it is empty.
+    ``by`` is who caused it; None for the centre itself, which meters and ends by itself.
     """
 
     seq: int
@@ -61,6 +64,7 @@ class JournalEntry:
     postings: tuple[Posting, ...]
     late_for: str
     chain: str
+    by: Actor | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,7 +204,11 @@ def entries(
     """
     if not 1 <= limit <= ENTRIES_MAX:
         raise BadInput(f"limit {limit} is not between 1 and {ENTRIES_MAX}", limit=limit)
-    chosen = select(journal).where(journal.c.seq > after_seq)
+    chosen = (
+        select(journal, *(ledger_actor.c[name].label(f"by_{name}") for name in _WHO))
+        .outerjoin(ledger_actor, ledger_actor.c.seq == journal.c.seq)
+        .where(journal.c.seq > after_seq)
+    )
     if tenant_id is not None:
         chosen = chosen.where(journal.c.tenant_id == tenant_id)
     rows = connection.execute(chosen.order_by(journal.c.seq).limit(limit)).all()
@@ -216,9 +224,19 @@ def entries(
             postings=read_moves(row.moves),
             late_for=row.late_for,
             chain=row.chain,
+            by=_actor(row),
         )
         for row in rows
     )
+
+
+_WHO: Final = ("person", "tenant_id", "role")
+
+
+def _actor(row: Row[tuple[object, ...]]) -> Actor | None:
+    if row.by_person is None:
+        return None
+    return Actor(person=row.by_person, tenant_id=row.by_tenant_id, role=Role(row.by_role))
 
 
 def _balance(connection: Connection, name: str) -> int:

@@ -16,6 +16,7 @@ from suanwang.db.tables import (
     account,
     hold,
     journal,
+    ledger_actor,
     ledger_head,
     ledger_period,
     ledger_receipt,
@@ -23,6 +24,7 @@ from suanwang.db.tables import (
 )
 from suanwang.errors import Conflict
 from suanwang.model.voucher import Hold
+from voucher.actor import Actor
 from voucher.book import UNGUARDED, Book, Period, kind_of
 from voucher.chain import Entry
 from voucher.commands import Issue, canonical
@@ -60,13 +62,17 @@ class Before(NamedTuple):
 
 @dataclass(slots=True, kw_only=True)
 class Writes:
-    """What a batch has to write; periods and receipts with the entry that names them."""
+    """What a batch has to write; periods and receipts with the entry that names them.
+
+    ``by`` is who caused its entries; None for the centre itself.
+    """
 
     sealed: list[Sealed] = field(default_factory=list)
     lots: list[tuple[Issue, datetime]] = field(default_factory=list)
     holds: dict[str, Hold] = field(default_factory=dict)
     periods: list[tuple[Period, int]] = field(default_factory=list)
     receipts: list[tuple[str, int]] = field(default_factory=list)
+    by: Actor | None = None
 
 
 def write(connection: Connection, former: Head, writes: Writes, before: Before, book: Book) -> None:
@@ -83,6 +89,11 @@ def write(connection: Connection, former: Head, writes: Writes, before: Before, 
     closed = [(one.id, moment_text(one.ends_at, kind), seq) for one, seq in writes.periods]
     insert_rows(connection, ledger_period, closed)
     insert_rows(connection, ledger_receipt, writes.receipts)
+    if writes.by is not None:
+        who = (writes.by.person, writes.by.tenant_id, writes.by.role.value)
+        insert_rows(
+            connection, ledger_actor, [(sealed.entry.seq, *who) for sealed in writes.sealed]
+        )
     newest = writes.sealed[-1]
     moved = connection.execute(
         update(ledger_head)

@@ -38,7 +38,7 @@ def appropriate(
         amount_fen=body.amount_fen,
         document=body.document,
     )
-    return books.book(command)
+    return books.book(command, identity)
 
 
 @router.get("/pools", summary="Pools and funders")
@@ -66,7 +66,7 @@ def pay(
         amount_fen=body.amount_fen,
         receipt=body.receipt,
     )
-    return books.book(command)
+    return books.book(command, identity)
 
 
 @router.get("/payables", summary="What is owed")

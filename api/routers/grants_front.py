@@ -19,8 +19,9 @@ from suanwang.model.tenant import Role
 from suanwang.settings import Settings
 from suanwang.sheets import write_csv, write_xlsx
 from suanwang.units import FEN_PER_YUAN
+from voucher.actor import Actor
 from voucher.grants import store, store_requests
-from voucher.grants.case import Actor, State
+from voucher.grants.case import State
 from voucher.grants.people import CITY
 from voucher.grants.records import Record
 from voucher.grants.steps import Desk, Till, require_sight, till_of
@@ -89,7 +90,7 @@ def seen(connection: Connection, identity: Identity, application_id: str) -> Rec
 
 def actor_of(identity: Identity) -> Actor:
     """Return who acts."""
-    return Actor(person=identity.key_id, tenant_id=identity.tenant_id, role=identity.role)
+    return identity.actor
 
 
 @dataclass(frozen=True, slots=True)

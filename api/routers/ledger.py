@@ -12,9 +12,9 @@ from starlette.responses import StreamingResponse
 from api.booking import Books, KeyHeader, book_in, ledger_key
 from api.context import ApiContext, Context
 from api.identity import Auditor, MoneyMover, MoneyReader
-from api.routers.grants_front import actor_of
 from api.schemas.common import PAGE_MAX
 from api.schemas.money import (
+    ActorOut,
     Booked,
     EntryOut,
     EntryPage,
@@ -29,6 +29,7 @@ from api.schemas.money import (
 )
 from suanwang.units import INT64_MAX
 from voucher import store as voucher_store
+from voucher.actor import Actor
 from voucher.commands import ClosePeriod, Refund, Repay
 from voucher.export import export_lines
 from voucher.grants.steps import Desk, free_lots
@@ -126,11 +127,19 @@ def list_entries(
                     for posting in entry.postings
                 ],
                 late_for=entry.late_for,
+                by=actor_out(entry.by),
             )
             for entry in entries
         ],
         next=entries[-1].seq if len(entries) == limit else None,
     )
+
+
+def actor_out(actor: Actor | None) -> ActorOut | None:
+    """Return who caused an entry."""
+    if actor is None:
+        return None
+    return ActorOut(person=actor.person, tenant_id=actor.tenant_id, role=actor.role.value)
 
 
 @router.post("/refunds", status_code=201, summary="Give money back")
@@ -149,6 +158,7 @@ def refund(
             amount_fen=body.amount_fen,
             reason=body.reason,
         ),
+        identity,
     )
 
 
@@ -171,8 +181,8 @@ def repay(
 
     def work(turn: Turn) -> Booked:
         now = context.clock.now()
-        desk = Desk(connection=turn.connection, actor=actor_of(identity), now=now)
-        booked = book_in(turn, command, now)
+        desk = Desk(connection=turn.connection, actor=identity.actor, now=now)
+        booked = book_in(turn, command, now, identity)
         free_lots(desk, {body.lot_id})
         return booked
 
@@ -191,6 +201,7 @@ def close_period(
             period_id=body.period_id,
             ends_at=body.ends_at,
         ),
+        identity,
     )
 
 

@@ -68,6 +68,7 @@ def issue_voucher(
             funders=tuple(FunderPart(one.funder, one.amount_fen) for one in body.funders),
             is_reused=body.is_reused,
         ),
+        identity,
     )
 
 
@@ -82,4 +83,5 @@ def deposit_cash(
             tenant_id=body.tenant_id,
             amount_fen=body.amount_fen,
         ),
+        identity,
     )

@@ -218,10 +218,19 @@ class PostingOut(Out):
     amount_fen: int
 
 
+class ActorOut(Out):
+    """Who caused something: the id of a key, whose key it is, and its role."""
+
+    person: str
+    tenant_id: str
+    role: str
+
+
 class EntryOut(Out):
     """One event of the ledger; ``request`` is what was asked for under ``key``.
 
-    ``late_for`` names the closed period whose use it pays; else it is empty.
+    ``late_for`` names the closed period whose use it pays; else it is empty. ``by`` is who caused
+    it; null for the centre itself.
     """
 
     seq: int
@@ -231,6 +240,7 @@ class EntryOut(Out):
     request: dict[str, object]
     postings: list[PostingOut]
     late_for: str
+    by: ActorOut | None
 
 
 class EntryPage(Out):

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, MetaData, Table, text
 APPEND_ONLY: Final = (
     "journal",
     "ledger_period",
+    "ledger_actor",
     "grant_event",
     "chain_anchor",
     "registry_entry",

@@ -13,6 +13,7 @@ from cli import vouchers as voucher_commands
 from scheduler.cycle import run_cycle
 from suanwang.clock import VirtualClock
 from suanwang.errors import BadInput
+from suanwang.model.tenant import Role
 from voucher import ledger
 from voucher.commands import Clawback
 
@@ -363,3 +364,21 @@ def test_the_commands_fill_pools_and_pay_by_bank(
     assert "receipt YH-1" in command("pay", *paid, "--programme", owed["programme"])
     assert json.loads(command("debts", "--json"))["items"] == []
     assert "owed" in command("debts")
+
+
+def test_entries_name_the_key_that_caused_them_and_the_centres_own_nobody(
+    world: World, token: str, clock: VirtualClock
+) -> None:
+    run(world, token, clock, "train-1")
+    boss = world.client.get("/v1/whoami", world.admin).json()
+    entries = world.client.get("/v1/ledger/entries", world.enterprise).json()["items"]
+    by = {entry["kind"]: entry["by"] for entry in entries}
+    who = {"person": boss["key_id"], "tenant_id": boss["tenant_id"], "role": "admin"}
+    assert by == {"deposit": who, "issue": who, "open-hold": None, "capture": None}
+    # A repeat with another key of the administrator books nothing and changes no name.
+    second = world.key(boss["tenant_id"], Role.ADMIN)
+    cash = {"tenant_id": "haiyun", "amount_fen": 5, "key": "cash-9"}
+    for key in (world.admin, second):
+        assert world.client.post("/v1/cash", key, cash).status_code == 201
+    newest = world.client.get("/v1/ledger/entries", world.admin).json()["items"][-1]
+    assert newest["by"] == who

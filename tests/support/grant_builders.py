@@ -12,8 +12,9 @@ from suanwang.clock import Clock
 from suanwang.db.tables import tenant
 from suanwang.ids import IdSource
 from suanwang.model.tenant import Role
+from voucher.actor import Actor
 from voucher.grants import service
-from voucher.grants.case import Action, Actor
+from voucher.grants.case import Action
 from voucher.grants.identity import Identity, read_identity
 from voucher.grants.records import Draft, Record
 from voucher.grants.service import Verdict

@@ -11,9 +11,10 @@ from typing import Final
 
 from suanwang.errors import Refused
 from voucher import ledger
+from voucher.actor import Actor
 from voucher.commands import TEXT_LENGTH_MAX, Command, EndClaim, Issue, PayClaim, Redeem
 from voucher.funding import FunderPart, Mix
-from voucher.grants.case import Case, State
+from voucher.grants.case import CLOCK, Case, State
 from voucher.grants.records import Record
 from voucher.outcomes import Refusal
 from voucher.programmes.application import CHINA, china_day
@@ -102,9 +103,13 @@ def payment(lot_id: str, seq: int, amount_fen: int, receipt: str) -> PayClaim:
     )
 
 
-def book(turn: Turn, commands: Sequence[Command], now: datetime) -> None:
-    """Book in the ledger; a refusal undoes the whole step, and says what the ledger says."""
-    for outcome in ledger.apply(turn, commands, now):
+def book(turn: Turn, commands: Sequence[Command], now: datetime, actor: Actor) -> None:
+    """Book in the ledger; a refusal undoes the whole step, and says what the ledger says.
+
+    What time alone does has no actor: nobody caused it.
+    """
+    by = None if actor == CLOCK else actor
+    for outcome in ledger.apply(turn, commands, now, by):
         if isinstance(outcome, Refusal):
             code, facts = outcome.code.value, dict(outcome.facts)
             raise Refused(outcome.message, ledger_code=code, ledger_facts=facts)

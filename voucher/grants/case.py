@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Final
 
 from suanwang.model.tenant import Role
+from voucher.actor import Actor
 from voucher.wording import Told
 
 
@@ -41,15 +42,6 @@ REJECTED_BY: Final = "reject"
 CLAWBACK_BY: Final = "clawback"
 SUBMITTED_BY: Final = "submit"
 """Names in ``done`` beside the stages of the policy: who did these steps."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Actor:
-    """Who acts: a key stands for a person, so every reviewer needs a key of its own."""
-
-    person: str
-    tenant_id: str
-    role: Role
 
 
 CLOCK: Final = Actor(person="clock", tenant_id="platform", role=Role.ADMIN)

@@ -103,7 +103,7 @@ def issue(till: Till, application_id: str, terms: LotTerms) -> Record:
         "funding": {share.funder_id: share.amount_fen for share in record.funding},
     }
     issued = take(till, replace(record, lots=lots), replace(event, ends_at=expires_at), facts)
-    bookings.book(till.turn, commands, till.now)
+    bookings.book(till.turn, commands, till.now, till.actor)
     return issued
 
 
@@ -148,7 +148,7 @@ def claim(till: Till, application_id: str, request: Claim) -> tuple[Record, stor
     }
     redeemed = take(till, paid, event, facts)
     due = bookings.redemption(kept, request.ref, found.amount_fen)
-    bookings.book(till.turn, [due], till.now)
+    bookings.book(till.turn, [due], till.now, till.actor)
     new = store_audit.Redemption(
         seq=len(earlier) + 1,
         ref=request.ref,
@@ -195,7 +195,7 @@ def settle(till: Till, application_id: str, receipt: str, seq: int | None = None
     assert kept is not None, f"{record.id} can be paid and nothing is kept for it"
     commands: list[Command] = [bookings.redemption(kept, due.ref, due.amount_fen)] if is_new else []
     commands.append(bookings.payment(kept, due.seq, due.amount_fen, receipt))
-    bookings.book(till.turn, commands, till.now)
+    bookings.book(till.turn, commands, till.now, till.actor)
     store_audit.settle_redemption(
         till.connection, record.id, due.seq, receipt, till.actor.person, till.now
     )
@@ -432,7 +432,7 @@ def _take_back(till: Till, record: Record, demand: store_audit.Clawback) -> None
             f"{demand.amount_fen} fen are demanded back, {left} fen of them are held or expired",
             next_step="wait until running jobs end, or refuse and demand less",
         )
-    bookings.book(till.turn, commands, till.now)
+    bookings.book(till.turn, commands, till.now, till.actor)
 
 
 def _years_on(moment: datetime, years: int) -> datetime:

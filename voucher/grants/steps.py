@@ -12,10 +12,11 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from suanwang.errors import NotFound, Refused
+from voucher.actor import Actor
 from voucher.commands import Issue
 from voucher.grants import bookings, freeing, store, store_audit, store_programmes
 from voucher.grants.application import advance
-from voucher.grants.case import Action, Actor, Case, Effect, Event, State
+from voucher.grants.case import Action, Case, Effect, Event, State
 from voucher.grants.due import with_due
 from voucher.grants.messages import message_of
 from voucher.grants.people import may_see
@@ -145,7 +146,7 @@ def _booked(desk: Desk, before: Case | None, after: Record) -> Record:
     if not commands:
         return after
     assert isinstance(desk, Till), f"{after.id}: this step books, so it is done at a till"
-    bookings.book(desk.turn, commands, desk.now)
+    bookings.book(desk.turn, commands, desk.now, desk.actor)
     kept = tuple(one.lot_id for one in commands if isinstance(one, Issue))
     return replace(after, lots=kept) if kept or not after.case.is_decided else after
 

@@ -19,7 +19,8 @@ from suanwang.db.tables import (
 )
 from suanwang.errors import BadInput, Conflict, NotFound
 from suanwang.model.tenant import Role
-from voucher.grants.case import Actor, Case, Event
+from voucher.actor import Actor
+from voucher.grants.case import Case, Event
 from voucher.grants.messages import Message
 
 FILE_BYTES_MAX: Final = 4 * 1024 * 1024

@@ -110,6 +110,23 @@ ledger_period: Final = Table(
     comment="Periods that are closed; rows are never changed.",
 )
 
+ledger_actor: Final = Table(
+    "ledger_actor",
+    metadata,
+    Column(
+        "seq",
+        Int64,
+        ForeignKey("journal.seq"),
+        primary_key=True,
+        autoincrement=False,
+        comment="entry that somebody caused; the centre's own have no row",
+    ),
+    Column("person", Text, nullable=False, comment="id of the key that asked"),
+    Column("tenant_id", Text, nullable=False, comment="whose key it is"),
+    Column("role", Text, nullable=False, comment="role of the key"),
+    comment="Who caused an entry of the journal; rows are never changed.",
+)
+
 ledger_receipt: Final = Table(
     "ledger_receipt",
     metadata,

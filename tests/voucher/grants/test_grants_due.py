@@ -11,9 +11,10 @@ from suanwang.clock import VirtualClock
 from suanwang.errors import Forbidden
 from suanwang.ids import SeededIds
 from voucher import store as voucher_store
+from voucher.actor import Actor
 from voucher.grants import payout, service, store, store_audit, sweep
 from voucher.grants.application import advance
-from voucher.grants.case import Action, Actor, DueKind, Event, State
+from voucher.grants.case import Action, DueKind, Event, State
 from voucher.grants.records import Record
 from voucher.grants.service import Verdict
 from voucher.grants.store_programmes import load_usage

@@ -336,6 +336,9 @@ def test_a_clawback_takes_lot_and_debt_and_bans(office: Office) -> None:
     (lot,) = voucher_store.lots(office.connection, tenant_id="haiyun", now=office.clock.now())
     assert (lot.available_fen, lot.spent_fen, lot.recalled_fen) == (0, 0, 20 * WAN)
     assert voucher_store.debt_fen(office.connection, "haiyun") == 5 * WAN
+    entries = voucher_store.entries(office.connection, "haiyun")
+    by = {one.kind: one.by.person for one in entries if one.by is not None}
+    assert by == {"issue": "wang", "clawback": "wang"}
     with pytest.raises(Refused, match="kept out until 2029-10-2"):
         service.create(office.firm(), "haiyun", a_draft("r9"), office.ids)
 

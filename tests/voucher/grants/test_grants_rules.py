@@ -9,8 +9,9 @@ from programme_builders import a_policy
 
 from suanwang.errors import BadInput, Forbidden, InvalidTransition, Refused
 from suanwang.model.tenant import Role
+from voucher.actor import Actor
 from voucher.grants.application import advance, publicity_end
-from voucher.grants.case import Action, Actor, Case, Effect, Event, State
+from voucher.grants.case import Action, Case, Effect, Event, State
 from voucher.grants.messages import message_of
 from voucher.grants.people import may_see, roles_of
 from voucher.programmes.schema import Policy, Stage

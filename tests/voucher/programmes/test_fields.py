@@ -21,9 +21,10 @@ from suanwang.document import Document
 from suanwang.errors import BadInput, Conflict
 from suanwang.ids import SeededIds
 from suanwang.model.tenant import Role
+from voucher.actor import Actor
 from voucher.grants import service
 from voucher.grants.application import advance
-from voucher.grants.case import Action, Actor, Case, Event, State
+from voucher.grants.case import Action, Case, Event, State
 from voucher.grants.due import with_due
 from voucher.grants.people import roles_of
 from voucher.programmes.application import Application

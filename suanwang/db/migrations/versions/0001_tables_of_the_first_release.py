@@ -813,6 +813,22 @@ def upgrade() -> None:
         comment="Days of sites whose figures must be computed anew.",
     )
     op.create_table(
+        "ledger_actor",
+        sa.Column(
+            "seq",
+            Int64,
+            autoincrement=False,
+            nullable=False,
+            comment="entry that somebody caused; the centre's own have no row",
+        ),
+        sa.Column("person", sa.Text(), nullable=False, comment="id of the key that asked"),
+        sa.Column("tenant_id", sa.Text(), nullable=False, comment="whose key it is"),
+        sa.Column("role", sa.Text(), nullable=False, comment="role of the key"),
+        sa.ForeignKeyConstraint(["seq"], ["journal.seq"], name=op.f("fk_ledger_actor_seq_journal")),
+        sa.PrimaryKeyConstraint("seq", name=op.f("pk_ledger_actor")),
+        comment="Who caused an entry of the journal; rows are never changed.",
+    )
+    op.create_table(
         "ledger_period",
         sa.Column("id", sa.Text(), nullable=False, comment="name of the period, such as 2026-10"),
         sa.Column("ends_at", UtcDateTime(), nullable=False, comment="its last moment, UTC"),
@@ -1888,6 +1904,7 @@ def upgrade() -> None:
     )
     op.make_append_only("journal")
     op.make_append_only("ledger_period")
+    op.make_append_only("ledger_actor")
     op.make_append_only("grant_event")
     op.make_append_only("chain_anchor")
     op.make_append_only("registry_entry")
@@ -1991,6 +2008,7 @@ def downgrade() -> None:
     op.drop_table("link")
     op.drop_table("ledger_receipt")
     op.drop_table("ledger_period")
+    op.drop_table("ledger_actor")
     op.drop_table("kpi_due")
     op.drop_table("kpi_day")
     with op.batch_alter_table("inventory_revision", schema=None) as batch_op:
