@@ -27,15 +27,17 @@ from suanwang.wire.agent import (
     OrderList,
     Receipt,
     ReportUpload,
-    TelemetryUpload,
     Welcome,
 )
+from suanwang.wire.batch import CONTENT_TYPE
 
 log = logging.getLogger(__name__)
 
 TIMEOUT_S: Final = 30.0
 LONG_POLL_S: Final = 20.0
 PAUSE_S_MAX: Final = 30.0
+RETRY_AFTER_S_MAX: Final = 300
+"""Longest pause that the centre may ask for."""
 PACKAGE_TIMEOUT_S: Final = 600.0
 CHUNK: Final = 1 << 20
 ANSWER_CHARS: Final = 500
@@ -82,9 +84,10 @@ class CentreChannel:
         self.skew_s = (welcome.clock + travel - self._clock.now()).total_seconds()
         return welcome
 
-    async def send_telemetry(self, upload: TelemetryUpload) -> Receipt:
-        """Hand over a batch; the same id is recorded once."""
-        return await self._post("/telemetry", upload, Receipt)
+    async def send_telemetry(self, batch: bytes) -> Receipt:
+        """Hand over a batch of ``suanwang.wire.batch``; the same id is recorded once."""
+        text = await self._call("POST", "/telemetry", body=batch, content_type=CONTENT_TYPE)
+        return _read(Receipt, text)
 
     async def orders(self, wait_s: float = LONG_POLL_S) -> OrderList:
         """Return orders that are not acknowledged, waiting up to ``wait_s`` for the first."""
@@ -126,29 +129,31 @@ class CentreChannel:
         return _read(answer, await self._call("POST", path, body=body.model_dump_json()))
 
     async def _call(
-        self, method: str, path: str, *, body: str | None = None, timeout_s: float = TIMEOUT_S
+        self,
+        method: str,
+        path: str,
+        *,
+        body: str | bytes | None = None,
+        content_type: str = "application/json",
+        timeout_s: float = TIMEOUT_S,
     ) -> str:
         try:
             async with self._client().request(
                 method,
                 self._base + path,
                 data=body,
+                headers={"Content-Type": content_type},
                 timeout=aiohttp.ClientTimeout(total=timeout_s),
             ) as answer:
-                text = await answer.text()
+                text, after = await answer.text(), answer.headers.get("Retry-After", "")
         except (aiohttp.ClientError, TimeoutError, OSError) as failure:
             raise CentreUnreachable(_words(method, self._base + path, failure)) from failure
-        _check(method, self._base + path, answer.status, text)
+        _check(method, self._base + path, answer.status, text, after)
         return text
 
     def _client(self) -> aiohttp.ClientSession:
         if self._http is None:
-            self._http = aiohttp.ClientSession(
-                headers={
-                    "Authorization": f"Bearer {self._token}",
-                    "Content-Type": "application/json",
-                }
-            )
+            self._http = aiohttp.ClientSession(headers={"Authorization": f"Bearer {self._token}"})
         return self._http
 
 
@@ -156,7 +161,7 @@ def _words(method: str, url: str, failure: BaseException) -> str:
     return f"{method} {url}: {failure or type(failure).__name__}"
 
 
-def _check(method: str, url: str, status: int, text: str) -> None:
+def _check(method: str, url: str, status: int, text: str, retry_after: str = "") -> None:
     if status < HTTPStatus.BAD_REQUEST:
         return
     words = f"{method} {url}: status {status}: {text[:ANSWER_CHARS]}"
@@ -166,7 +171,8 @@ def _check(method: str, url: str, status: int, text: str) -> None:
         raise CentreUnreachable(
             words, next_step="check agent.token: it must be the token of this site"
         )
-    raise CentreUnreachable(words)
+    pause_s = min(int(retry_after), RETRY_AFTER_S_MAX) if retry_after.isdigit() else 0
+    raise CentreUnreachable(words, retry_after_s=pause_s)
 
 
 def _read(model: type[Answer], text: str) -> Answer:
@@ -188,6 +194,16 @@ def _log_retry(state: RetryCallState) -> None:
     )
 
 
+_BACKOFF: Final = wait_random_exponential(multiplier=0.5, max=PAUSE_S_MAX)
+
+
+def _pause(state: RetryCallState) -> float:
+    """Wait as long as the centre asked for, and then so much that not all come back at once."""
+    failure = state.outcome.exception() if state.outcome else None
+    asked = failure.facts.get("retry_after_s", 0) if isinstance(failure, CentreUnreachable) else 0
+    return _BACKOFF(state) + (asked if isinstance(asked, int) else 0)
+
+
 async def persist(call: Callable[[], Awaitable[Result]], clock: Clock) -> Result:
     """Make a call until the centre answers it, with growing pauses and jitter.
 
@@ -195,7 +211,7 @@ async def persist(call: Callable[[], Awaitable[Result]], clock: Clock) -> Result
     """
     retrying = AsyncRetrying(
         retry=retry_if_exception_type(CentreUnreachable),
-        wait=wait_random_exponential(multiplier=0.5, max=PAUSE_S_MAX),
+        wait=_pause,
         sleep=clock.wait,
         before_sleep=_log_retry,
         reraise=True,

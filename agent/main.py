@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from agent.batches import BatchLimits
 from agent.book import AttemptBook
 from agent.channel import CentreChannel
 from agent.executors.fake import FakeExecutor
@@ -26,7 +27,7 @@ from agent.process import allow_files, settle_memory
 from agent.record import Rules
 from agent.runner import Runner
 from agent.service import Agent, Parts
-from agent.spool import Spool
+from agent.spool import Spool, SpoolLimits
 from collectors.config import build_sources, parse_sources, places_of
 from collectors.remote_write.writer import RemoteWriter, writer_of
 from suanwang.clock import Clock, SystemClock
@@ -74,7 +75,10 @@ def build_agent(settings: AgentSettings, clock: Clock, remote: RemoteWriter | No
     folder = settings.spool_dir
     specs = parse_sources(settings.sources)
     sources = build_sources(specs, clock, folder / SOURCES_NAME)
-    spool = Spool(folder, clock)
+    batches = BatchLimits(
+        bytes_max=settings.spool_mib_max * 1024**2, age_s=settings.spool_days * 86_400.0
+    )
+    spool = Spool(folder, clock, SpoolLimits(batches=batches))
     channel = CentreChannel(settings.centre_url, token, clock)
     executor = build_executor(settings.executor, folder, clock)
     book = AttemptBook(spool, clock)

@@ -13,7 +13,8 @@ from typing import Final
 
 from aiohttp import web
 
-from agent.spool import DROPPED, Spool
+from agent.batches import BatchCounts
+from agent.spool import Spool
 from collectors.poll_stats import Histogram
 from collectors.poller import Poller
 from collectors.remote_write.metrics import remote_page
@@ -40,14 +41,12 @@ class SelfFacts:
     timeouts: int
     skipped: int
     sink_failures: int
-    spooled: int
-    dropped: int
+    spool: BatchCounts
 
 
 def facts_of(poller: Poller, spool: Spool) -> SelfFacts:
     """Return how poller and spool are now."""
     stats = list(poller.stats.values())
-    counts = spool.counts()
     return SelfFacts(
         circuits=Counter(breaker.circuit for breaker in poller.breakers.values()),
         in_flight=poller.in_flight,
@@ -58,8 +57,7 @@ def facts_of(poller: Poller, spool: Spool) -> SelfFacts:
         timeouts=sum(each.timeouts for each in stats),
         skipped=sum(each.skipped for each in stats),
         sink_failures=sum(each.sink_failures for each in stats),
-        spooled=counts.get("telemetry", 0),
-        dropped=counts.get(DROPPED, 0),
+        spool=spool.batches.counts(),
     )
 
 
@@ -72,8 +70,10 @@ def readings_of(facts: SelfFacts, lateness: Histogram, at: datetime) -> tuple[Re
         "polls_left_behind": facts.left_behind,
         "polls_skipped_total": facts.skipped,
         "poll_lateness_p99_s": lateness.quantile(0.99),
-        "spool_batches": facts.spooled,
-        "spool_dropped_total": facts.dropped,
+        "spool_batches": facts.spool.batches,
+        "spool_bytes": facts.spool.bytes,
+        "spool_oldest_s": facts.spool.oldest_s,
+        "spool_dropped_total": sum(facts.spool.dropped.values()),
     }
     return tuple(
         Reading(subject=SUBJECT, metric=metric, value=float(value), at=at)
@@ -104,11 +104,16 @@ def _lines(facts: SelfFacts) -> Iterator[str]:
         ("poll_timeouts_total", "counter", facts.timeouts),
         ("polls_skipped_total", "counter", facts.skipped),
         ("sink_failures_total", "counter", facts.sink_failures),
-        ("spool_batches", "gauge", facts.spooled),
-        ("spool_dropped_total", "counter", facts.dropped),
+        ("spool_batches", "gauge", facts.spool.batches),
+        ("spool_bytes", "gauge", facts.spool.bytes),
+        ("spool_held_batches", "gauge", facts.spool.held),
+        ("spool_oldest_seconds", "gauge", facts.spool.oldest_s),
     ):
         yield f"# TYPE suanwang_agent_{name} {kind}"
         yield f"suanwang_agent_{name} {value}"
+    yield "# TYPE suanwang_agent_spool_dropped_total counter"
+    for worth, rows in facts.spool.dropped.items():
+        yield f'suanwang_agent_spool_dropped_total{{worth="{worth.name.lower()}"}} {rows}'
 
 
 def _histogram(of: str, lateness: Histogram) -> Iterator[str]:

@@ -13,6 +13,7 @@ from agent.executors.port import Executor
 from agent.runner import Runner
 from agent.self_metrics import facts_of, readings_of, served
 from agent.spool import Spool
+from agent.telemetry_buffer import TelemetryBuffer
 from agent.uplink import Uplink
 from collectors.lanes import Place
 from collectors.poller import Poller
@@ -21,14 +22,11 @@ from collectors.sources.port import Source
 from suanwang import __version__
 from suanwang.clock import Clock
 from suanwang.ids import IdSource
-from suanwang.model.reading import Circuit, Reading, SourceReport
-from suanwang.wire.agent import Hello, TelemetryUpload, WireReading, WireSourceReport
+from suanwang.model.reading import Reading, SourceReport
+from suanwang.wire.agent import Hello
 
 log = logging.getLogger(__name__)
 
-READINGS_MAX: Final = 10_000
-"""Readings of one batch: well below the centre's limit of bytes, also with long labels."""
-REPORTS_MAX: Final = 10_000
 STARTED_AS: Final = "agent"
 """Name under which the agent reports on itself, as if it were a source."""
 
@@ -44,57 +42,6 @@ class Beat:
     self_s: float = 15.0
     hello_s_max: float = 60.0
     failure_s: float = 5.0
-
-
-class TelemetryBuffer:
-    """Gathers readings for a few seconds, then puts them on disk as one batch.
-
-    ``copy`` is handed every reading too.
-    """
-
-    def __init__(
-        self,
-        spool: Spool,
-        clock: Clock,
-        ids: IdSource,
-        copy: Callable[[Sequence[Reading]], None] = lambda _: None,
-    ) -> None:
-        self._copy = copy
-        self._spool = spool
-        self._clock = clock
-        self._ids = ids
-        self._readings: list[WireReading] = []
-        self._reports: list[WireSourceReport] = []
-
-    def take(self, readings: Sequence[Reading], report: SourceReport) -> None:
-        """Take one poll's outcome; a sink of ``collectors.poller.Poller``."""
-        if len(self._reports) >= REPORTS_MAX:
-            self.flush()
-        self.add(readings)
-        self._reports.append(_wire_report(report))
-
-    def add(self, readings: Sequence[Reading]) -> None:
-        """Take readings in."""
-        self._copy(readings)
-        if len(self._readings) + len(readings) > READINGS_MAX:
-            self.flush()
-        for start in range(0, len(readings), READINGS_MAX):
-            if self._readings and start:
-                self.flush()
-            self._readings.extend(_wire(one) for one in readings[start : start + READINGS_MAX])
-
-    def flush(self) -> None:
-        """Put on disk what was gathered."""
-        if not self._readings and not self._reports:
-            return
-        upload = TelemetryUpload(
-            id=self._ids.new("tb"),
-            sent_at=self._clock.now(),
-            readings=tuple(self._readings),
-            reports=tuple(self._reports),
-        )
-        self._spool.add_telemetry(upload)
-        self._readings, self._reports = [], []
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -258,33 +205,3 @@ class Agent:
         )
         with contextlib.suppress(OSError):
             self._buffer.take((), report)
-
-
-def _wire(reading: Reading) -> WireReading:
-    return WireReading(
-        subject=reading.subject,
-        metric=reading.metric,
-        value=reading.value,
-        at=reading.at,
-        quality=reading.quality,
-        labels=dict(reading.labels),
-    )
-
-
-def _wire_report(report: SourceReport) -> WireSourceReport:
-    return WireSourceReport(
-        source=report.source,
-        is_up=report.is_up,
-        duration_s=report.duration_s,
-        at=report.at,
-        readings=report.readings,
-        error=_with_circuit(report)[:2_000],
-    )
-
-
-def _with_circuit(report: SourceReport) -> str:
-    """Return why a source is down; where its breaker is open, since when, and the next try."""
-    if report.circuit is Circuit.CLOSED or not report.circuit_since or not report.next_at:
-        return report.error
-    since, again = (f"{at:%Y-%m-%d %H:%M:%S}" for at in (report.circuit_since, report.next_at))
-    return f"circuit open since {since} UTC, next try at {again} UTC: {report.error}"

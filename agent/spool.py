@@ -5,9 +5,9 @@
 | ``attempt`` | what runs here and its last state | ``keep_s`` after its end |
 | ``report`` | reports on attempts, never dropped | the centre has them |
 | ``piece`` | pieces of output | the centre has them |
-| ``telemetry`` | batches of readings, oldest dropped first | the centre has them, or a limit |
-| ``aside`` | what the centre will never take, and why | ``keep_s``, or the newest 1,000 |
-| ``count`` | batches dropped, and how far the clocks are apart | ever |
+| ``batch`` | batches of readings, see ``agent.batches`` | the centre has them, or a limit |
+| ``aside`` | what the centre will never take, and why | ``keep_s``, or newer ones need the room |
+| ``count`` | readings dropped, and how far the clocks are apart | ever |
 
 A file that cannot be read is set aside under another name, loudly, and a new one begun.
 """
@@ -17,15 +17,16 @@ import logging
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from pydantic import TypeAdapter
 
+from agent.batches import SCHEMA, BatchLimits, BatchStore
 from agent.record import Record
 from suanwang.clock import Clock, to_epoch_ms
-from suanwang.wire.agent import AttemptReport, TelemetryUpload
+from suanwang.wire.agent import AttemptReport
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +35,7 @@ BUSY_TIMEOUT_S: Final = 10.0
 ASIDE_MAX: Final = 1_000
 PIECE_CHARS: Final = 200_000
 """Characters of one piece of output: below the wire's limit also where each takes four bytes."""
-DROPPED: Final = "telemetry_dropped"
+ASIDE_BYTES_MAX: Final = 64 * 1024 * 1024
 SKEW: Final = "skew_ms"
 
 _RECORD: Final = TypeAdapter(Record)
@@ -52,15 +53,9 @@ CREATE TABLE IF NOT EXISTS piece (
     body TEXT NOT NULL
 );
 CREATE INDEX IF NOT EXISTS piece_attempt ON piece (attempt_id, start);
-CREATE TABLE IF NOT EXISTS telemetry (
-    n INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, made_ms INTEGER NOT NULL,
-    bytes INTEGER NOT NULL, body TEXT NOT NULL
-);
-CREATE INDEX IF NOT EXISTS telemetry_made ON telemetry (made_ms);
-CREATE INDEX IF NOT EXISTS telemetry_bytes ON telemetry (n, bytes);
 CREATE TABLE IF NOT EXISTS aside (
     id INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, made_ms INTEGER NOT NULL,
-    reason TEXT NOT NULL, body TEXT NOT NULL
+    reason TEXT NOT NULL, body BLOB NOT NULL
 );
 CREATE TABLE IF NOT EXISTS count (name TEXT PRIMARY KEY, value INTEGER NOT NULL);
 """
@@ -68,10 +63,9 @@ CREATE TABLE IF NOT EXISTS count (name TEXT PRIMARY KEY, value INTEGER NOT NULL)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpoolLimits:
-    """How much is kept: bytes and age of telemetry, and how long of what is over."""
+    """How much is kept: of telemetry, and how long of what is over."""
 
-    telemetry_bytes: int = 512 * 1024 * 1024
-    telemetry_age_s: float = 7 * 86_400.0
+    batches: BatchLimits = field(default_factory=BatchLimits)
     keep_s: float = 7 * 86_400.0
 
 
@@ -104,6 +98,8 @@ class Spool:
         self.set_aside: Path | None = None
         """Where a file that could not be read went; None where all is well."""
         self._db = self._open_or_set_aside()
+        self.batches = BatchStore(self._db, self._write, clock, self._limits.batches)
+        """Telemetry that waits."""
 
     def close(self) -> None:
         """Close the file."""
@@ -212,33 +208,9 @@ class Spool:
         with self._write():
             self._db.execute("DELETE FROM piece WHERE attempt_id = ?", (attempt_id,))
 
-    # --- telemetry
-
-    def add_telemetry(self, upload: TelemetryUpload) -> None:
-        """Keep a batch; the oldest are dropped, and counted, where a limit is passed."""
-        body = upload.model_dump_json()
-        with self._write():
-            self._db.execute(
-                "INSERT OR IGNORE INTO telemetry (id, made_ms, bytes, body) VALUES (?, ?, ?, ?)",
-                (upload.id, self._now_ms(), len(body), body),
-            )
-            dropped = self._drop_telemetry()
-        if dropped:
-            log.error("telemetry dropped: the spool is full", extra={"batches": dropped})
-
-    def next_telemetry(self) -> TelemetryUpload | None:
-        """Return the oldest batch, or None."""
-        row = self._db.execute("SELECT body FROM telemetry ORDER BY n LIMIT 1").fetchone()
-        return None if row is None else TelemetryUpload.model_validate_json(row[0])
-
-    def telemetry_sent(self, batch_id: str) -> None:
-        """Let go of a batch that the centre has."""
-        with self._write():
-            self._db.execute("DELETE FROM telemetry WHERE id = ?", (batch_id,))
-
     # --- the rest
 
-    def put_aside(self, kind: str, body: str, reason: str) -> None:
+    def put_aside(self, kind: str, body: bytes, reason: str) -> None:
         """Keep, for people to look at, what the centre will never take."""
         with self._write():
             self._db.execute(
@@ -246,16 +218,18 @@ class Spool:
                 (kind, self._now_ms(), reason, body),
             )
             self._db.execute(
-                "DELETE FROM aside WHERE id <= (SELECT max(id) FROM aside) - ?", (ASIDE_MAX,)
+                "DELETE FROM aside WHERE id <= (SELECT max(id) FROM aside) - ? OR id IN (SELECT id"
+                " FROM (SELECT id, sum(length(body)) OVER (ORDER BY id DESC) AS newer FROM aside)"
+                " WHERE newer > ?)",
+                (ASIDE_MAX, ASIDE_BYTES_MAX),
             )
 
     def counts(self) -> dict[str, int]:
-        """Return how much waits, by table, and how many batches were ever dropped."""
-        waiting = {
+        """Return how much waits, by table."""
+        return {
             table: int(self._db.execute(f"SELECT count(*) FROM {table}").fetchone()[0])  # noqa: S608
-            for table in ("telemetry", "report", "piece", "aside")
+            for table in ("batch", "report", "piece", "aside")
         }
-        return {**waiting, DROPPED: self._count(DROPPED)}
 
     def skew_s(self) -> float:
         """Return the centre's clock minus ours, in seconds, as last kept."""
@@ -287,34 +261,20 @@ class Spool:
             (report.attempt_id, report.model_dump_json()),
         )
 
-    def _drop_telemetry(self) -> int:
-        too_old = self._now_ms() - int(self._limits.telemetry_age_s * 1_000)
-        dropped = self._db.execute("DELETE FROM telemetry WHERE made_ms < ?", (too_old,)).rowcount
-        dropped += self._db.execute(
-            "DELETE FROM telemetry WHERE n IN (SELECT n FROM (SELECT n, sum(bytes) OVER"
-            " (ORDER BY n DESC) AS newer FROM telemetry) WHERE newer > ?)",
-            (self._limits.telemetry_bytes,),
-        ).rowcount
-        if dropped:
-            self._db.execute(
-                "INSERT INTO count VALUES (?, ?)"
-                " ON CONFLICT (name) DO UPDATE SET value = value + excluded.value",
-                (DROPPED, dropped),
-            )
-        return dropped
-
     def _now_ms(self) -> int:
         return to_epoch_ms(self._clock.now())
 
     @contextmanager
     def _write(self) -> Iterator[None]:
-        self._db.execute("BEGIN IMMEDIATE")
         try:
+            self._db.execute("BEGIN IMMEDIATE")
             yield
+            self._db.execute("COMMIT")
         except BaseException:
-            self._db.execute("ROLLBACK")
+            # A full disk may have ended the transaction already.
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
             raise
-        self._db.execute("COMMIT")
 
     def _open_or_set_aside(self) -> sqlite3.Connection:
         try:
@@ -341,7 +301,7 @@ def _open(path: Path) -> sqlite3.Connection:
     try:
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = FULL")
-        db.executescript(_SCHEMA)
+        db.executescript(_SCHEMA + SCHEMA)
         findings = db.execute("PRAGMA quick_check(1)").fetchone()[0]
         if findings != "ok":
             raise sqlite3.DatabaseError(f"quick_check: {findings}")

@@ -9,7 +9,7 @@ from typing import Final
 from agent.channel import CentreChannel, CentreRefused, persist
 from agent.spool import Piece, Spool
 from suanwang.clock import Clock
-from suanwang.wire.agent import LogUpload, Receipt, ReportUpload, TelemetryUpload
+from suanwang.wire.agent import LogUpload, Receipt, ReportUpload
 
 log = logging.getLogger(__name__)
 
@@ -27,16 +27,16 @@ class Uplink:
 
     async def send_telemetry(self) -> bool:
         """Send the oldest batch."""
-        batch = self._spool.next_telemetry()
+        batch = self._spool.batches.next()
         if batch is None:
             return False
         try:
-            receipt = await persist(lambda: self._channel.send_telemetry(batch), self._clock)
+            receipt = await persist(lambda: self._channel.send_telemetry(batch.body), self._clock)
         except CentreRefused as failure:
-            self._set_aside("telemetry", batch, failure)
+            self._set_aside("telemetry", batch.body, failure)
         else:
             _warn_refused("readings", receipt)
-        self._spool.telemetry_sent(batch.id)
+        self._spool.batches.sent(batch.id)
         return True
 
     async def send_output(self) -> bool:
@@ -63,7 +63,7 @@ class Uplink:
         try:
             receipt = await persist(lambda: self._channel.send_reports(upload), self._clock)
         except CentreRefused as failure:
-            self._set_aside("reports", upload, failure)
+            self._set_aside("reports", upload.model_dump_json().encode(), failure)
         else:
             _warn_refused("reports", receipt)
         self._spool.reports_sent([stored.id for stored in waiting])
@@ -80,11 +80,9 @@ class Uplink:
             return
         self._spool.output_taken(piece.attempt_id, next_offset)
 
-    def _set_aside(
-        self, kind: str, upload: TelemetryUpload | ReportUpload, failure: CentreRefused
-    ) -> None:
+    def _set_aside(self, kind: str, body: bytes, failure: CentreRefused) -> None:
         log.error("upload refused and set aside", extra={"kind": kind, "why": failure.message})
-        self._spool.put_aside(kind, upload.model_dump_json(), failure.message)
+        self._spool.put_aside(kind, body, failure.message)
 
 
 def _warn_refused(what: str, receipt: Receipt) -> None:

@@ -13,11 +13,13 @@ from alerts.evaluation import Policy
 from alerts.metrics import AlertMetrics
 from alerts.rules import shipped
 from api.http_metrics import HttpMetrics
+from api.intake_gate import IntakeGate
 from api.ledger_metrics import LedgerMetrics
 from api.status_page import StatusPages
 from collectors.remote_write.writer import RemoteWriter
+from collectors.series_book import SeriesBook
 from scheduler.context import Context as SchedulingContext
-from suanwang.clock import Clock
+from suanwang.clock import Clock, SystemClock
 from suanwang.db.engine import reading, writing
 from suanwang.energy.catalogue import EnergyCatalogue
 from suanwang.errors import Unavailable
@@ -78,6 +80,8 @@ class ApiContext:
     alert_metrics: AlertMetrics = field(default_factory=AlertMetrics)
     followers: Followers = field(default_factory=Followers)
     remote: RemoteWriter | None = None
+    gate: IntakeGate = field(default_factory=lambda: IntakeGate(SystemClock()))
+    series_book: SeriesBook = field(default_factory=SeriesBook)
 
     @property
     def catalogue(self) -> EnergyCatalogue:

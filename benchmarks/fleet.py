@@ -19,8 +19,8 @@ import psutil
 
 from agent.main import SHARING_KINDS
 from agent.process import allow_files, settle_memory
-from agent.service import TelemetryBuffer
 from agent.spool import Spool
+from agent.telemetry_buffer import TelemetryBuffer
 from benchmarks.frame import Figure, Options
 from collectors.config import build_sources, parse_sources, places_of
 from collectors.poller import Poller

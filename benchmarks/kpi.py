@@ -35,8 +35,8 @@ from suanwang.clock import VirtualClock
 from suanwang.db.engine import open_engine, reading, writing
 from suanwang.db.tables import energy_window, metadata, meter_event, site
 from suanwang.ids import MeterId, SiteId
+from suanwang.model.batch import TelemetryBatch, gathered
 from suanwang.model.meter import Meter, MeterRole
-from suanwang.model.reading import TelemetryBatch
 
 SITE: Final = SiteId("dc")
 RACKS: Final = 100
@@ -173,7 +173,7 @@ def _tell(engine: Engine, clock: VirtualClock, case: Case, truth: Truth) -> None
         clock.advance(600 if number < (DAY_S + SPARE_S) // 600 else 1)
         if part:
             batch = TelemetryBatch(
-                id=f"b{number}", site_id=SITE, sent_at=clock.now(), readings=tuple(part), reports=()
+                id=f"b{number}", site_id=SITE, sent_at=clock.now(), readings=gathered(part)
             )
             with writing(engine) as connection:
                 store.ingest(connection, batch, str(number), clock.now())

@@ -127,15 +127,16 @@ def _prepare(address: str, admin: str) -> str:
 
 
 @contextmanager
-def server(database: str) -> Iterator[tuple[str, str]]:
+def server(database: str, *, with_scheduler: bool = False) -> Iterator[tuple[str, str]]:
     """Run the centre; yields its address and the admin's key."""
     with TemporaryDirectory() as folder:
         state = Path(folder)
         environment = {k: v for k, v in os.environ.items() if not k.startswith("SUANWANG_")}
         process = subprocess.Popen(
             [
-                sys.executable, "-m", "api", "--port", "0", "--no-scheduler",
+                sys.executable, "-m", "api", "--port", "0",
                 "--state-dir", folder, "--database-url", database,
+                *([] if with_scheduler else ["--no-scheduler"]),
             ],
             cwd=folder,
             env=environment | {"SUANWANG_LOG__LEVEL": "warning"},

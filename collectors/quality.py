@@ -3,13 +3,12 @@
 The rules are written for people in ``docs/pue.md``; this file is where they are decided.
 """
 
-import math
 from datetime import datetime, timedelta
 from typing import Final
 
 from collectors.accumulator import WINDOW_MS
 from suanwang.model.meter import CARRIER_UNITS, WindowState
-from suanwang.model.reading import Quality, Reading, worst
+from suanwang.model.reading import Quality, worst
 
 _UNITS: Final = tuple(CARRIER_UNITS.values())
 
@@ -58,28 +57,6 @@ def clock_shift(sent_at: datetime, now: datetime, *, was_shifted: bool) -> timed
     if abs(skew) <= (SKEW_RIGHT if was_shifted else SKEW_ALERT) or skew > AHEAD_MAX:
         return timedelta()
     return -timedelta(seconds=round(skew.total_seconds()))
-
-
-def refusal_of(reading: Reading, now: datetime) -> str:
-    """Return why a reading can never be taken in, or an empty text if it can."""
-    if not math.isfinite(reading.value):
-        return f"{reading.subject} {reading.metric}: {reading.value} is not a number"
-    ahead = reading.at - now
-    if ahead > AHEAD_MAX:
-        ahead_s = ahead.total_seconds()
-        return (
-            f"{reading.subject} {reading.metric}: its time is {ahead_s:.0f} s ahead of the "
-            f"centre's clock, more than {AHEAD_MAX.total_seconds():.0f} s; set the agent's clock"
-        )
-    if -ahead > LATE_MAX:
-        return (
-            f"{reading.subject} {reading.metric}: {reading.at.isoformat()} is older than "
-            f"{LATE_MAX.days} days"
-        )
-    most = REGISTER_MAX.get(reading.metric)
-    if most is not None and not 0 <= reading.value <= most:
-        return f"{reading.subject} {reading.metric}: {reading.value} is not a register's value"
-    return ""
 
 
 def parts_quality(covered_ms: int, interpolated_ms: int, estimated_ms: int) -> Quality:

@@ -6,28 +6,26 @@ repeated with the same batch for ever: the record changes once.
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Final
 
-from sqlalchemy import Connection, delete, select, tuple_, update
+from sqlalchemy import Connection, select, tuple_, update
 
-from collectors import quality, store_meters, store_samples, store_windows
-from collectors.register import Register
-from collectors.settle import DAY_MS
+from collectors import intake, quality, store_meters, store_samples
+from collectors.series_book import SeriesBook
 from collectors.store_chunks import prune
 from collectors.store_energy import EnergyFigure, energy_wh
 from collectors.store_meters import EventKind, MeterEvent
 from collectors.store_pue import AskedPue, pue, pues
-from collectors.store_samples import SampleRow, insert_new
-from collectors.store_windows import MeterRecord
-from suanwang.clock import from_epoch_ms, to_epoch_ms
+from collectors.store_samples import insert_new, insert_or_put
+from suanwang.clock import from_epoch_ms
 from suanwang.db import samples
 from suanwang.db.tables import meter, meter_state, series, source_state, telemetry_batch
 from suanwang.errors import Conflict
-from suanwang.model.meter import CARRIER_UNITS, Meter, MeterRole
+from suanwang.model.batch import Readings, SeriesKey, TelemetryBatch
+from suanwang.model.meter import Meter, MeterRole
 from suanwang.model.network import Fact
-from suanwang.model.reading import Quality, Reading, SourceReport, TelemetryBatch
+from suanwang.model.reading import Quality, SourceReport
 
 __all__ = [
     "AskedPue",
@@ -45,17 +43,16 @@ __all__ = [
     "source_states",
 ]
 
-METER: Final = "meter:"
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ingested:
-    """What became of a batch. ``refused`` says of each reading that can never be taken, why.
+    """What became of a batch. ``refused`` says of what can never be taken, why.
 
-    ``clock_skew_s`` is how far the agent's clock was ahead of the centre's when it sent.
-    ``admitted`` are the readings that were not refused, at their moments by the centre's clock; of
-    a repeat none.
+    ``clock_skew_s`` is how far the agent's clock was ahead of the centre's when it sent,
+    ``numbers`` are those of series that were not known from a batch before, and ``admitted`` the
+    readings that were not refused, at their moments by the centre's clock; None of a repeat.
     """
 
     accepted: int
@@ -63,7 +60,8 @@ class Ingested:
     refused: tuple[str, ...]
     is_repeat: bool
     clock_skew_s: float = 0.0
-    admitted: tuple[Reading, ...] = ()
+    numbers: Mapping[SeriesKey, int] = field(default_factory=dict)
+    admitted: Readings | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,8 +77,17 @@ class SourceState:
     up_at: datetime | None
 
 
-def ingest(connection: Connection, batch: TelemetryBatch, digest: str, now: datetime) -> Ingested:
-    """Take a batch into the record; raise Conflict where its id was used for another content."""
+def ingest(
+    connection: Connection,
+    batch: TelemetryBatch,
+    digest: str,
+    now: datetime,
+    book: SeriesBook | None = None,
+) -> Ingested:
+    """Take a batch into the record; raise Conflict where its id was used for another content.
+
+    Once the transaction is committed, ``numbers`` of the answer may be kept in ``book``.
+    """
     skew_s = (batch.sent_at - now).total_seconds()
     shift = quality.clock_shift(
         batch.sent_at, now, was_shifted=_was_shifted(connection, batch, now)
@@ -89,16 +96,16 @@ def ingest(connection: Connection, batch: TelemetryBatch, digest: str, now: date
         return Ingested(accepted=0, duplicates=len(batch.readings), refused=(), is_repeat=True)
     if abs(skew_s) > quality.SKEW_ALERT.total_seconds():
         _note_skew(connection, batch, now, skew_s, shift)
-    intake = _Intake(connection, batch, now, shift)
-    accepted = intake.take()
+    taken = intake.take(connection, batch, now, shift, book or SeriesBook())
     _write_reports(connection, batch.site_id, batch.reports)
     return Ingested(
-        accepted=accepted,
-        duplicates=len(batch.readings) - accepted - len(intake.refused),
-        refused=tuple(intake.refused),
+        accepted=taken.accepted,
+        duplicates=len(batch.readings) - taken.accepted - taken.refused_rows,
+        refused=taken.refused,
         is_repeat=False,
         clock_skew_s=skew_s,
-        admitted=intake.admitted,
+        numbers=taken.numbers,
+        admitted=taken.admitted,
     )
 
 
@@ -159,136 +166,18 @@ def _claim(
     return False
 
 
-class _Intake:
-    """One batch on its way into the record."""
-
-    def __init__(
-        self, connection: Connection, batch: TelemetryBatch, now: datetime, shift: timedelta
-    ) -> None:
-        self._connection = connection
-        self._batch = batch
-        self._now = now
-        self._shift = shift
-        self._meters: dict[str, MeterRecord] = {}
-        self.refused: list[str] = []
-        self.admitted: tuple[Reading, ...] = ()
-
-    def take(self) -> int:
-        """Write samples, meter states and windows; return how many readings were new."""
-        told = self._batch.readings
-        if self._shift:
-            told = tuple(replace(reading, at=reading.at + self._shift) for reading in told)
-        subjects = self._subjects()
-        readings = [reading for reading in told if self._admit(reading, subjects[reading.subject])]
-        self.admitted = tuple(readings)
-        numbers = store_samples.series_ids(self._connection, self._batch.site_id, readings)
-        rows: dict[tuple[int, int], SampleRow] = {}
-        registers: dict[str, list[Register]] = {}
-        for reading in readings:
-            row = SampleRow(
-                to_epoch_ms(reading.at),
-                numbers[reading.subject, reading.metric],
-                float(reading.value),
-                reading.quality.value,
-            )
-            record = subjects[reading.subject].own
-            if record is not None:
-                self._work_in(record, reading, row, registers)
-            rows.setdefault((row.series_id, row.at_ms), row)
-        self._accumulate(registers)
-        return store_samples.add_samples(self._connection, list(rows.values()))
-
-    def _subjects(self) -> dict[str, "_Subject"]:
-        """Return what each subject is, once: a batch names each of them many times."""
-        names = {reading.subject for reading in self._batch.readings}
-        ids = {name: _meter_ids(name) for name in names if name.startswith(METER)}
-        self._meters = store_windows.load_records(
-            self._connection, self._batch.site_id, list({id_ for of in ids.values() for id_ in of})
-        )
-        subjects = dict.fromkeys(names, _NO_METER)
-        for name, of in ids.items():
-            known = [self._meters[id_] for id_ in of if id_ in self._meters]
-            subjects[name] = _Subject(
-                is_meter=True,
-                believed=known[0] if known else None,
-                own=self._meters.get(of[0]),
-            )
-        return subjects
-
-    def _work_in(
-        self,
-        record: MeterRecord,
-        reading: Reading,
-        row: SampleRow,
-        registers: dict[str, list[Register]],
-    ) -> None:
-        """Take what a reading tells of its meter: a value of its register, or power."""
-        unit = CARRIER_UNITS[record.meter.carrier]
-        if reading.metric == unit.metric:
-            record.series_id = row.series_id
-            register = store_samples.register_of(row, unit.wh_per_unit)
-            registers.setdefault(record.meter.id, []).append(register)
-        elif reading.metric == "power_w":
-            _note_power(record, row)
-
-    def _admit(self, reading: Reading, subject: "_Subject") -> bool:
-        reason = quality.refusal_of(reading, self._now)
-        if not reason and subject.is_meter:
-            if subject.believed is None:
-                reason = f"{reading.subject}: no such meter at site {self._batch.site_id}"
-            elif to_epoch_ms(reading.at) < subject.believed.kept_from_ms:
-                reason = f"{reading.subject}: {reading.at.isoformat()} is before the raw record"
-        if reason:
-            self.refused.append(reason)
-        return not reason
-
-    def _accumulate(self, registers: Mapping[str, Sequence[Register]]) -> None:
-        for meter_id, found in registers.items():
-            store_windows.take_registers(self._connection, self._meters[meter_id], found)
-        records = list(self._meters.values())
-        store_windows.write_windows(self._connection, records, self._now)
-        store_windows.write_states(self._connection, records)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Subject:
-    """A subject of a batch: ``own`` is its meter, ``believed`` that or what it is a part of."""
-
-    is_meter: bool = False
-    believed: MeterRecord | None = None
-    own: MeterRecord | None = None
-
-
-_NO_METER: Final = _Subject()
-
-
-def _meter_ids(subject: str) -> tuple[str, ...]:
-    """Return the meter's id; of a part such as ``pdu-7/outlet-12`` also that of the whole.
-
-    A part that is no meter of its own is kept as plain samples beside the meter that it belongs to.
-    """
-    id_ = subject[len(METER) :]
-    whole = id_.rpartition("/")[0]
-    return (id_, whole) if whole else (id_,)
-
-
-def _note_power(record: MeterRecord, row: SampleRow) -> None:
-    record.note_first(row.at_ms)
-    if record.newest is None or row.at_ms < record.settled_until_ms:
-        # Without a register power is all there is; and it may shape or fill days that are settled.
-        record.due.add(row.at_ms - row.at_ms % DAY_MS)
-    if record.power_at_ms is None or row.at_ms > record.power_at_ms:
-        record.power_w, record.power_at_ms = row.value, row.at_ms
-
-
 def _write_reports(connection: Connection, site_id: str, reports: Sequence[SourceReport]) -> None:
     """Keep the newest word of each source, and when it was last up."""
     if not reports:
         return
+    names = sorted({report.source for report in reports})
     known = {
         row.source: row
+        for piece in store_samples.chunks(names)
         for row in connection.execute(
-            select(source_state).where(source_state.c.site_id == site_id).with_for_update()
+            select(source_state)
+            .where(source_state.c.site_id == site_id, source_state.c.source.in_(piece))
+            .with_for_update()
         )
     }
     rows: dict[str, dict[str, object]] = {}
@@ -310,15 +199,10 @@ def _write_reports(connection: Connection, site_id: str, reports: Sequence[Sourc
             "polled_at": report.at,
             "up_at": up_at.get(report.source),
         }
-    old = list(rows.keys() & known.keys())
-    for piece in store_samples.chunks(old):
-        connection.execute(
-            delete(source_state).where(
-                source_state.c.site_id == site_id, source_state.c.source.in_(piece)
-            )
-        )
     if rows:
-        connection.execute(source_state.insert(), list(rows.values()))
+        values = ("is_up", "duration_s", "readings", "error", "polled_at", "up_at")
+        put = insert_or_put(connection, source_state, ("site_id", "source"), values)
+        connection.execute(put, list(rows.values()))
 
 
 def register_meters(connection: Connection, meters: Sequence[Meter]) -> None:

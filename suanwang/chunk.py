@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from suanwang.errors import SuanwangError
-from suanwang.model.reading import Quality
+from suanwang.model.batch import QUALITIES, QUALITY_CODES
 
 VERSION: Final = 1
 SAMPLES_MAX: Final = 10_000_000
@@ -25,9 +25,7 @@ _LEVEL: Final = 6
 _OUTER: Final = struct.Struct("<BI")
 _INNER: Final = struct.Struct("<IBBB")
 _COLUMN: Final = struct.Struct("<BBqq")
-_QUALITIES: Final = tuple(Quality)
-"""Their order is part of the format."""
-_CODE: Final = {quality.value: code for code, quality in enumerate(_QUALITIES)}
+_CODE: Final = {quality.value: code for quality, code in QUALITY_CODES.items()}
 _MIXED: Final = 255
 _BITS: Final = 255
 """Stands for a scale: the values are kept by their bits."""
@@ -60,7 +58,7 @@ class Columns:
 
     def qualities(self) -> list[str]:
         """Return the names of the qualities."""
-        return [_QUALITIES[code].value for code in self.quality.tolist()]
+        return [QUALITIES[code].value for code in self.quality.tolist()]
 
 
 def columns(at_ms: Sequence[int], value: Sequence[float], quality: Sequence[str]) -> Columns:

@@ -4,6 +4,7 @@ See ``suanwang.wire.agent``. Every call may be repeated without harm.
 """
 
 import hashlib
+from dataclasses import replace
 from typing import Annotated, Final
 
 from anyio import to_thread
@@ -17,7 +18,7 @@ from collectors import store as telemetry
 from scheduler import agents, store_orders
 from scheduler.rows import clean_text
 from suanwang.ids import SiteId
-from suanwang.model.reading import Reading, SourceReport, TelemetryBatch
+from suanwang.model.batch import Readings, SeriesKey, TelemetryBatch
 from suanwang.wire.agent import (
     Hello,
     LogReceipt,
@@ -27,9 +28,9 @@ from suanwang.wire.agent import (
     OrderList,
     Receipt,
     ReportUpload,
-    TelemetryUpload,
     Welcome,
 )
+from suanwang.wire.batch import CONTENT_TYPE, decode
 
 router = APIRouter(prefix="/agent/v1", tags=["agents"])
 
@@ -45,60 +46,63 @@ def hello(body: Hello, identity: Agent, context: Context, books: Books) -> Welco
     return books.write(lambda turn: agents.hello(turn, identity.site, body, context.clock.now()))
 
 
-@router.post("/telemetry", summary="Take in telemetry")
-async def take_telemetry(
-    request: Request, body: TelemetryUpload, identity: Agent, context: Context
-) -> Receipt:
+@router.post(
+    "/telemetry",
+    summary="Take in telemetry",
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "description": "a batch of readings by column, see docs/agent.md",
+            "content": {CONTENT_TYPE: {"schema": {"type": "string", "format": "binary"}}},
+        }
+    },
+)
+async def take_telemetry(request: Request, identity: Agent, context: Context) -> Receipt:
     """Record a batch once, however often it comes; ``refused`` names what can never be taken."""
-    digest = hashlib.sha256(await request.body()).hexdigest()
-    return await to_thread.run_sync(_ingest, body, digest, identity.site, context)
+    async with context.gate.entered(identity.site):
+        body = await request.body()
+        return await to_thread.run_sync(
+            _ingest, body, identity.site, context, limiter=context.gate.threads
+        )
 
 
-def _ingest(upload: TelemetryUpload, digest: str, site_id: SiteId, context: ApiContext) -> Receipt:
-    clean = _Cleaner()
+def _ingest(body: bytes, site_id: SiteId, context: ApiContext) -> Receipt:
+    upload = decode(body)
     batch = TelemetryBatch(
-        id=upload.id,
+        id=clean_text(upload.id),
         site_id=site_id,
         sent_at=upload.sent_at,
-        readings=tuple(
-            Reading(
-                subject=clean(reading.subject),
-                metric=clean(reading.metric),
-                value=reading.value,
-                at=reading.at,
-                quality=reading.quality,
-                labels={clean(k): clean(v) for k, v in reading.labels.items()},
-            )
-            for reading in upload.readings
-        ),
+        readings=_cleaned(upload.readings),
         reports=tuple(
-            SourceReport(
-                source=clean_text(report.source),
-                is_up=report.is_up,
-                duration_s=report.duration_s,
-                at=report.at,
-                readings=report.readings,
-                error=clean_text(report.error),
-            )
+            replace(report, source=clean_text(report.source), error=clean_text(report.error))
             for report in upload.reports
         ),
     )
+    digest = hashlib.sha256(body).hexdigest()
     with context.writing() as connection:
-        taken = telemetry.ingest(connection, batch, digest, context.clock.now())
-    if context.remote is not None:
-        context.remote.take(site_id, taken.admitted)
+        taken = telemetry.ingest(
+            connection, batch, digest, context.clock.now(), context.series_book
+        )
+    context.series_book.keep(site_id, taken.numbers)
+    if context.remote is not None and taken.admitted is not None:
+        context.remote.take(site_id, tuple(taken.admitted.each()))
+    context.gate.count(taken, len(upload.readings) - taken.accepted - taken.duplicates)
     return Receipt(accepted=taken.accepted, duplicates=taken.duplicates, refused=taken.refused)
 
 
-class _Cleaner(dict[str, str]):
-    """Cleans each text once: a batch says the same few names thousands of times."""
-
-    def __missing__(self, text: str) -> str:
-        cleaned = self[text] = clean_text(text)
-        return cleaned
-
-    def __call__(self, text: str) -> str:
-        return self[text]
+def _cleaned(readings: Readings) -> Readings:
+    """Return readings whose names a database can hold."""
+    return replace(
+        readings,
+        series=tuple(
+            SeriesKey(clean_text(subject), clean_text(metric))
+            for subject, metric in readings.series
+        ),
+        labels={
+            place: {clean_text(name): clean_text(text) for name, text in labels.items()}
+            for place, labels in readings.labels.items()
+        },
+    )
 
 
 @router.get("/orders", summary="Fetch orders")

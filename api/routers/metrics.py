@@ -96,6 +96,7 @@ def metrics(request: Request, context: Context) -> Response:
         generate_latest(registry)
         + generate_latest(context.http.registry)
         + generate_latest(context.ledger_metrics.registry)
-        + generate_latest(context.alert_metrics.registry),
+        + generate_latest(context.alert_metrics.registry)
+        + generate_latest(context.gate.registry),
         media_type=CONTENT_TYPE_LATEST,
     )

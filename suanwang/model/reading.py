@@ -5,8 +5,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from suanwang.ids import SiteId
-
 
 class Quality(StrEnum):
     """How a number came about, best first. A figure is as good as its worst part."""
@@ -67,14 +65,3 @@ class SourceReport:
     circuit: Circuit = Circuit.CLOSED
     circuit_since: datetime | None = None
     next_at: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TelemetryBatch:
-    """What an agent sends in one piece; the same id is recorded once, however often it arrives."""
-
-    id: str
-    site_id: SiteId
-    sent_at: datetime
-    readings: tuple[Reading, ...]
-    reports: tuple[SourceReport, ...]

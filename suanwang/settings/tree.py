@@ -173,6 +173,19 @@ class AgentSettings(Group):
         description="folder that keeps telemetry and reports until the centre has them",
         validate_default=True,
     )
+    spool_mib_max: int = Field(
+        default=4_096,
+        ge=1,
+        description="most that telemetry takes in `spool_dir`, MiB; above it plain readings go "
+        "first, registers of meters last",
+    )
+    spool_days: float = Field(
+        default=7.0,
+        gt=0,
+        le=35,
+        description="how long telemetry is kept for a centre that does not answer, days; the "
+        "centre takes 35",
+    )
     executor: ExecutorSettings = Field(default=ExecutorSettings(), description="what runs jobs")
     metrics_port: int = Field(
         default=0,

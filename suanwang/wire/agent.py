@@ -3,7 +3,7 @@
 | call | body | answer |
 |---|---|---|
 | POST ``/hello`` | ``Hello`` | ``Welcome`` |
-| POST ``/telemetry`` | ``TelemetryUpload`` | ``Receipt`` |
+| POST ``/telemetry`` | bytes, see ``suanwang.wire.batch`` | ``Receipt`` |
 | GET ``/orders?wait_s=20`` | | ``OrderList``: held open until there is an order |
 | POST ``/orders/ack`` | ``OrderAcks`` | ``Receipt`` |
 | POST ``/reports`` | ``ReportUpload`` | ``Receipt`` |
@@ -16,10 +16,6 @@ Every call may be repeated: batches carry ids, reports a sequence, log pieces an
 from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
-
-from suanwang.model.reading import Quality
-
-Ratio = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
 class WireModel(BaseModel):
@@ -52,39 +48,8 @@ class Welcome(WireModel):
     running: tuple[str, ...]
 
 
-class WireReading(WireModel):
-    """One reading; see ``suanwang.model.reading.Reading``."""
-
-    subject: str = Field(min_length=1, max_length=200)
-    metric: str = Field(min_length=1, max_length=100)
-    value: float = Field(allow_inf_nan=False)
-    at: AwareDatetime
-    quality: Quality = Quality.MEASURED
-    labels: dict[str, str] = Field(default_factory=dict)
-
-
-class WireSourceReport(WireModel):
-    """One source's word about itself; see ``suanwang.model.reading.SourceReport``."""
-
-    source: str = Field(min_length=1, max_length=200)
-    is_up: bool
-    duration_s: float = Field(ge=0, allow_inf_nan=False)
-    at: AwareDatetime
-    readings: int = Field(default=0, ge=0)
-    error: str = Field(default="", max_length=2_000)
-
-
-class TelemetryUpload(WireModel):
-    """A batch; the same id is taken into the record once."""
-
-    id: str = Field(min_length=1, max_length=64)
-    sent_at: AwareDatetime
-    readings: tuple[WireReading, ...] = Field(default=(), max_length=50_000)
-    reports: tuple[WireSourceReport, ...] = Field(default=(), max_length=10_000)
-
-
 class Receipt(WireModel):
-    """What became of an upload. ``refused`` names each item that can never be taken, and why."""
+    """What became of an upload. ``refused`` names what can never be taken, and why."""
 
     accepted: int
     duplicates: int = 0

@@ -8,13 +8,14 @@ from pathlib import Path
 import aiohttp
 
 from agent.self_metrics import SUBJECT, facts_of, readings_of, served
-from agent.service import TelemetryBuffer
 from agent.spool import Spool
+from agent.telemetry_buffer import TelemetryBuffer
 from collectors.poller import Poller
 from collectors.sources.port import SourceError
 from suanwang.clock import VirtualClock
 from suanwang.ids import SeededIds
 from suanwang.model.reading import Reading, SourceReport
+from suanwang.wire.batch import decode
 
 
 class Down:
@@ -45,9 +46,9 @@ async def test_a_broken_source_is_seen_on_the_page_in_the_readings_and_in_its_re
     poller = Poller([Down()], sink, clock, seed=1)
     await asyncio.wait_for(poller.run(stop), 10)
     buffer.flush()
-    batch = spool.next_telemetry()
+    batch = spool.batches.next()
     assert batch is not None
-    words = batch.reports[-1].error
+    words = decode(batch.body).reports[-1].error
     assert words.startswith("circuit open since 2026-10-14 00:00:2")
     assert words.endswith("UTC: the cable is cut")
 

@@ -104,7 +104,7 @@ def numbers(centre: Centre) -> list[float]:
     return sorted(
         reading.value
         for batch in centre.batches.values()
-        for reading in batch.readings
+        for reading in batch.readings.each()
         if reading.metric == "polls"
     )
 

@@ -10,16 +10,19 @@ from pathlib import Path
 import pytest
 from agent_builders import NOON, a_start
 
+from agent.batches import BatchLimits
 from agent.record import LocalState, Record, make_report
 from agent.spool import FILE_NAME, PIECE_CHARS, Spool, SpoolLimits
 from suanwang.clock import VirtualClock
-from suanwang.wire.agent import TelemetryUpload, WireReading
+from suanwang.model.batch import gathered
+from suanwang.model.reading import Reading
+from suanwang.wire.batch import TelemetryUpload
 
 
-def a_batch(number: int, readings: int = 1) -> TelemetryUpload:
+def a_batch(number: int) -> TelemetryUpload:
     """Return a batch with its number as id."""
-    reading = WireReading(subject="host:a", metric="cpu_ratio", value=0.5, at=NOON)
-    return TelemetryUpload(id=f"tb_{number}", sent_at=NOON, readings=(reading,) * readings)
+    reading = Reading(subject="host:a", metric="cpu_ratio", value=0.5, at=NOON)
+    return TelemetryUpload(id=f"tb_{number}", sent_at=NOON, readings=gathered([reading]))
 
 
 def a_record(state: LocalState = LocalState.RUNNING) -> Record:
@@ -78,38 +81,12 @@ def test_reports_wait_for_the_output_of_their_attempt(tmp_path: Path, clock: Vir
     spool.close()
 
 
-def test_the_oldest_telemetry_is_dropped_first_and_counted(
-    tmp_path: Path, clock: VirtualClock
-) -> None:
-    size = len(a_batch(1).model_dump_json())
-    spool = Spool(tmp_path, clock, SpoolLimits(telemetry_bytes=3 * size))
-    for number in range(1, 6):
-        spool.add_telemetry(a_batch(number))
-    assert spool.counts()["telemetry"] == 3
-    assert spool.counts()["telemetry_dropped"] == 2
-    oldest = spool.next_telemetry()
-    assert oldest is not None
-    assert oldest.id == "tb_3"
-    spool.close()
-
-
-def test_telemetry_older_than_its_age_is_dropped(tmp_path: Path, clock: VirtualClock) -> None:
-    spool = Spool(tmp_path, clock)
-    spool.add_telemetry(a_batch(1))
-    clock.advance(8 * 86_400)
-    spool.add_telemetry(a_batch(2))
-    oldest = spool.next_telemetry()
-    assert oldest is not None
-    assert oldest.id == "tb_2"
-    spool.close()
-
-
 def test_reports_are_never_dropped(tmp_path: Path, clock: VirtualClock) -> None:
-    spool = Spool(tmp_path, clock, SpoolLimits(telemetry_bytes=1))
+    spool = Spool(tmp_path, clock, SpoolLimits(batches=BatchLimits(bytes_max=1)))
     record, report = make_report(a_record(LocalState.SUCCEEDED), NOON)
     spool.save(record, report)
     clock.advance(365 * 86_400)
-    spool.add_telemetry(a_batch(1))
+    spool.batches.add(a_batch(1))
     spool.clean()
     assert len(spool.reports(10)) == 1
     assert spool.find("job_1-a1") is not None
@@ -127,8 +104,8 @@ def test_an_unreadable_file_is_set_aside_and_a_new_one_begun(
     assert spool.set_aside is not None
     assert spool.set_aside.read_bytes() == damage
     assert "set aside" in caplog.text
-    spool.add_telemetry(a_batch(1))
-    assert spool.counts()["telemetry"] == 1
+    spool.batches.add(a_batch(1))
+    assert spool.counts()["batch"] == 1
     spool.close()
 
 
@@ -153,11 +130,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from agent.spool import Spool
 from suanwang.clock import SystemClock
-from suanwang.wire.agent import TelemetryUpload
+from suanwang.model.batch import gathered
+from suanwang.wire.batch import TelemetryUpload
 
 spool = Spool(Path(sys.argv[1]), SystemClock())
 for number in range(100_000):
-    spool.add_telemetry(TelemetryUpload(id=f"tb_{number}", sent_at=datetime.now(UTC)))
+    batch = TelemetryUpload(id=f"tb_{number}", sent_at=datetime.now(UTC), readings=gathered([]))
+    spool.batches.add(batch)
     print(number, flush=True)
 """
 
@@ -179,8 +158,8 @@ def test_what_was_taken_survives_a_kill(tmp_path: Path, clock: VirtualClock) -> 
     taken = max([taken, *(int(word) for word in rest)])
     spool = Spool(tmp_path, clock)
     assert spool.set_aside is None
-    assert spool.counts()["telemetry"] in (taken + 1, taken + 2)
-    first = spool.next_telemetry()
+    assert spool.counts()["batch"] in (taken + 1, taken + 2)
+    first = spool.batches.next()
     assert first is not None
     assert first.id == "tb_0"
     spool.close()

@@ -12,7 +12,8 @@ from collectors.upkeep import keep_up
 from suanwang.clock import VirtualClock
 from suanwang.db.engine import writing
 from suanwang.ids import SiteId
-from suanwang.model.reading import Reading, TelemetryBatch
+from suanwang.model.batch import TelemetryBatch, gathered
+from suanwang.model.reading import Reading
 
 BEGAN: Final = datetime(2026, 11, 18, tzinfo=UTC)
 PATH: Final = "/v1/sites/east"
@@ -45,8 +46,7 @@ def metered(world: World) -> World:
             id="b1",
             site_id=SiteId("east"),
             sent_at=world.clock.now(),
-            readings=tuple(told),
-            reports=(),
+            readings=gathered(told),
         )
         store.ingest(connection, batch, "digest", world.clock.now())
     keep_up(world.engine, world.clock)

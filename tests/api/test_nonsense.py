@@ -66,14 +66,6 @@ SEEDS: dict[str, Json] = {
     "/agent/v1/hello": {
         "agent_version": "1", "clock": "2026-10-14T00:00:00Z", "executor_state": "up",
     },
-    "/agent/v1/telemetry": {
-        "id": "b", "sent_at": "2026-10-14T00:00:00Z",
-        "readings": [{
-            "subject": "meter:east-it", "metric": "energy_wh", "value": 5.0,
-            "at": "2026-10-14T00:00:00Z",
-        }],
-        "reports": [{"source": "s", "is_up": True, "duration_s": 1, "at": "2026-10-14T00:00:00Z"}],
-    },
     "/agent/v1/reports": {"reports": [{
         "attempt_id": "a", "seq": 1, "at": "2026-10-14T00:00:00Z", "state": "running",
     }]},

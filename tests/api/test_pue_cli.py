@@ -16,7 +16,8 @@ from collectors.upkeep import keep_up
 from suanwang.db.engine import writing
 from suanwang.errors import BadInput
 from suanwang.ids import SiteId
-from suanwang.model.reading import Reading, TelemetryBatch
+from suanwang.model.batch import TelemetryBatch, gathered
+from suanwang.model.reading import Reading
 
 
 @pytest.fixture
@@ -34,9 +35,7 @@ def run(small_world: World, monkeypatch: pytest.MonkeyPatch) -> Any:
         for meter, watts in (("it", 40_000), ("facility", 50_000))
         for minute in range(361)
     ]
-    batch = TelemetryBatch(
-        id="b", site_id=SiteId("east"), sent_at=now, readings=tuple(readings), reports=()
-    )
+    batch = TelemetryBatch(id="b", site_id=SiteId("east"), sent_at=now, readings=gathered(readings))
     with writing(small_world.engine) as connection:
         store.ingest(connection, batch, "digest", now)
     keep_up(small_world.engine, small_world.clock)

@@ -8,7 +8,8 @@ from collectors import store
 from collectors.upkeep import RawUpkeep
 from suanwang.db.engine import writing
 from suanwang.ids import SiteId
-from suanwang.model.reading import Reading, TelemetryBatch
+from suanwang.model.batch import TelemetryBatch, gathered
+from suanwang.model.reading import Reading
 
 
 def told(world: World) -> None:
@@ -23,7 +24,7 @@ def told(world: World) -> None:
     )
     with writing(world.engine) as connection:
         batch = TelemetryBatch(
-            id="b1", site_id=SiteId("east"), sent_at=now, readings=readings, reports=()
+            id="b1", site_id=SiteId("east"), sent_at=now, readings=gathered(readings)
         )
         store.ingest(connection, batch, "digest", now)
     assert RawUpkeep(world.engine, world.clock).run().samples > 0

@@ -90,9 +90,9 @@ def test_the_first_value_of_a_moment_stays(engine: Engine) -> None:
         pytest.param(energy("m-it", -36 * 86_400, 5), "older than 35 days", id="too old"),
         pytest.param(energy("m-it", 0, -1), "not a register's value", id="below zero"),
         pytest.param(energy("m-it", 0, 1e13), "not a register's value", id="too large"),
-        pytest.param(energy("m-no", 0, 5), "no such meter at site qd", id="unknown meter"),
+        pytest.param(energy("m-no", 0, 5), "no such meter", id="unknown meter"),
         pytest.param(energy("m-no/outlet-1", 0, 5), "no such meter", id="part of an unknown meter"),
-        pytest.param(energy("m-other", 0, 5), "no such meter at site qd", id="another site's"),
+        pytest.param(energy("m-other", 0, 5), "no such meter", id="another site's"),
         pytest.param(gpu(0, float("nan")), "not a number", id="not a number"),
     ],
 )

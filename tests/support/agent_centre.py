@@ -17,8 +17,8 @@ from suanwang.wire.agent import (
     OrderAcks,
     OrderList,
     ReportUpload,
-    TelemetryUpload,
 )
+from suanwang.wire.batch import TelemetryUpload, decode
 
 SITE_TOKEN = "swt_test-site-token"
 
@@ -53,7 +53,7 @@ class Centre:
         return states
 
 
-async def _hello(centre: Centre, body: str) -> object:
+async def _hello(centre: Centre, body: bytes) -> object:
     centre.hellos.append(Hello.model_validate_json(body))
     return {
         "site_id": "site-1",
@@ -63,8 +63,8 @@ async def _hello(centre: Centre, body: str) -> object:
     }
 
 
-async def _telemetry(centre: Centre, body: str) -> object:
-    upload = TelemetryUpload.model_validate_json(body)
+async def _telemetry(centre: Centre, body: bytes) -> object:
+    upload = decode(body)
     if centre.refuse_telemetry:
         raise web.HTTPUnprocessableEntity(text="bad reading")
     if upload.id in centre.batches:
@@ -74,7 +74,7 @@ async def _telemetry(centre: Centre, body: str) -> object:
     return {"accepted": len(upload.readings)}
 
 
-async def _ack(centre: Centre, body: str) -> object:
+async def _ack(centre: Centre, body: bytes) -> object:
     acks = OrderAcks.model_validate_json(body)
     ids = acks.ids
     centre.acknowledged.extend(ids)
@@ -83,7 +83,7 @@ async def _ack(centre: Centre, body: str) -> object:
     return {"accepted": len(ids)}
 
 
-async def _reports(centre: Centre, body: str) -> object:
+async def _reports(centre: Centre, body: bytes) -> object:
     upload = ReportUpload.model_validate_json(body)
     known = {(report.attempt_id, report.seq) for report in centre.reports}
     for report in upload.reports:
@@ -93,7 +93,7 @@ async def _reports(centre: Centre, body: str) -> object:
     return {"accepted": len(upload.reports)}
 
 
-async def _logs(centre: Centre, body: str) -> object:
+async def _logs(centre: Centre, body: bytes) -> object:
     upload = LogUpload.model_validate_json(body)
     have = centre.output.get(upload.attempt_id, "")
     if upload.offset <= len(have):
@@ -125,7 +125,7 @@ class _Door:
     async def post(self, request: web.Request) -> web.Response:
         """Take an upload."""
         self._check(request)
-        answer = await _CALLS[request.path](self._centre, await request.text())
+        answer = await _CALLS[request.path](self._centre, await request.read())
         if self._centre.drops and request.transport is not None:
             request.transport.close()
         return web.json_response(answer)

@@ -12,16 +12,18 @@ import random
 import signal
 import sys
 import time
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import FrameType
 from typing import Final
 
-from pydantic import ValidationError
+import numpy as np
 
 from collectors import ipmi_text, redfish_readings
+from collectors.admission import SeriesFacts, judge, words
 from collectors.config import parse_source
 from collectors.json_values import parse_json
 from collectors.mqtt_rules import Nonsense, TopicRule
@@ -32,10 +34,11 @@ from collectors.snmp import pdu, usm
 from collectors.snmp.ber import BerError
 from suanwang.document import parse_document
 from suanwang.errors import BadInput
-from suanwang.model.reading import Reading
+from suanwang.model.batch import gathered
+from suanwang.model.reading import Reading, SourceReport
 from suanwang.periods import parse_period
 from suanwang.sheets import read_table, write_csv, write_xlsx
-from suanwang.wire.agent import TelemetryUpload
+from suanwang.wire.batch import BatchDamaged, TelemetryUpload, decode, encode, sealed
 from voucher.programmes.files import shipped_ids, shipped_text
 from voucher.programmes.values import read_policy
 
@@ -150,8 +153,16 @@ def _ipmi(raw: bytes) -> Iterator[float]:
 
 
 def _upload(raw: bytes) -> Iterator[float]:
-    upload = TelemetryUpload.model_validate_json(raw)
-    yield from (reading.value for reading in upload.readings)
+    readings = decode(sealed(raw)).readings
+    count = len(readings.series)
+    facts = SeriesFacts(
+        keys=readings.series,
+        is_foreign=np.zeros(count, np.bool_),
+        kept_from_ms=np.zeros(count, np.int64),
+    )
+    judged = judge(readings.rows, facts, 0, _AT)
+    assert all(words(judged, facts, _AT))
+    yield from readings.rows.value[judged.causes == 0].tolist()
 
 
 def _policy(raw: bytes) -> Iterator[float]:
@@ -182,14 +193,31 @@ def _json(document: object) -> bytes:
     return json.dumps(document).encode()
 
 
-_UPLOAD: Final = {
-    "id": "b1",
-    "sent_at": "2026-11-20T00:00:00Z",
-    "readings": [
-        {"subject": "meter:m1", "metric": "power_w", "value": 1.5, "at": "2026-11-20T00:00:00Z"}
-    ],
-    "reports": [],
-}
+def _inside(batch: bytes) -> bytes:
+    """Return what is inside a batch: damage under the checksum is what a parser must bear."""
+    return zlib.decompress(batch[9:])
+
+
+_UPLOADED: Final = gathered(
+    Reading(
+        subject=f"meter:m{number % 5}",
+        metric=("energy_wh", "power_w")[number % 2],
+        value=1.5 * number,
+        at=_AT - timedelta(seconds=number),
+        labels={"rack": "r1"} if number % 5 == 0 else {},
+    )
+    for number in range(40)
+)
+_UPLOAD: Final = _inside(
+    encode(
+        TelemetryUpload(
+            id="b1",
+            sent_at=_AT,
+            readings=_UPLOADED,
+            reports=(SourceReport(source="pdu", is_up=True, duration_s=0.1, at=_AT),),
+        )
+    )
+)
 _ASKED: Final = pdu.request_pdu(pdu.Request.GET, 7, ["1.3.6.1.2.1.1.2.0", "1.3.6.1.2.1.1.5.0"])
 _SNMP_SEEDS: Final = (pdu.message_2c(b"public", b"\xa2" + _ASKED[1:]),)
 """An answer: it differs from its question in the tag."""
@@ -268,7 +296,7 @@ def _agent_targets() -> tuple[Target, ...]:
             parse=_ipmi,
             refusals=(),
         ),
-        Target(name="upload", seeds=(_json(_UPLOAD),), parse=_upload, refusals=(ValidationError,)),
+        Target(name="upload", seeds=(_UPLOAD,), parse=_upload, refusals=(BatchDamaged,)),
     )
 
 

@@ -12,8 +12,9 @@ from collectors.register import Register
 from suanwang.clock import from_epoch_ms, to_epoch_ms
 from suanwang.db.tables import energy_window, site
 from suanwang.ids import MeterId, SiteId
+from suanwang.model.batch import TelemetryBatch, gathered
 from suanwang.model.meter import Meter, MeterRole, PueCategory
-from suanwang.model.reading import Quality, Reading, SourceReport, TelemetryBatch
+from suanwang.model.reading import Quality, Reading, SourceReport
 
 START: Final = datetime(2026, 10, 14, tzinfo=UTC)
 SITE: Final = SiteId("qd")
@@ -109,7 +110,7 @@ def a_batch(
         id=batch_id,
         site_id=SiteId(site_id),
         sent_at=at(sent_s),
-        readings=tuple(readings),
+        readings=gathered(readings),
         reports=tuple(reports),
     )
 
