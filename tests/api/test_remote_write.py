@@ -10,7 +10,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from api_client import ApiClient, Json, World, site_body
+from api_client import ApiClient, World, site_body
 from centre_process import address, process
 from checkout import ROOT
 from prometheus_client.parser import text_string_to_metric_families
@@ -21,27 +21,21 @@ from api.status_page import StatusPages
 from collectors.remote_write.request import Dropped
 from collectors.remote_write.writer import writer_of
 from suanwang.clock import SystemClock, VirtualClock, to_epoch_ms
+from suanwang.model.batch import gathered
+from suanwang.model.reading import Reading
 from suanwang.settings import RemoteWriteSettings
+from suanwang.wire.batch import TelemetryUpload, encode
 
 METRIC_ROW = re.compile(r"^\| `(suanwang_remote_[a-z_]+)` \| (\w+) \| ([^|]+) \|", re.MULTILINE)
 
 
-def batch(id_: str, now: datetime, *meters: str) -> Json:
+def batch(id_: str, now: datetime, *meters: str) -> bytes:
     """Return a batch with one power of each meter."""
-    return {
-        "id": id_,
-        "sent_at": now.isoformat(),
-        "readings": [
-            {
-                "subject": f"meter:{meter}",
-                "metric": "power_w",
-                "value": 41.5,
-                "at": (now - timedelta(seconds=10)).isoformat(),
-            }
-            for meter in meters
-        ],
-        "reports": [],
-    }
+    at = now - timedelta(seconds=10)
+    readings = gathered(
+        Reading(subject=f"meter:{meter}", metric="power_w", value=41.5, at=at) for meter in meters
+    )
+    return encode(TelemetryUpload(id=id_, sent_at=now, readings=readings))
 
 
 @pytest.fixture
@@ -63,16 +57,15 @@ def test_what_is_admitted_is_copied_once(copying: World) -> None:
     assert remote is not None
     body = batch("b1", copying.clock.now(), "east-it", "east-facility", "unknown")
     for _ in range(2):
-        receipt = copying.client.post("/agent/v1/telemetry", token, body)
+        receipt = copying.client.post("/agent/v1/telemetry", token, content=body)
         assert receipt.status_code == 200
     assert (remote.state.queued, remote.state.series) == (2, 2)
 
 
 def test_metrics_and_status_tell_of_the_copy_and_keep_its_address(copying: World) -> None:
     copying.register()
-    copying.client.post(
-        "/agent/v1/telemetry", copying.token(), batch("b1", copying.clock.now(), "east-it")
-    )
+    body = batch("b1", copying.clock.now(), "east-it")
+    copying.client.post("/agent/v1/telemetry", copying.token(), content=body)
     text = copying.client.get("/metrics").text
     page = (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8")
     listed = {
@@ -109,7 +102,7 @@ def test_a_centre_copies_what_agents_send(tmp_path: Path) -> None:
             now = SystemClock().now()
             agent = {"Authorization": f"Bearer {token}"}
             body = batch("b1", now, "east-it")
-            answer = httpx.post(f"{url}/agent/v1/telemetry", json=body, headers=agent)
+            answer = httpx.post(f"{url}/agent/v1/telemetry", content=body, headers=agent)
             assert answer.json()["accepted"] == 1
             # What waits is sent before the end.
             running.send_signal(signal.SIGTERM)
