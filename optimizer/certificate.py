@@ -52,11 +52,17 @@ def lagrangian_bound(model: Model, duals: Floats) -> float:
     min cx  >=  y b  +  min over lower <= x <= upper of (c - A'y) x.
     """
     prices = lawful(model, duals)
+    reduced = model.cost - model.weigh_rows(prices)
+    return bound_of_rows(model, prices) + float(
+        np.minimum(reduced * model.lower, reduced * model.upper).sum()
+    )
+
+
+def bound_of_rows(model: Model, prices: Floats) -> float:
+    """Return what the rows give to the bound: each price times the side that it pushes against."""
     towards_lower, towards_upper = prices > 0, prices < 0
     rows = float(prices[towards_lower] @ model.row_lower[towards_lower])
-    rows += float(prices[towards_upper] @ model.row_upper[towards_upper])
-    reduced = model.cost - model.weigh_rows(prices)
-    return rows + float(np.minimum(reduced * model.lower, reduced * model.upper).sum())
+    return rows + float(prices[towards_upper] @ model.row_upper[towards_upper])
 
 
 def lawful(model: Model, duals: Floats) -> Floats:

@@ -8,6 +8,7 @@ import highspy
 import numpy as np
 
 from optimizer.arrays import Floats, Ints
+from optimizer.certificate import TOLERANCE, violation
 from optimizer.model import Model
 from optimizer.solution import Answer, Limits, Solution, checked
 
@@ -20,6 +21,27 @@ _MINIMISE: Final = 1
 def solve_direct(model: Model, limits: Limits) -> Solution:
     """Solve a model by HiGHS on one thread; the answer is checked, never believed."""
     return LiveModel(model).solve(limits)
+
+
+def solve_inside(model: Model, *, tolerance: float, time_s: float) -> tuple[Floats, Floats] | None:
+    """Return a point by interior point without crossover, and its row prices; None without one.
+
+    The prices lie amid all optimal ones, which is what the restricted master wants. ``tolerance``
+    is the relative gap at which it stops.
+    """
+    highs = highspy.Highs()  # type: ignore[no-untyped-call]  # highspy is typed in parts
+    _set_options(highs, model)
+    highs.setOptionValue("solver", "ipx")
+    highs.setOptionValue("run_crossover", "off")
+    highs.setOptionValue("ipm_optimality_tolerance", tolerance)
+    highs.setOptionValue("time_limit", max(0.01, time_s))
+    _pass_model(highs, model)
+    highs.run()
+    found = highs.getSolution()
+    values = np.array(found.col_value, dtype=np.float64)
+    if violation(model, values, integral=False) > TOLERANCE:
+        return None
+    return values, np.array(found.row_dual, dtype=np.float64)
 
 
 class LiveModel:

@@ -81,6 +81,23 @@ class Model:
         """Return the model with the given variables held at zero, for any presolve to remove."""
         return replace(self, upper=np.where(drop, np.minimum(self.upper, 0.0), self.upper))
 
+    def only(self, inside: Ints, part: csc_matrix) -> "Model":
+        """Return the model of the variables ``inside``, whose coefficients are ``part``.
+
+        The others are zero in it. The blocks keep their names but not their places.
+        """
+        return replace(
+            self,
+            cost=self.cost[inside],
+            lower=self.lower[inside],
+            upper=self.upper[inside],
+            is_integral=self.is_integral[inside],
+            start=part.indptr.astype(np.int32),
+            index=part.indices.astype(np.int32),
+            value=part.data,
+            variables=(Block("inside", 0, len(inside)),),
+        )
+
     def variable_names(self) -> list[str]:
         """Return a name for every variable: its family and its place within."""
         return [f"{block.name}_{at}" for block in self.variables for at in range(block.count)]
