@@ -15,8 +15,7 @@ import numpy as np
 from numpy.random import Generator, default_rng
 
 from optimizer.arrays import Bools, Floats, Ints
-from optimizer.master import Layout
-from optimizer.model import INFINITY, Model, ModelBuilder
+from optimizer.model import INFINITY, Layout, Model, ModelBuilder
 
 SITES: Final = 8
 KINDS: Final = 3
@@ -80,7 +79,6 @@ class Anchor:
     starts: Starts
     energy_cost: Floats
     model: Model
-    layout: Layout
 
 
 def make_anchor(classes: int, seed: int = 0) -> Anchor:
@@ -93,8 +91,8 @@ def make_anchor(classes: int, seed: int = 0) -> Anchor:
     starts = _starts(jobs)
     energy_cost = _energy_cost(random)
     units, power_kw = _supply(random, jobs)
-    model, layout = _model(jobs, starts, energy_cost, (units, power_kw), _Money(random, jobs))
-    return Anchor(jobs, starts, energy_cost, model, layout)
+    model = _model(jobs, starts, energy_cost, (units, power_kw), _Money(random, jobs))
+    return Anchor(jobs, starts, energy_cost, model)
 
 
 def _classes(random: Generator, count: int, rtt_ms: Floats) -> Classes:
@@ -137,7 +135,8 @@ def _energy_cost(random: Generator) -> Floats:
     celsius = _MEAN_C[:, None] + 5.0 * np.cos(2 * np.pi * (local_h - 15) / 24)
     pue = 1.10 + 0.010 * np.maximum(0.0, celsius - 8.0)
     per_kwh = pue * (tariff + _CARBON_PRICE * carbon / 1_000.0)
-    return np.tile(_KW, SITES)[:, None] * np.repeat(per_kwh, KINDS, axis=0)
+    cost: Floats = np.tile(_KW, SITES)[:, None] * np.repeat(per_kwh, KINDS, axis=0)
+    return cost
 
 
 def _supply(random: Generator, jobs: Classes) -> tuple[Floats, Floats]:
@@ -158,12 +157,12 @@ class _Money:
     def __init__(self, random: Generator, jobs: Classes) -> None:
         asked = np.bincount(jobs.tenant, jobs.count * jobs.work, TENANTS)
         self.budget = asked * _RATE[0] * random.uniform(0.4, 1.2, TENANTS)
-        self.share = 0.3 * asked
+        self.share = (0.3 * asked).astype(np.float64)
 
 
 def _model(
     jobs: Classes, at: Starts, energy_cost: Floats, supply: tuple[Floats, Floats], money: _Money
-) -> tuple[Model, Layout]:
+) -> Model:
     builder = ModelBuilder()
     units, power_kw = supply
     gang, kind = jobs.gang[at.klass], at.pool % KINDS
@@ -172,7 +171,7 @@ def _model(
     start = builder.add_variables("start", upper=jobs.count[at.klass], cost=cost, is_integral=True)
     left = builder.add_variables("left", upper=jobs.count, cost=_UNSERVED * _RATE[0] * jobs.work)
     used = builder.add_variables("used", upper=units.ravel(), cost=energy_cost.ravel())
-    short = builder.add_variables("short", upper=money.share, cost=_SHARE_PRICE)
+    short = builder.add_variables("short", upper=10.0 * money.share, cost=_SHARE_PRICE)
     all_start, all_left = np.arange(start.count), np.arange(len(jobs.count))
     place = builder.add_rows("place", len(jobs.count), lower=jobs.count, upper=jobs.count)
     builder.add_entries(place.first + at.klass, all_start, 1.0)
@@ -198,4 +197,4 @@ def _model(
     builder.add_entries(share.first + jobs.tenant, left.first + all_left, -jobs.work)
     builder.add_entries(share.first + np.arange(TENANTS), short.first + np.arange(TENANTS), 1.0)
     layout = Layout(start=start, left=left, place=place, klass=at.klass, group=at.group)
-    return builder.build(), layout
+    return builder.build(layout)

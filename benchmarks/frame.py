@@ -15,7 +15,10 @@ from typing import Final, Protocol, cast
 import benchmarks
 
 _NOT_BENCHMARKS: Final = frozenset(
-    {"__main__", "frame", "fleet", "fleet_servers", "instances", "intake", "queries", "remote"}
+    {
+        *("__main__", "anchor", "frame", "fleet", "fleet_servers", "instances"),
+        *("intake", "queries", "remote", "replan"),
+    }
 )
 _NAMED_VERSIONS: Final = ("suanwang", "numpy", "scipy", "highspy", "pulp", "sqlalchemy", "ray")
 

@@ -11,16 +11,21 @@ from typing import Final, NamedTuple
 
 from benchmarks.frame import Figure, Options
 from benchmarks.instances import Size, make_problem
+from benchmarks.replan import relaxations
 from optimizer.columns import columns_of
+from optimizer.direct_route import solve_direct
 from optimizer.formulation import Formulation, formulate
 from optimizer.greedy import plan_greedy
-from optimizer.highs_route import LiveModel, solve_direct
+from optimizer.highs_route import LiveModel
 from optimizer.instance import instance_of
 from optimizer.planner import plan
 from optimizer.problem import DEFAULT_SLOT_LENGTHS_S, Problem
 from optimizer.pulp_route import by_highs, pulp_problem
 from optimizer.quote import quote
 from optimizer.solution import Limits
+
+PARTS: Final = ("relaxation", "steps")
+"""What ``--only`` may name."""
 
 _LIVE: Final = Size(
     sites=3, jobs=60, classes=40, slot_lengths_s=DEFAULT_SLOT_LENGTHS_S, load=0.3, cash_share=4.0
@@ -44,9 +49,12 @@ class _Timed(NamedTuple):
 
 def run(options: Options) -> Iterator[Figure]:
     """Yield the figures of every size; ``quick`` takes the two small ones."""
-    for name, size in _SIZES.items():
-        if not options.quick or name in _QUICK:
-            yield from _measure(name, make_problem(size, seed=1))
+    if not options.only or "relaxation" in options.only:
+        yield from relaxations(options)
+    if not options.only or "steps" in options.only:
+        for name, size in _SIZES.items():
+            if not options.quick or name in _QUICK:
+                yield from _measure(name, make_problem(size, seed=1))
 
 
 def _measure(size: str, problem: Problem) -> Iterator[Figure]:

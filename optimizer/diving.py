@@ -26,16 +26,19 @@ _WHOLE: Final = 1e-6
 def dive(formulation: Formulation, relaxed: Solution, state: Occupancy, deadline: Deadline) -> None:
     """Place jobs in ``state`` until the relaxation is whole, or time, rounds or ideas run out."""
     own = Deadline(deadline.left_s() * TIME_SHARE)
-    live = LiveModel(formulation.model.relaxed(), relaxed.basis)
-    start = formulation.start
-    upper = formulation.model.upper[start.where].copy()
+    model, start = formulation.model.relaxed(), formulation.start
+    inside = np.arange(model.columns) if relaxed.inside is None else relaxed.inside
+    at = np.full(model.columns, -1, dtype=np.int64)
+    at[inside] = np.arange(len(inside))
+    live = LiveModel(model if relaxed.inside is None else model.only(inside), relaxed.basis)
+    upper = model.upper[start.where].copy()
     placed = np.zeros(start.count)
     columns = formulation.columns
     unserved = [klass.unserved_yuan for klass in formulation.instance.classes]
     weight = np.array(unserved)[columns.klass]
-    answer = relaxed
+    values = relaxed.values[start.where]
     for _ in range(ROUNDS_MAX):
-        more = answer.values[start.where] - placed
+        more = values - placed
         tried = _heaviest(more, weight, columns.klass)
         if not len(tried) or own.is_over:
             return
@@ -45,10 +48,13 @@ def dive(formulation: Formulation, relaxed: Solution, state: Occupancy, deadline
             placed[column] += done
             if done < wanted:
                 upper[column] = placed[column]
-        live.bound(start.first + tried, placed[tried], upper[tried])
+        live.bound(at[start.first + tried], placed[tried], upper[tried])
         answer = live.solve(Limits(time_s=own.left_s()))
         if not answer.has_point:
             return
+        values = np.zeros(model.columns)
+        values[inside] = answer.values
+        values = values[start.where]
 
 
 def _heaviest(more: Floats, weight: Floats, klass: Ints) -> Ints:

@@ -14,7 +14,7 @@ import numpy as np
 from optimizer.arrays import Bools, Floats, Ints
 from optimizer.columns import Columns
 from optimizer.instance import Instance
-from optimizer.model import INFINITY, Block, Model, ModelBuilder
+from optimizer.model import INFINITY, Block, Layout, Model, ModelBuilder
 from optimizer.problem import LotSpec
 from suanwang.units import FEN_PER_YUAN
 
@@ -75,20 +75,28 @@ def formulate(instance: Instance, columns: Columns) -> Formulation:
         ),
         reach_w=reach_w,
     )
-    serve_every_job(draft, counts)
+    place = serve_every_job(draft, counts)
     count_usage(draft)
     limit_power(draft)
     average_power(draft)
     price_facility_power(draft)
     pay(draft)
-    return Formulation(instance, columns, builder.build(), draft.start)
+    layout = Layout(
+        start=draft.start,
+        left=draft.left,
+        place=place,
+        klass=columns.klass,
+        group=columns.klass * len(instance.pools) + columns.pool,
+    )
+    return Formulation(instance, columns, builder.build(layout), draft.start)
 
 
-def serve_every_job(draft: _Draft, counts: Floats) -> None:
+def serve_every_job(draft: _Draft, counts: Floats) -> Block:
     """For every class k:  sum over its columns c of start[c]  +  left[k]  =  n[k]."""
     rows = draft.builder.add_rows("place", len(counts), lower=counts, upper=counts)
     draft.builder.add_entries(rows.first + draft.columns.klass, _all(draft.start), 1.0)
     draft.builder.add_entries(_all(rows), _all(draft.left), 1.0)
+    return rows
 
 
 def count_usage(draft: _Draft) -> None:

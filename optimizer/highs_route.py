@@ -1,4 +1,4 @@
-"""The direct route: arrays into HiGHS, no text and no objects in between. The hot path."""
+"""Arrays into HiGHS, no text and no objects in between: what the direct route is made of."""
 
 from dataclasses import replace
 from time import perf_counter
@@ -18,16 +18,11 @@ _COLUMN_WISE: Final = 1
 _MINIMISE: Final = 1
 
 
-def solve_direct(model: Model, limits: Limits) -> Solution:
-    """Solve a model by HiGHS on one thread; the answer is checked, never believed."""
-    return LiveModel(model).solve(limits)
-
-
 def solve_inside(model: Model, *, tolerance: float, time_s: float) -> tuple[Floats, Floats] | None:
     """Return a point by interior point without crossover, and its row prices; None without one.
 
     The prices lie amid all optimal ones, which is what the restricted master wants. ``tolerance``
-    is the relative gap at which it stops.
+    is the relative gap at which it stops; a rough point may break rows by some of it.
     """
     highs = highspy.Highs()  # type: ignore[no-untyped-call]  # highspy is typed in parts
     _set_options(highs, model)
@@ -39,7 +34,7 @@ def solve_inside(model: Model, *, tolerance: float, time_s: float) -> tuple[Floa
     highs.run()
     found = highs.getSolution()
     values = np.array(found.col_value, dtype=np.float64)
-    if violation(model, values, integral=False) > TOLERANCE:
+    if violation(model, values, integral=False) > max(TOLERANCE, tolerance):
         return None
     return values, np.array(found.row_dual, dtype=np.float64)
 

@@ -15,13 +15,12 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 import numpy as np
-from scipy.sparse import csc_matrix
 
 from optimizer.arrays import Bools, Floats, Ints
-from optimizer.certificate import bound_of_rows, lawful, objective
+from optimizer.certificate import TOLERANCE, bound_of_rows, lawful, objective, violation
 from optimizer.deadline import Deadline
 from optimizer.highs_route import solve_inside
-from optimizer.model import Block, Model
+from optimizer.model import Layout, Model
 
 ROUNDS_MAX: Final = 30
 SPREAD: Final = 3
@@ -29,29 +28,13 @@ SPREAD: Final = 3
 PER_CLASS: Final = 10
 """Columns of a class that a round adds at most, besides the best of each of its groups."""
 _HALF_WAY: Final = 0.5
-_LOOSE: Final = 1e-3
-_TIGHT: Final = 1e-5
-_LOOSE_ROUNDS: Final = 2
-_PURGE_FROM: Final = 2
-_FAR: Final = 0.1
-"""A column dearer than its class's best by this share of leaving the job out is dropped again."""
+_TOLERANCES: Final = (1e-3, 1e-5, 1e-8)
+"""How exactly the solver works: at first roughly, and the finer the less there is to add."""
+_ROUGH_ROUNDS: Final = 2
+_FAR: Final = 0.3
+"""A column dearer than its class's best by this share of leaving the job out is forgotten at the
+end. Forgetting more makes the next model smaller, and takes it more rounds than that saves."""
 _IDLE: Final = 1e-9
-
-
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """Where a model has its starts.
-
-    ``start`` and ``left`` are variables, ``place`` the rows ``sum of start + left = n`` of the
-    classes. ``klass`` is each start's class, ascending; ``group`` its class and pool as one
-    number, ascending too.
-    """
-
-    start: Block
-    left: Block
-    place: Block
-    klass: Ints
-    group: Ints
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +42,7 @@ class Relaxed:
     """A point of the whole model, its cost, and a true lower bound of what any point costs.
 
     ``prices`` are the row prices of the bound. ``kept`` says which starts the last round had.
+    ``is_close``: within the gap that was asked for; ``is_certified``: and it breaks no row.
     """
 
     values: Floats
@@ -67,6 +51,7 @@ class Relaxed:
     prices: Floats
     kept: Bools
     rounds: int
+    is_close: bool
     is_certified: bool
 
     @property
@@ -84,8 +69,11 @@ class _Priced(NamedTuple):
 class Master:
     """A model that is solved over and over, each time from the columns that mattered last."""
 
-    def __init__(self, model: Model, layout: Layout) -> None:
-        self._layout = layout
+    def __init__(self, model: Model) -> None:
+        layout = model.layout
+        if layout is None:
+            raise ValueError("the model does not say where its starts are")
+        self._layout: Layout = layout
         self._classes = _Runs(layout.klass, layout.place.count)
         self._groups = _runs_of(layout.group)
         self._kept = self._groups.spread(SPREAD)
@@ -94,9 +82,8 @@ class Master:
 
     def change(self, model: Model) -> None:
         """Go on with a model of the same shape: other costs, bounds or coefficients."""
-        shape = (model.row_count, model.columns)
         self._model = model
-        self._matrix = csc_matrix((model.value, model.index, model.start), shape=shape)
+        self._matrix = model.matrix()
         self._transposed = self._matrix.T
 
     def solve(self, gap: float, deadline: Deadline) -> Relaxed | None:
@@ -106,8 +93,11 @@ class Master:
         """
         best = self._price(np.zeros(self._model.row_count) if self._best is None else self._best)
         found: Relaxed | None = None
+        fineness = 0
         for number in range(ROUNDS_MAX):
-            answer = self._restricted(_LOOSE if number < _LOOSE_ROUNDS else _TIGHT, deadline)
+            if number == _ROUGH_ROUNDS:
+                fineness = max(fineness, 1)
+            answer = self._restricted(_TOLERANCES[fineness], deadline)
             if answer is None:
                 return found
             values, duals = answer
@@ -120,17 +110,18 @@ class Master:
                 break
             asked = duals[self._layout.place.where]
             useful = self._useful(newest, asked) | self._useful(between, asked)
-            if not (useful & ~self._kept).any():
-                break
-            if number >= _PURGE_FROM:
-                self._purge(best, values)
+            if found.is_close or not (useful & ~self._kept).any():
+                fineness += 1
+                if fineness == len(_TOLERANCES):
+                    break
             self._kept |= useful
         self._best = best.prices
-        self._purge(best, found.values if found else np.zeros(self._model.columns))
+        self._purge(best)
         return found
 
     def _relaxed(self, values: Floats, best: _Priced, rounds: int, gap: float) -> Relaxed:
         cost = objective(self._model, values)
+        is_close = cost - best.bound <= gap * abs(cost)
         return Relaxed(
             values=values,
             objective=cost,
@@ -138,7 +129,8 @@ class Master:
             prices=best.prices,
             kept=self._kept.copy(),
             rounds=rounds,
-            is_certified=cost - best.bound <= gap * abs(cost),
+            is_close=is_close,
+            is_certified=is_close and violation(self._model, values, integral=False) <= TOLERANCE,
         )
 
     def _restricted(self, tolerance: float, deadline: Deadline) -> tuple[Floats, Floats] | None:
@@ -146,10 +138,8 @@ class Master:
         is_in = np.ones(self._model.columns, dtype=np.bool_)
         is_in[self._layout.start.where] = self._kept
         inside = np.flatnonzero(is_in)
-        part = self._matrix[:, inside]
-        answer = solve_inside(
-            self._model.only(inside, part), tolerance=tolerance, time_s=deadline.left_s()
-        )
+        part = self._model.only(inside, self._matrix)
+        answer = solve_inside(part, tolerance=tolerance, time_s=deadline.left_s())
         if answer is None:
             return None
         values = np.zeros(self._model.columns)
@@ -188,12 +178,14 @@ class Master:
         chosen = self._groups.is_least(reduced) | self._classes.is_among_least(reduced, PER_CLASS)
         return chosen & is_better
 
-    def _purge(self, priced: _Priced, values: Floats) -> None:
-        """Drop the starts that are neither used nor near the best of their class."""
+    def _purge(self, priced: _Priced) -> None:
+        """Drop the starts that are far from the best of their class; a later round may want them.
+
+        At the optimum those in use cost no more than the best, so at good prices they all stay.
+        """
         layout = self._layout
         worth = self._model.cost[layout.left.where][layout.klass]
-        is_near = priced.reduced[layout.start.where] <= _FAR * worth
-        self._kept &= is_near | (values[layout.start.where] > _IDLE)
+        self._kept &= priced.reduced[layout.start.where] <= _FAR * worth
 
 
 class _Runs:

@@ -27,6 +27,22 @@ class Block:
 
 
 @dataclass(frozen=True, slots=True)
+class Layout:
+    """Where a model has its starts.
+
+    ``start`` and ``left`` are variables, ``place`` the rows ``sum of start + left = n`` of the
+    classes. ``klass`` is each start's class, ascending; ``group`` its class and pool as one
+    number, ascending too.
+    """
+
+    start: Block
+    left: Block
+    place: Block
+    klass: Ints
+    group: Ints
+
+
+@dataclass(frozen=True, slots=True)
 class Model:
     """Minimise ``cost x`` subject to ``row_lower <= A x <= row_upper`` and ``lower <= x <= upper``.
 
@@ -45,6 +61,7 @@ class Model:
     value: Floats
     variables: tuple[Block, ...]
     rows: tuple[Block, ...]
+    layout: Layout | None = None
 
     @property
     def columns(self) -> int:
@@ -81,11 +98,17 @@ class Model:
         """Return the model with the given variables held at zero, for any presolve to remove."""
         return replace(self, upper=np.where(drop, np.minimum(self.upper, 0.0), self.upper))
 
-    def only(self, inside: Ints, part: csc_matrix) -> "Model":
-        """Return the model of the variables ``inside``, whose coefficients are ``part``.
+    def matrix(self) -> csc_matrix:
+        """Return A."""
+        shape = (self.row_count, self.columns)
+        return csc_matrix((self.value, self.index, self.start), shape=shape)
 
-        The others are zero in it. The blocks keep their names but not their places.
+    def only(self, inside: Ints, matrix: csc_matrix | None = None) -> "Model":
+        """Return the model of the variables ``inside``; the others are zero in it.
+
+        ``matrix`` is A, where the caller has it at hand.
         """
+        part = (self.matrix() if matrix is None else matrix)[:, inside]
         return replace(
             self,
             cost=self.cost[inside],
@@ -96,6 +119,7 @@ class Model:
             index=part.indices.astype(np.int32),
             value=part.data,
             variables=(Block("inside", 0, len(inside)),),
+            layout=None,
         )
 
     def variable_names(self) -> list[str]:
@@ -149,8 +173,8 @@ class ModelBuilder:
         """Add coefficients; those of the same place add up."""
         self._entries.append((rows, columns, np.full(len(rows), values, dtype=np.float64)))
 
-    def build(self) -> Model:
-        """Return the model."""
+    def build(self, layout: Layout | None = None) -> Model:
+        """Return the model; ``layout`` says where its starts are."""
         columns = sum(block.count for block in self._variables)
         rows = sum(block.count for block in self._rows)
         matrix = csc_matrix(
@@ -179,6 +203,7 @@ class ModelBuilder:
             value=matrix.data.astype(np.float64),
             variables=tuple(self._variables),
             rows=tuple(self._rows),
+            layout=layout,
         )
 
 

@@ -14,9 +14,9 @@ from optimizer.certificate import lagrangian_bound
 from optimizer.check import violations
 from optimizer.columns import Columns, columns_of
 from optimizer.deadline import Deadline
+from optimizer.direct_route import solve_direct
 from optimizer.formulation import formulate
 from optimizer.greedy import fill
-from optimizer.highs_route import solve_direct
 from optimizer.improvement import improve
 from optimizer.instance import Instance, instance_of
 from optimizer.occupancy import empty_occupancy
@@ -85,7 +85,7 @@ def _solved(instance: Instance, columns: Columns, baseline: Whole, run: _Run) ->
     built_s = run.deadline.elapsed_s()
     model = formulation.model
     time_s = run.deadline.left_s() * _RELAXATION_SHARE
-    relaxed = run.solve(model.relaxed(), Limits(time_s=time_s))
+    relaxed = run.solve(model.relaxed(), Limits(time_s=time_s, gap=instance.problem.policy.mip_gap))
     # Without duals (a time limit, a failure) the bound of no prices at all is the better one.
     bound = max(lagrangian_bound(model, duals) for duals in (relaxed.duals, np.empty(0)))
     best = baseline

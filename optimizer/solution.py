@@ -6,7 +6,7 @@ from enum import StrEnum
 
 import numpy as np
 
-from optimizer.arrays import Floats
+from optimizer.arrays import Floats, Ints
 from optimizer.certificate import TOLERANCE, objective, violation
 from optimizer.model import Model
 
@@ -25,7 +25,7 @@ class SolveStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How long and how exactly to solve; ``gap`` is relative and only matters for whole numbers."""
+    """How long and how exactly to solve; ``gap`` is relative, and of whole numbers or of prices."""
 
     time_s: float = 60.0
     gap: float = 1e-4
@@ -36,7 +36,8 @@ class Solution:
     """A solver's answer. ``objective`` is recomputed from ``values``; ``duals`` empty if none.
 
     ``handover_s`` is the time to give the model to the solver, ``solve_s`` the rest. ``basis`` is
-    what the same route can begin from when only bounds have changed.
+    what the same route can begin from when only bounds have changed; it is of the variables
+    ``inside``, where those are not all.
     """
 
     status: SolveStatus
@@ -48,6 +49,7 @@ class Solution:
     solve_s: float
     said: str = ""
     basis: object = None
+    inside: Ints | None = None
 
     @property
     def has_point(self) -> bool:

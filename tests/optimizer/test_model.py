@@ -11,8 +11,8 @@ from problem_builders import a_job, a_lot, a_pool, a_problem, a_random_problem, 
 from optimizer.certificate import lagrangian_bound, violation
 from optimizer.classes import classify
 from optimizer.columns import columns_of
+from optimizer.direct_route import solve_direct
 from optimizer.formulation import Formulation, formulate
-from optimizer.highs_route import solve_direct
 from optimizer.instance import instance_of
 from optimizer.problem import Policy, Problem, slots_of
 from optimizer.solution import Limits

@@ -14,8 +14,8 @@ from problem_builders import a_job, a_lot, a_pool, a_problem, a_random_problem, 
 from benchmarks.instances import Size, make_problem
 from optimizer.check import violations
 from optimizer.columns import columns_of
+from optimizer.direct_route import solve_direct
 from optimizer.greedy import plan_greedy
-from optimizer.highs_route import solve_direct
 from optimizer.instance import instance_of
 from optimizer.model import Model
 from optimizer.occupancy import empty_occupancy

@@ -8,8 +8,9 @@ import pytest
 from problem_builders import a_job, a_problem, a_random_problem
 
 from optimizer.columns import columns_of
+from optimizer.direct_route import solve_direct
 from optimizer.formulation import Formulation, formulate
-from optimizer.highs_route import LiveModel, solve_direct
+from optimizer.highs_route import LiveModel
 from optimizer.instance import instance_of
 from optimizer.pulp_route import by_cbc, by_highs, find_cbc, pulp_problem
 from optimizer.solution import Answer, Limits, SolveStatus, checked

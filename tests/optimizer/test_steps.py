@@ -8,11 +8,11 @@ from problem_builders import a_job, a_pool, a_problem, a_random_problem
 
 from optimizer.columns import columns_of
 from optimizer.deadline import Deadline
+from optimizer.direct_route import solve_direct
 from optimizer.diving import dive
 from optimizer.exchange import exchange
 from optimizer.formulation import formulate
 from optimizer.greedy import fill
-from optimizer.highs_route import solve_direct
 from optimizer.improvement import improve
 from optimizer.instance import instance_of
 from optimizer.occupancy import Occupancy, empty_occupancy
