@@ -54,10 +54,11 @@ class FundersAudit:
             return
         if entry.kind in _GRANTING:
             self._follow_grant(entry, postings)
-        self._follow_return(entry, postings, balances)
-        self.pools.update(
-            name for one in postings for name in (one.source, one.target) if name[:5] == "pool:"
-        )
+        if "reused:" in entry.moves:
+            self._follow_return(entry, postings, balances)
+        if "pool:" in entry.moves:
+            names = [name for one in postings for name in (one.source, one.target)]
+            self.pools.update(name for name in names if name.startswith("pool:"))
 
     def _follow_earned(self, entry: Entry, postings: Sequence[Posting]) -> None:
         """What vouchers pay is what their programmes owe from now on."""

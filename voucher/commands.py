@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
+from functools import lru_cache
 from json.encoder import encode_basestring as _quoted
 from typing import Final
 
@@ -298,9 +299,17 @@ def canonical(document: object) -> str:
 
 
 def canonical_balances(balances: Mapping[str, int]) -> str:
-    """Return the same as ``canonical``, faster."""
-    lines = [f"{_quoted(name)}:{fen}" for name, fen in sorted(balances.items())]
-    return f"{{{','.join(lines)}}}"
+    """Return the same as ``canonical``, faster: entries touch the same accounts again and again."""
+    names, text = _told(tuple(balances))
+    return text % tuple([balances[name] for name in names])
+
+
+@lru_cache(maxsize=16_384)
+def _told(accounts: tuple[str, ...]) -> tuple[list[str], str]:
+    """Return accounts in the order in which they are told, and the text that wants their fen."""
+    names = sorted(accounts)
+    labels = [_quoted(name).replace("%", "%%") for name in names]
+    return names, f"{{{','.join([f'{label}:%d' for label in labels])}}}"
 
 
 def read_balances(text: str) -> dict[str, int]:
