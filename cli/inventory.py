@@ -1,6 +1,7 @@
 """``suanwang inventory``: what stands at a site, imports and edits of it, and its history."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -131,7 +132,7 @@ def set_fields(
             f"/v1/sites/{site_id}/inventory/{kind}/{thing_id}",
             {"values": values, "reason": reason},
         )
-    _told(answer, as_json=as_json)
+    told(answer, as_json=as_json)
 
 
 def _field(text: str) -> tuple[str, str]:
@@ -154,7 +155,7 @@ def remove(
     """Take away a thing that no other names; its history stays."""
     with connect(url, api_key) as client:
         answer = client.delete(f"/v1/sites/{site_id}/inventory/{kind}/{thing_id}", reason=reason)
-    _told(answer, as_json=as_json)
+    told(answer, as_json=as_json)
 
 
 @app.command("template")
@@ -223,13 +224,19 @@ def import_file(
         removes_absent=removes_absent,
         is_strict=strict,
     )
-    _told(answer, as_json=as_json)
-    if answer["fault_count"]:
-        if answer["is_written"]:
-            done = "the sound rows are in"
-        else:
-            done = "the sound rows would go in" if dry_run else "nothing was written"
-        raise Refused(f"{answer['fault_count']} faults in {file}; {done}")
+    told(answer, as_json=as_json)
+    end_with_faults(answer, str(file), is_trial=dry_run)
+
+
+def end_with_faults(answer: Json, name: str, *, is_trial: bool) -> None:
+    """Raise Refused where rows of a file were bad; the exit code is then 6."""
+    if not answer["fault_count"]:
+        return
+    if answer["is_written"]:
+        done = "the sound rows are in"
+    else:
+        done = "the sound rows would go in" if is_trial else "nothing was written"
+    raise Refused(f"{answer['fault_count']} faults in {name}; {done}")
 
 
 def send_file(site_id: str, content: bytes, client: Json, *, media: str, **asked: Json) -> Json:
@@ -239,7 +246,8 @@ def send_file(site_id: str, content: bytes, client: Json, *, media: str, **asked
         return client.post_file(f"/v1/sites/{site_id}/inventory/import", content, media, **sent)
 
 
-def _told(answer: Json, *, as_json: bool) -> None:
+def told(answer: Json, *, as_json: bool) -> None:
+    """Print what an import or edit did, or would do."""
     if as_json:
         emit_json(answer)
         return
@@ -278,6 +286,74 @@ def fault_line(fault: Json) -> str:
     named = f" {fault['id']}" if fault["id"] else ""
     column = f", {fault['column']}" if fault["column"] else ""
     return f"{place}{named}{column}: {fault['reason']} ({fault['code']})"
+
+
+@app.command("sources")
+def sources(
+    site_id: SiteName,
+    defaults: Annotated[
+        Path | None,
+        typer.Option(help="YAML: settings for all sources of a kind, such as {snmp: {user: r}}."),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--out", "-o", help="File to write, instead of printing.")
+    ] = None,
+    url: Url = None,
+    api_key: ApiKey = None,
+) -> None:
+    """Write the sources that the site's agent has to poll: meters with a profile, and BMCs."""
+    import yaml
+
+    from collectors.inventory.fields import item_of
+    from collectors.inventory.targets import targets
+    from suanwang.model.inventory import Inventory, Kind
+
+    there = Inventory()
+    with connect(url, api_key) as client:
+        for kind in (Kind.METERS, Kind.HOSTS):
+            items = [item_of(kind, values) for values in _all(client, site_id, kind.value)]
+            there = there.with_kind(kind, {item.id: item for item in items})
+    found = targets(there, _defaults(defaults))
+    for text in found.left_out:
+        note(f"left out: {text}")
+    document = yaml.safe_dump(
+        {"agent": {"sources": [dict(one) for one in found.sources]}},
+        allow_unicode=True,
+        sort_keys=False,
+    )
+    if output is None:
+        typer.echo(document, nl=False)
+    else:
+        write_file(output, document.encode())
+        line(f"{len(found.sources)} sources, {len(found.left_out)} left out")
+
+
+def _all(client: Json, site_id: str, kind: str) -> Iterator[Json]:
+    """Yield every thing of a kind, page by page."""
+    after = None
+    while True:
+        page = client.get(f"/v1/sites/{site_id}/inventory/{kind}", after=after, limit=1_000)
+        yield from page["items"]
+        after = page["next"]
+        if after is None:
+            return
+
+
+def _defaults(path: Path | None) -> dict[str, dict[str, object]]:
+    """Return settings by kind of source; raise BadInput where the file is no such mapping."""
+    import yaml
+
+    if path is None:
+        return {}
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as failure:
+        raise BadInput(f"cannot read {path}: {failure}") from failure
+    if not isinstance(raw, dict) or not all(isinstance(one, dict) for one in raw.values()):
+        raise BadInput(
+            f"{path} is no mapping of kinds to settings", next_step="such as {snmp: {user: reader}}"
+        )
+    return {str(kind): dict(settings) for kind, settings in raw.items()}
 
 
 @app.command("history")

@@ -13,6 +13,7 @@ from cli import (
     alerts,
     collect,
     demo,
+    discover,
     doctor,
     energy,
     grafana,
@@ -71,6 +72,7 @@ app.add_typer(sites.app, name="sites")
 app.add_typer(energy.app, name="pue")
 app.add_typer(energy.meters_app, name="meters")
 app.add_typer(inventory.app, name="inventory")
+app.add_typer(discover.app, name="discover")
 app.add_typer(kpis.app, name="kpi")
 app.add_typer(alerts.app, name="alerts")
 app.add_typer(vouchers.app, name="voucher")

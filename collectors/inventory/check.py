@@ -272,4 +272,4 @@ def _unplaced(inventory: Inventory) -> Iterator[str]:
         return
     count = sum(rack.room_id is None for rack in inventory.racks.values())
     if count:
-        yield f"{count} racks are in no room"
+        yield f"racks in no room: {count}"

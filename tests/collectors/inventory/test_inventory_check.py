@@ -232,5 +232,5 @@ def test_what_may_be_meant_is_odd_and_no_fault() -> None:
         "feed up: the racks on it are rated 20,000 W together, it carries 15,000 W",
         "rack plan is planned, and has hosts already",
         "pool gpu is registered with 8 units, and has 1 here",
-        "1 racks are in no room",
+        "racks in no room: 1",
     )
