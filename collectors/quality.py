@@ -20,6 +20,8 @@ SKEW_RIGHT: Final = timedelta(seconds=15)
 """A clock that was wrong is right again within this."""
 LATE_MAX: Final = timedelta(days=35)
 """Older readings are refused: raw samples, from which windows are made, are not kept longer."""
+RAW_KEPT: Final = LATE_MAX + timedelta(days=1)
+"""Raw samples are kept so long: what the latest reading changes is computed from its whole day."""
 WINDOW: Final = timedelta(milliseconds=WINDOW_MS)
 POLLS_WAITED: Final = 2
 WAITED: Final = timedelta(seconds=60)

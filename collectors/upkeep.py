@@ -12,7 +12,7 @@ from typing import Final
 
 from sqlalchemy import Engine
 
-from collectors.quality import LATE_MAX
+from collectors.quality import RAW_KEPT
 from collectors.store_chunks import (
     SERIES_MAX,
     Packed,
@@ -99,7 +99,7 @@ class RawUpkeep:
             _LOG.info(
                 "raw samples packed", extra={"samples": packed.samples, "chunks": packed.chunks}
             )
-        self._prune((now - LATE_MAX).replace(minute=0, second=0, microsecond=0))
+        self._prune((now - RAW_KEPT).replace(minute=0, second=0, microsecond=0))
         return packed
 
     def _pack(self, series_ids: Sequence[int], before_ms: int) -> Packed:

@@ -18,7 +18,7 @@ from suanwang.units import INT64_MAX
 router = APIRouter(prefix="/v1/sites", tags=["energy"])
 
 DAY = timedelta(days=1)
-LONGEST = timedelta(days=36)
+LONGEST = timedelta(days=37)
 """A little more than raw samples are kept."""
 Number = Annotated[int, Query(ge=0, le=INT64_MAX)]
 Moment = Annotated[AwareDatetime | None, Query(description="with its zone")]

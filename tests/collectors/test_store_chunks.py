@@ -185,7 +185,7 @@ def test_a_late_register_reading_changes_windows_that_are_packed(engine: Engine)
     assert state.conflicts == 1
 
 
-def test_samples_go_after_35_days_but_the_last_reading_of_a_register_stays(
+def test_samples_go_after_36_days_but_the_last_reading_of_a_register_stays(
     engine: Engine,
 ) -> None:
     prepare(engine)
@@ -193,7 +193,7 @@ def test_samples_go_after_35_days_but_the_last_reading_of_a_register_stays(
         send(connection, "b1", constant_load("m-it", 3_600, range(0, 3 * HOUR, 60)), 3 * HOUR)
         send(connection, "b2", [gpu(0, 1), gpu(2 * HOUR, 2)], 3 * HOUR)
     pack(engine, 4 * HOUR)
-    upkeep_at = 35 * DAY + 2 * HOUR + 60
+    upkeep_at = 36 * DAY + 2 * HOUR + 60
     pack(engine, upkeep_at)
     with writing(engine) as connection:
         kept = connection.execute(
