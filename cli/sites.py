@@ -29,7 +29,17 @@ def sites(
         emit_json(answer)
         return
     table(
-        ("site", "operator", "agent", "open", "units free", "IT W", "facility W", "PUE", "quality"),
+        (
+            "site",
+            "operator",
+            "agent",
+            "open",
+            "units free",
+            "IT W",
+            "facility W",
+            "PUE of 24 h, interim",
+            "quality",
+        ),
         [
             (
                 site["id"],

@@ -23,8 +23,9 @@ from telemetry_builders import (
     stored_windows,
 )
 
-from collectors import store, store_explain, store_meters, store_settle
+from collectors import store, store_explain, store_kpi_days, store_meters, store_settle
 from collectors.kpi import Interval, SiteEnergy
+from collectors.kpis.figure import Kpi
 from collectors.settle import Source
 from collectors.store_meters import NewEpisode
 from collectors.store_site import ROLES, add_period, load_meters
@@ -107,33 +108,58 @@ def test_hours_are_told_once_they_are_over_and_final_after_a_day(engine: Engine)
         assert {row[3] for row in rolled(connection, "hour")[:2]} == {"final"}
 
 
-def test_a_late_reading_revises_the_window_its_hour_and_its_day_with_the_reason(
+def test_a_late_reading_revises_window_hour_day_and_figures_with_the_reason(
     engine: Engine,
 ) -> None:
-    """A gap from 00:10 to 00:50 is bridged evenly; then it turns out that all of it was late."""
+    """A gap over the site's midnight is bridged evenly; then more turns out to be of the first day.
+
+    A reading that agrees with the straight line changes nothing and revises nothing.
+    """
+    midnight = 16 * HOUR  # of Shanghai, in UTC
     with writing(engine) as connection:
         prepare(connection)
-        told = [one for one in load(30) if not at(600) < one.at < at(3_000)]
-        send(connection, "b1", told, 30 * HOUR)
-    keep(engine, 31 * HOUR)
+        told = [one for one in load(20) if not at(midnight - 720) < one.at < at(midnight + 720)]
+        send(connection, "b1", told, 20 * HOUR)
+    keep(engine, 42 * HOUR)
     with writing(engine) as connection:
-        send(connection, "b2", [energy("m-it", 2_900, 20_000 / 3.6)], 32 * HOUR)
-    keep(engine, 33 * HOUR)
+        agrees = [energy("m-it", midnight + 360, 161_000.0)]
+        send(connection, "b2", agrees, 66 * HOUR)
+    keep(engine, 67 * HOUR)
     with writing(engine) as connection:
-        day = [row for row in rolled(connection, "day") if row[1] > 0]
-        hours = [row for row in rolled(connection, "hour") if row[1] > 0]
-        assert hours == []
-        assert day == []
-        send(connection, "b3", [energy("m-it", 2_000, 3_000.0)], 34 * HOUR)
-    keep(engine, 35 * HOUR)
+        assert {row[1] for grain in ("hour", "day") for row in rolled(connection, grain)} == {0}
+        send(connection, "b3", [energy("m-it", midnight, 160_500.0)], 68 * HOUR)
+    keep(engine, 69 * HOUR)
     with writing(engine) as connection:
         windows = connection.execute(
-            select(energy_window).where(
-                energy_window.c.meter_id == "m-it", energy_window.c.revision > 0
-            )
+            select(energy_window).where(energy_window.c.revision > 0).order_by("start_at")
         ).all()
-        assert {row.state for row in windows} == {"revised"}
-        assert {row.reason for row in windows} == {"late readings"}
+        hours = [row for row in rolled(connection, "hour") if row[1] > 0]
+        meter_days = connection.execute(
+            select(energy_day.c.energy_mwh, energy_day.c.reason)
+            .where(energy_day.c.meter_id == "m-it", energy_day.c.revision == 1)
+            .order_by(energy_day.c.start_at)
+        ).all()
+        days = connection.execute(
+            select(site_energy.c.it_mwh, site_energy.c.state, site_energy.c.reason)
+            .where(site_energy.c.grain == "day", site_energy.c.revision == 1)
+            .order_by(site_energy.c.start_at)
+        ).all()
+        cue = store_kpi_days.days(connection, SITE, Kpi.CUE_LOCATION, at(-DAY), at(DAY))
+    assert [row.start_at for row in windows] == [at(midnight - 900), at(midnight)]
+    assert {(row.meter_id, row.state, row.reason) for row in windows} == {
+        ("m-it", "revised", "late readings")
+    }
+    assert [(row[0], row[1], row[3], row[4]) for row in hours] == [
+        (15, 1, "revised", "late readings"),
+        (16, 1, "revised", "late readings"),
+    ]
+    assert [row.energy_mwh for row in meter_days] == [160_500_000, 39_500_000]
+    assert {row.reason for row in meter_days} == {"late readings"}
+    assert [row.it_mwh for row in days] == [160_500_000, 39_500_000]
+    assert {(row.state, row.reason) for row in days} == {("revised", "late readings")}
+    assert [(day.revision, day.state, day.reason) for day in cue] == [
+        (1, "revised", "late readings")
+    ] * 2
 
 
 def test_sums_from_hours_and_days_are_those_from_windows_and_raw_readings(engine: Engine) -> None:
