@@ -126,9 +126,10 @@ class Verifier:
             at, key, kind, late_for = at[7:], key[6:], kind[7:], late_for[11:]
             raw_body, raw_moves, tenant = raw_body[7:], raw_moves[8:], tail[len(number) : -3]
             body = raw_body.replace('\\"', '"')
-            if "\\" in body or len(body) + body.count('"') != len(raw_body) or kind == CLOSE:
+            text = f"{key}{kind}{late_for}{tenant}{body}"
+            is_odd = "\\" in text or text.count('"') != len(raw_body) - len(body) or kind == CLOSE
+            if is_odd or not text.isprintable():
                 return False
-            _must(body.isprintable() and _is_plain(f"{key}{kind}{late_for}{tenant}"))
             told, moves = self._move(raw_moves)
         except (ValueError, KeyError):
             return False
@@ -146,10 +147,11 @@ class Verifier:
 
     def _move(self, raw_moves: str) -> tuple[str, str]:
         """Return balances and moves of an entry; raise and move nothing if it is not usual."""
-        *postings, rest = raw_moves.split("\\n")
-        _must(not rest)
+        postings = raw_moves.split("\\n")
         amounts, shape, texts = self._amounts, self._shape, []
         try:
+            if postings.pop():
+                raise ValueError("there is no line feed at the end")
             for posting in postings:
                 pair, _, text = posting.rpartition("\\t")
                 source, target, shape = shape.after.get(pair) or self._grow(shape, pair)
@@ -173,7 +175,8 @@ class Verifier:
     def _grow(self, shape: Shape, pair: str) -> tuple[Account, Account, Shape]:
         """Return what follows a shape; raise KeyError for an account that no entry has moved."""
         source, _, target = pair.partition("\\t")
-        _must(_is_plain(f"{source}{target}"))
+        # Nothing in these names may be written as an escape.
+        _must(f"{source}{target}".isprintable() and '"' not in pair and "\\" not in source + target)
         accounts = {account.name: account for account in shape.order}
         accounts |= {name: self._accounts[name] for name in (source, target)}
         moves = shape.moves + f"{source}\t{target}\t".replace("%", "%%") + "%s\n"
@@ -393,11 +396,6 @@ def _join(parts: list[Part], all_found: Iterable[Found]) -> Found:
         links |= found.links
         seq, link = found.seq, found.link
     return Found(seq, link, {}, balances, [], links)
-
-
-def _is_plain(text: str) -> bool:
-    """Return whether nothing in a text is written as an escape."""
-    return '"' not in text and "\\" not in text and text.isprintable()
 
 
 def _must(holds: bool) -> None:
