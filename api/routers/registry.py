@@ -13,6 +13,7 @@ from api.schemas.common import PAGE_MAX
 from api.schemas.grants import RowFaultOut
 from suanwang.errors import BadInput
 from suanwang.sheets import read_table
+from voucher.grants.identity import code_fault
 from voucher.programmes.application import china_day
 from voucher.registry import store
 from voucher.registry.entries import KEYS, Kind, Recorded, document, kind_of
@@ -45,7 +46,7 @@ def _out(one: Recorded) -> bodies.StatementOut:
 @router.post("", status_code=201, summary="Record an entry")
 def record_entry(
     body: bodies.StatementIn, identity: GrantPayer, context: Context, response: Response
-) -> bodies.StatementOut:
+) -> bodies.RecordedOut:
     """Record what holds from a day on: 201 when it is new, 200 when it was recorded before."""
     now = context.clock.now()
     with context.writing() as connection:
@@ -55,7 +56,8 @@ def record_entry(
         outcome = store.record(connection, statement, identity.key_id, now)
     if not outcome.is_new:
         response.status_code = 200
-    return _out(outcome.recorded)
+    told = _out(outcome.recorded).model_dump()
+    return bodies.RecordedOut.model_validate({**told, "is_new": outcome.is_new})
 
 
 @router.get("", summary="What holds on a day")
@@ -91,6 +93,10 @@ def read_path(
 ) -> bodies.TieOut:
     """Return a shortest way of ties between two organisations on a day, in words."""
     day = on or china_day(context.clock.now())
+    for name, code in (("one", one), ("other", other)):
+        fault = code_fault(code)
+        if fault:
+            raise BadInput(f"{name}: {fault}", next_step="copy it from the licence", field=name)
     with context.reading() as connection:
         network = store.network(connection, [one, other], day)
     relations = Relations(network, rules_of(context.settings).share_ppm_min)
@@ -99,6 +105,7 @@ def read_path(
         is_related=path is not None,
         path="" if path is None else relations.words(path, one, Language.ENGLISH),
         path_zh="" if path is None else relations.words(path, one, Language.CHINESE),
+        unknown=[code for code in (one, other) if code not in network.names],
     )
 
 

@@ -44,6 +44,12 @@ class StatementOut(Out):
     recorded_at: datetime
 
 
+class RecordedOut(StatementOut):
+    """A statement, and whether it was recorded now; else it had been before."""
+
+    is_new: bool
+
+
 class StatementPage(Out):
     """Statements, and after which key the next page begins."""
 
@@ -61,8 +67,12 @@ class RegistryImportOut(Out):
 
 
 class TieOut(Out):
-    """Whether two organisations are related, and over which way, in both languages."""
+    """Whether two organisations are related, and over which way, in both languages.
+
+    ``unknown`` are those of the two about which nothing is registered.
+    """
 
     is_related: bool
     path: str
     path_zh: str
+    unknown: list[str]

@@ -29,7 +29,7 @@ def test_a_statement_is_recorded_once(world: World, city: str) -> None:
     first = world.client.post("/v1/registry", city, body)
     assert first.status_code == 201, first.text
     again = world.client.post("/v1/registry", city, body)
-    assert (again.status_code, again.json()) == (200, first.json())
+    assert (again.status_code, again.json()) == (200, first.json() | {"is_new": False})
     assert "王五" not in first.text
     assert first.json()["entry"]["legal_person"].startswith("lr-")
     listed = world.client.get("/v1/registry", city, params={"kind": "organisation"}).json()
@@ -58,6 +58,7 @@ def test_a_way_is_told_in_words(world: World, city: str) -> None:
         "is_related": True,
         "path": "海云科技 – parent of – 东部数据",
         "path_zh": "海云科技 – 控股母公司 – 东部数据",
+        "unknown": [],
     }
 
 

@@ -88,6 +88,14 @@ def headings(kind: Kind) -> tuple[str, ...]:
     return tuple(dict.fromkeys(asked))
 
 
+def chinese_headings(kind: Kind) -> tuple[str, ...]:
+    """Return the same columns in Chinese."""
+    first: dict[str, str] = {}
+    for heading, name in (*CHINESE[kind].items(), *_SPAN.items()):
+        first.setdefault(name, heading)
+    return tuple(first[name] for name in headings(kind))
+
+
 def import_table(
     connection: Connection, kind: Kind, table: Table, by: str, now: datetime, today: date
 ) -> Report:

@@ -5,11 +5,12 @@ import hmac
 import re
 import unicodedata
 from collections.abc import Callable, Mapping
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from datetime import date, datetime
 from typing import Final
 
 from pydantic import TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
 
 from suanwang.errors import BadInput
 from suanwang.units import parse_yuan
@@ -69,7 +70,11 @@ def read_entry(kind: Kind, given: Mapping[str, object], hide: Pseudonym) -> Entr
     for name, value in given.items():
         field, read = _field(kind, name, value, hide)
         if field not in known:
-            raise BadInput(f"{name}: a {kind.value} has no such field", field=name)
+            raise BadInput(
+                f"{name}: an entry of kind {kind.value} has no such field",
+                next_step=f"`suanwang voucher registry fields {kind.value}` lists them",
+                field=name,
+            )
         values[field] = read
     return entry_of(kind, values)
 
@@ -80,9 +85,35 @@ def entry_of(kind: Kind, values: Mapping[str, object]) -> Entry:
     try:
         return _ADAPTERS[kind].validate_python(held)
     except ValidationError as failure:
-        first = failure.errors()[0]
-        field = str(first["loc"][0]) if first["loc"] else ""
-        raise BadInput(f"{field}: {first['msg']}", field=field) from failure
+        faults = failure.errors()
+        names = [str(one["loc"][0]) if one["loc"] else "" for one in faults]
+        missing = [name for name, one in zip(names, faults, strict=True)
+                   if one["type"] == "missing"]  # fmt: skip
+        if missing:
+            told = ", ".join(as_given(name) for name in missing)
+            raise BadInput(f"{told}: missing", field=missing[0]) from failure
+        raise BadInput(f"{names[0]}: {_complaint(faults[0])}", field=names[0]) from failure
+
+
+def as_given(field: str) -> str:
+    """Return the name under which people give a field: amounts in yuan, shares in percent."""
+    stem = field.removesuffix("_fen").removesuffix("_ppm")
+    if field == "legal_person":
+        return LEGAL_NAME
+    return f"{stem}_yuan" if field.endswith("_fen") else field.replace("share_ppm", "share_percent")
+
+
+def fields_of(kind: Kind) -> Mapping[str, bool]:
+    """Return the fields of a kind as people give them, and whether each is needed."""
+    return {as_given(one.name): one.default is MISSING for one in fields(TYPES[kind])}
+
+
+def _complaint(fault: ErrorDetails) -> str:
+    if fault["type"].startswith("int"):
+        return f"{fault['input']!r} is no whole number"
+    if fault["type"] == "enum":
+        return f"{fault['input']!r} is none of {fault['ctx']['expected']}"
+    return str(fault["msg"])
 
 
 def _field(kind: Kind, name: str, value: object, hide: Pseudonym) -> tuple[str, object]:
