@@ -10,7 +10,7 @@ from typing import Final, TypedDict
 from urllib.parse import quote, urlencode
 
 from alerts.evaluate import FLAPPING
-from alerts.model import Alert, AlertState, Chart, Rule, Told
+from alerts.model import Alert, AlertState, Chart, Rule, Severity, Told
 from alerts.notify import Group
 from alerts.rules import LANGUAGES, Rules
 from alerts.signals import SIGNALS, value_text
@@ -26,6 +26,7 @@ PANELS: Final[Mapping[Chart, int]] = {
     Chart.ALERTS: 6,
 }
 """Panel of the Grafana board for each chart, by its id there."""
+SAMPLE: Final = "sample"
 RUNBOOKS: Final = "docs/runbooks"
 BEFORE_MS: Final = 3_600_000
 """A chart begins so long before the alert did."""
@@ -156,3 +157,24 @@ def message_body(id_: str, group: Group, rules: Rules, links: Links, now: dateti
 def of_route(group: Group, alerts: Sequence[Alert]) -> Group:
     """Return a group with fewer alerts."""
     return Group(key=group.key, labels=group.labels, alerts=tuple(alerts))
+
+
+def sample_message(id_: str, links: Links, now: datetime) -> MessageBody:
+    """Return a message that tries a channel: it says that nothing is wrong."""
+    one = Alert(
+        id="alert_sample",
+        rule_id=SAMPLE,
+        site_id="",
+        subject="sample",
+        severity=Severity.INFO,
+        state=AlertState.RESOLVED,
+        value=None,
+        threshold=None,
+        words="a sample of suanwang alerts test; nothing is wrong",
+        bad_at=now,
+        fired_at=now,
+        resolved_at=now,
+        firings=1,
+    )
+    group = Group(key=SAMPLE, labels={"rule": SAMPLE}, alerts=(one,))
+    return message_body(id_, group, Rules({}), links, now)

@@ -98,9 +98,20 @@ def untold(connection: Connection) -> list[Alert]:
                     ),
                 )
             )
-            .order_by(alert.c.fired_at, alert.c.id)
+            .order_by(alert.c.fired_at, alert.c.subject, alert.c.id)
         )
     ]
+
+
+def told_firing(connection: Connection, limit: int) -> list[Alert]:
+    """Return what fires and was told."""
+    query = (
+        select(alert)
+        .where(alert.c.state == AlertState.FIRING.value, alert.c.told == Told.FIRING.value)
+        .order_by(alert.c.id)
+        .limit(limit)
+    )
+    return [_alert(row) for row in connection.execute(query)]
 
 
 def write(connection: Connection, steps: Sequence[Step]) -> None:

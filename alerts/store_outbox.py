@@ -147,6 +147,14 @@ def retry(connection: Connection, message_id: str, now: datetime) -> None:
     )
 
 
+def find(connection: Connection, message_id: str) -> Message:
+    """Return a message; raise NotFound."""
+    row = connection.execute(select(alert_message).where(alert_message.c.id == message_id)).first()
+    if row is None:
+        raise NotFound(f"there is no message {message_id}")
+    return _message(row)
+
+
 def give_up_strangers(connection: Connection, channels: Iterable[str], now: datetime) -> None:
     """Give up messages of channels that are not in the settings any more."""
     connection.execute(

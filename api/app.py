@@ -13,6 +13,7 @@ from api.limits import BodyLimitMiddleware, refuse_unstorable_text
 from api.problems import PROBLEM_ANSWERS, install_problems
 from api.routers import (
     agent_channel,
+    alert_channels,
     alerts,
     energy,
     funds,
@@ -49,6 +50,7 @@ PEOPLE_ROUTERS: Final[tuple[APIRouter, ...]] = (
     inventory.router,
     kpis.router,
     alerts.router,
+    alert_channels.router,
     jobs.router,
     quotes.router,
     vouchers.router,

@@ -1,6 +1,6 @@
 """What every handler needs, made once for each application and found through the request."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Annotated, Final
@@ -9,6 +9,7 @@ from fastapi import Depends
 from sqlalchemy import Connection, Engine
 from starlette.requests import HTTPConnection
 
+from alerts.channels.port import Channel
 from alerts.evaluation import Policy
 from alerts.metrics import AlertMetrics
 from alerts.rules import shipped
@@ -77,6 +78,7 @@ class ApiContext:
     http: HttpMetrics = field(default_factory=HttpMetrics)
     ledger_metrics: LedgerMetrics = field(default_factory=LedgerMetrics)
     alerting: Policy = field(default_factory=lambda: Policy(rules=shipped()))
+    channels: Mapping[str, Channel] = field(default_factory=dict)
     alert_metrics: AlertMetrics = field(default_factory=AlertMetrics)
     followers: Followers = field(default_factory=Followers)
     remote: RemoteWriter | None = None

@@ -19,9 +19,10 @@ import uvicorn
 from fastapi import FastAPI
 from sqlalchemy import Engine
 
+from alerts.delivery import DeliveryLoop, Surroundings
 from alerts.evaluation import Evaluator
 from alerts.loop import AlertLoop
-from alerts.setup import make_policy
+from alerts.setup import make_channels, make_policy
 from api.app import create_app
 from api.context import ApiContext
 from api.identity import ensure_admin
@@ -165,9 +166,9 @@ def run_server(
     clock = SystemClock()
     ids = RandomIds(clock)
     settings.server.state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    alerting = make_policy(settings)
     engine = open_engine(settings.server.database)
     scheduling = make_context(clock, ids, settings)
-    alerting = make_policy(settings)
     metrics = LedgerMetrics()
     try:
         prepare(engine, clock, ids, settings)
@@ -176,12 +177,7 @@ def run_server(
             stack.enter_context(_ending_by_signal())
             address = _address_of(listening)
             is_alone = stack.enter_context(_alone_on(engine))
-            who = Candidate(
-                name=ids.new("centre"),
-                url=settings.server.advertise_url or address,
-                lease=timedelta(seconds=settings.server.lease_s),
-                is_alone=is_alone,
-            )
+            who = _candidate(settings.server, ids, address, is_alone=is_alone)
             writer = stack.enter_context(_writing(engine, clock, who, metrics))
             remote = stack.enter_context(_copying(settings, clock))
             context = ApiContext(
@@ -195,6 +191,7 @@ def run_server(
                 ledger_metrics=metrics,
                 remote=remote,
                 alerting=alerting,
+                channels=make_channels(settings),
             )
             if with_scheduler:
                 loop = SchedulerLoop(engine, writer, clock, ids, context=scheduling)
@@ -209,6 +206,15 @@ def run_server(
     finally:
         engine.dispose()
     logger.info("stopped")
+
+
+def _candidate(server: ServerSettings, ids: IdSource, address: str, *, is_alone: bool) -> Candidate:
+    return Candidate(
+        name=ids.new("centre"),
+        url=server.advertise_url or address,
+        lease=timedelta(seconds=server.lease_s),
+        is_alone=is_alone,
+    )
 
 
 def _settle_process() -> None:
@@ -294,6 +300,10 @@ def _scheduling(loop: SchedulerLoop, upkeep: UpkeepLoop) -> Iterator[Callable[[]
 @contextmanager
 def _alerting(context: ApiContext) -> Iterator[None]:
     """Look after alerts meanwhile, while this process is the ledger's writer."""
+
+    def leads() -> bool:
+        return context.writer.epoch is not None
+
     evaluator = Evaluator(
         context.engine, context.clock, context.ids, context.catalogue, context.alerting
     )
@@ -302,12 +312,25 @@ def _alerting(context: ApiContext) -> Iterator[None]:
         context.clock,
         context.alert_metrics,
         every_s=context.settings.alerts.every_s,
-        leads=lambda: context.writer.epoch is not None,
+        leads=leads,
+    )
+    delivery = DeliveryLoop(
+        context.channels,
+        Surroundings(
+            engine=context.engine,
+            clock=context.clock,
+            policy=context.alerting,
+            metrics=context.alert_metrics,
+            give_up=timedelta(seconds=context.settings.alerts.give_up_s),
+            leads=leads,
+        ),
     )
     loop.start()
+    delivery.start()
     try:
         yield
     finally:
+        delivery.stop()
         loop.stop()
 
 

@@ -9,7 +9,7 @@ import typer
 from cli.connection import ApiKey, Url, connect
 from cli.output import NOTHING, AsJson, Json, clock_time, emit_json, line, table
 from suanwang.clock import SystemClock
-from suanwang.errors import BadInput
+from suanwang.errors import BadInput, Unavailable
 
 AlertId = Annotated[str, typer.Argument(help="The alert's id (see `alerts list`).")]
 _LENGTH: Final = re.compile(r"(\d{1,5})([mhd])")
@@ -251,3 +251,98 @@ def check_rules(
         if merged.find(rule.id) is None:
             line(f"switched off: {rule.id}")
     line(f"{len(merged.by_id)} rules are sound")
+
+
+@app.command("test")
+def try_channel(
+    channel: Annotated[str, typer.Argument(help="Name of the channel in alerts.channels.")],
+    url: Url = None,
+    api_key: ApiKey = None,
+    as_json: AsJson = False,
+) -> None:
+    """Send a sample through a channel now, and say whether it arrived (the admin's key)."""
+    with connect(url, api_key) as client:
+        answer = client.post(f"/v1/alert-channels/{channel}/test")
+    if as_json:
+        emit_json(answer)
+    elif answer["is_delivered"]:
+        line(f"{channel} took the sample {answer['message_id']}")
+    if not answer["is_delivered"]:
+        raise Unavailable(
+            f"channel {channel} did not take the sample: {answer['error']}",
+            next_step="docs/alarms.md says what each kind of channel needs",
+        )
+
+
+@app.command("channels")
+def list_channels(url: Url = None, api_key: ApiKey = None, as_json: AsJson = False) -> None:
+    """List who is told, and how many messages wait or could not be delivered."""
+    with connect(url, api_key) as client:
+        answer = client.get("/v1/alert-channels")
+    if as_json:
+        emit_json(answer)
+        return
+    table(
+        ("channel", "kind", "from", "sites", "rules", "waiting", "sent", "dead"),
+        [
+            (
+                one["name"],
+                one["kind"],
+                one["at_least"],
+                " ".join(one["sites"]) or "all",
+                " ".join(one["rules"]) or "all",
+                str(one["waiting"]),
+                str(one["sent"]),
+                str(one["dead"]),
+            )
+            for one in answer["items"]
+        ],
+    )
+
+
+@app.command("messages")
+def list_messages(
+    state: Annotated[str | None, typer.Option(help="waiting, sent or dead.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=200, help="Most lines.")] = 50,
+    url: Url = None,
+    api_key: ApiKey = None,
+    as_json: AsJson = False,
+) -> None:
+    """List messages about alerts, the newest first."""
+    asked: dict[str, Json] = {"limit": limit} | ({"state": state} if state else {})
+    with connect(url, api_key) as client:
+        answer = client.get("/v1/alert-messages", **asked)
+    if as_json:
+        emit_json(answer)
+        return
+    table(
+        ("id", "channel", "state", "made", "tries", "about", "why not"),
+        [
+            (
+                one["id"],
+                one["channel"],
+                one["state"],
+                clock_time(one["made_at"]),
+                str(one["attempts"]),
+                f"{one['group']}: {one['alerts']} {one['status']}",
+                one["error"],
+            )
+            for one in answer["items"]
+        ],
+    )
+
+
+@app.command("retry")
+def retry(
+    message_id: Annotated[str, typer.Argument(help="Id of a dead message.")],
+    url: Url = None,
+    api_key: ApiKey = None,
+    as_json: AsJson = False,
+) -> None:
+    """Let a message that could not be delivered be tried again."""
+    with connect(url, api_key) as client:
+        one = client.post(f"/v1/alert-messages/{message_id}/retry")
+    if as_json:
+        emit_json(one)
+    else:
+        line(f"{message_id} is sent to {one['channel']} again")

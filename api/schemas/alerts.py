@@ -9,6 +9,7 @@ from alerts.message import Links, summary
 from alerts.model import Alert, AlertState, EventKind, Limit, Rule, Severity, Silence
 from alerts.rules import Rules
 from alerts.signals import SIGNALS, value_text
+from alerts.store_outbox import Message, MessageState
 from api.schemas.common import In, Out
 
 Pattern = Annotated[str, Field(min_length=1, max_length=200)]
@@ -137,6 +138,76 @@ class SilenceList(Out):
     """Silences, the next to end first."""
 
     items: list[SilenceOut]
+
+
+class ChannelOut(Out):
+    """A channel, and how its messages do."""
+
+    name: str
+    kind: str
+    at_least: Severity
+    sites: list[str]
+    rules: list[str]
+    waiting: int
+    sent: int
+    dead: int
+
+
+class ChannelList(Out):
+    """The channels of the settings."""
+
+    items: list[ChannelOut]
+
+
+class MessageOut(Out):
+    """A message that was or must be delivered."""
+
+    id: str
+    seq: int
+    channel: str
+    group: str
+    status: str
+    alerts: int
+    made_at: AwareDatetime
+    state: MessageState
+    attempts: int
+    next_at: AwareDatetime
+    done_at: AwareDatetime | None
+    error: str
+
+
+class MessageList(Out):
+    """A page of messages, the newest first; ``next`` goes into ``before``."""
+
+    items: list[MessageOut]
+    next: int | None
+
+
+class TestOut(Out):
+    """What became of a sample that was sent through a channel."""
+
+    channel: str
+    message_id: str
+    is_delivered: bool
+    error: str
+
+
+def message_out(one: Message) -> MessageOut:
+    """Return a message for people."""
+    return MessageOut(
+        id=one.id,
+        seq=one.seq,
+        channel=one.channel,
+        group=one.group_key,
+        status=one.body["status"],
+        alerts=len(one.body["alerts"]),
+        made_at=one.made_at,
+        state=one.state,
+        attempts=one.attempts,
+        next_at=one.next_at,
+        done_at=one.done_at,
+        error=one.error,
+    )
 
 
 def alert_out(one: Alert, rules: Rules, links: Links, silenced: Silence | None) -> AlertOut:

@@ -8,6 +8,7 @@ The first that names a value wins: flags, environment (``SUANWANG_SERVER__PORT``
 from suanwang.settings.layers import Loaded, load
 from suanwang.settings.tree import (
     AgentSettings,
+    AlertSettings,
     ClientSettings,
     ExecutorSettings,
     LogSettings,
@@ -20,6 +21,7 @@ from suanwang.settings.tree import (
 
 __all__ = [
     "AgentSettings",
+    "AlertSettings",
     "ClientSettings",
     "ExecutorSettings",
     "Loaded",

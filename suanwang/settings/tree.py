@@ -134,12 +134,21 @@ class AlertSettings(Group):
     rules_file: str = Field(
         default="", description="file with rules of your own, and changes of those that come along"
     )
+    group_interval_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
+        default=60.0, description="least time between two messages about one group of alerts, s"
+    )
+    give_up_s: Seconds = Field(
+        default=86_400.0, description="a message that can't be delivered for so long is dead, s"
+    )
     grafana_url: str = Field(
         default="", description="address of Grafana, for links to charts; empty links to `/status`"
     )
     runbooks_url: str = Field(
         default="",
         description="address of the folder with the runbooks; empty names them by their path here",
+    )
+    channels: tuple[dict[str, object], ...] = Field(
+        default=(), description="who is told: channels, each with its `kind` and `name`"
     )
 
     @property

@@ -4,12 +4,15 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 from checkout import ROOT
 
+from alerts.channels.config import AlertmanagerSpec, EmailSpec, WebhookSpec, parse_channels
 from alerts.model import AlertState, Chart, Rule, Severity
 from alerts.rules import Rules, load, shipped
 from alerts.signals import SIGNALS, Unit, value_text
 from suanwang.errors import BadInput
+from suanwang.settings import AlertSettings
 
 PAGE = (ROOT / "docs" / "alarms.md").read_text(encoding="utf-8")
 RUNBOOKS = ROOT / "docs" / "runbooks"
@@ -54,6 +57,12 @@ def test_the_page_names_every_state_severity_and_chart() -> None:
         assert f"`{word.value}`" in PAGE
 
 
+def test_the_page_names_every_key_of_a_channel() -> None:
+    for spec in (WebhookSpec, AlertmanagerSpec, EmailSpec):
+        for name in spec.model_fields:
+            assert f"`{name}`" in PAGE, (spec, name)
+
+
 def test_the_example_of_the_page_is_a_sound_file(tmp_path: Path) -> None:
     example = re.search(r"```yaml\n(schema: alert_rules.+?)```", PAGE, re.DOTALL)
     assert example
@@ -68,6 +77,18 @@ def test_the_example_of_the_page_is_a_sound_file(tmp_path: Path) -> None:
     assert warm.above.number == 30
     assert warm.margin == 1, "what the file does not say stays"
     assert cold.runbook.startswith("https://")
+
+
+def test_the_channels_of_the_page_are_sound() -> None:
+    example = re.search(r"```yaml\n(alerts:.+?)```", PAGE, re.DOTALL)
+    assert example
+    written = yaml.safe_load(example[1])["alerts"]
+    assert [spec.kind for spec in parse_channels(written.pop("channels"))] == [
+        "webhook",
+        "email",
+        "alertmanager",
+    ]
+    assert AlertSettings(**written).grafana_url == "https://grafana.example.cn"
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Alerts, silences and rules over HTTP and on the command line."""
 
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
@@ -9,15 +10,20 @@ import pytest
 from api_client import World
 from sqlalchemy import update
 from typer.testing import CliRunner
+from web_receiver import web_receiver
 
+from alerts import store_outbox
 from alerts.evaluation import Evaluator, Policy
+from alerts.message import Links, sample_message
 from alerts.notify import Route
 from alerts.rules import shipped
+from alerts.setup import make_channels, make_policy
 from cli import alerts as commands
 from suanwang.db.engine import writing
 from suanwang.db.tables import site, source_state
 from suanwang.energy.catalogue import load_catalogue
-from suanwang.errors import BadInput
+from suanwang.errors import BadInput, Unavailable
+from suanwang.settings import AlertSettings, Settings
 
 
 def lose(world: World, site_id: str, source: str = "pdu-7") -> None:
@@ -228,3 +234,45 @@ def test_a_file_of_rules_is_checked_without_a_centre(tmp_path: Path) -> None:
     done = CliRunner().invoke(commands.app, ["check", str(file)], catch_exceptions=False)
     assert "changed: inlet-hot" in done.output
     assert "switched off: meter-rollover" in done.output
+
+
+def test_channels_are_tried_and_dead_messages_are_sent_again(
+    small_world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("open sesame", encoding="utf-8")
+    with web_receiver() as receiver:
+        spec: dict[str, object] = {
+            "kind": "webhook", "name": "desk", "url": receiver.url, "secret_file": str(secret),
+        }  # fmt: skip
+        chosen = Settings(alerts=AlertSettings(channels=(spec,)))
+        app = small_world.client.app
+        app.state.context = replace(
+            app.state.context, alerting=make_policy(chosen), channels=make_channels(chosen)
+        )
+        monkeypatch.setattr(commands, "connect", lambda url, key: InProcess(small_world))
+
+        def call(*arguments: str) -> str:
+            done = CliRunner().invoke(commands.app, list(arguments), catch_exceptions=False)
+            assert done.exit_code == 0, done.output
+            return done.output
+
+        assert "desk took the sample" in call("test", "desk")
+        assert "nothing is wrong" in receiver.posted[0].body.decode()
+        receiver.statuses = [500]
+        with pytest.raises(Unavailable, match="answered 500"):
+            CliRunner().invoke(commands.app, ["test", "desk"], catch_exceptions=False)
+        assert "webhook" in call("channels")
+    with writing(small_world.engine) as connection:
+        now = small_world.clock.now()
+        body = sample_message("msg_1", Links(), now)
+        store_outbox.add(connection, {"desk": body}, "rule=x", now)
+        store_outbox.mark_dead(connection, 1, "no answer", now)
+    assert "no answer" in call("messages", "--state", "dead")
+    assert "again" in call("retry", "msg_1")
+    assert "msg_1" in call("messages", "--state", "waiting")
+    again = small_world.client.post("/v1/alert-messages/msg_1/retry", small_world.admin)
+    assert again.status_code == 409
+    absent = small_world.client.post("/v1/alert-channels/x/test", small_world.admin)
+    assert absent.status_code == 404
+    assert "set are: desk" in absent.json()["detail"]
