@@ -34,7 +34,7 @@ from collectors.upkeep import UpkeepLoop
 from scheduler.context import make_context
 from scheduler.loop import SchedulerLoop
 from suanwang.clock import Clock, SystemClock
-from suanwang.db import schema
+from suanwang.db import partitions, schema
 from suanwang.db.engine import open_engine, reading, writing
 from suanwang.errors import BadInput, Unavailable
 from suanwang.ids import IdSource, RandomIds
@@ -101,6 +101,7 @@ def prepare(engine: Engine, clock: Clock, ids: IdSource, settings: Settings) -> 
     """Bring the database to this version, refuse one that may forget, and make the first key."""
     wait_for_database(engine, clock)
     schema.upgrade(engine)
+    partitions.make_ahead(engine, clock.now())
     with writing(engine) as connection:
         check_durability(connection)
         ledger.begin(connection, ledger.Algorithm(settings.server.ledger_digest))

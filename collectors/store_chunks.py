@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from sqlalchemy import (
     ColumnElement,
     Connection,
     FromClause,
+    MetaData,
     Row,
     Table,
     and_,
@@ -29,10 +30,12 @@ from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from collectors import quality
+from collectors.store_newest import is_provisional
 from suanwang import chunk
 from suanwang.chunk import Columns
 from suanwang.clock import to_epoch_ms
-from suanwang.db import samples
+from suanwang.db import partitions, samples
+from suanwang.db.partitions import CHUNKS
 from suanwang.db.tables import (
     energy_window,
     meter,
@@ -49,6 +52,8 @@ GRACE: Final = timedelta(minutes=10)
 SERIES_MAX: Final = 100
 """Most series of one transaction: others wait to write meanwhile."""
 METER: Final = "meter:"
+_STRAY_CHUNKS: Final = sample_chunk.to_metadata(MetaData(), name=CHUNKS.default)
+"""On PostgreSQL the part of ``sample_chunk`` for days that have none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,20 +69,27 @@ def open_from_ms(now: datetime) -> int:
     return samples.hour_of(to_epoch_ms(now - GRACE))
 
 
-def closed_series(connection: Connection, before_ms: int) -> list[int]:
+class Span(NamedTuple):
+    """Samples from ``low_ms`` up to ``high_ms``, which is left out, are packed."""
+
+    low_ms: int
+    high_ms: int
+
+
+def closed_series(connection: Connection, span: Span) -> list[int]:
     """Return the series that have samples to pack."""
     return list(
         connection.scalars(
             select(sample.c.series_id)
-            .where(sample.c.at_ms < before_ms)
+            .where(sample.c.at_ms >= span.low_ms, sample.c.at_ms < span.high_ms)
             .distinct()
             .order_by(sample.c.series_id)
         )
     )
 
 
-def pack(connection: Connection, series_ids: Sequence[int], before_ms: int) -> Packed:
-    """Move the samples of these series that are older into their hours' chunks."""
+def pack(connection: Connection, series_ids: Sequence[int], span: Span) -> Packed:
+    """Move the samples of these series in that time into their hours' chunks."""
     # Locked, so that two processes never merge into the same chunk.
     connection.execute(
         select(series.c.id)
@@ -88,7 +100,11 @@ def pack(connection: Connection, series_ids: Sequence[int], before_ms: int) -> P
     # Deleting is the reading: a sample that comes in meanwhile is not deleted unread.
     rows = connection.execute(
         delete(sample)
-        .where(sample.c.series_id.in_(series_ids), sample.c.at_ms < before_ms)
+        .where(
+            sample.c.series_id.in_(series_ids),
+            sample.c.at_ms >= span.low_ms,
+            sample.c.at_ms < span.high_ms,
+        )
         .returning(sample.c.series_id, sample.c.at_ms, sample.c.value, sample.c.quality)
     ).all()
     if not rows:
@@ -183,7 +199,7 @@ def prune(connection: Connection, before: datetime) -> int:
     Of packed samples whole hours go. The last register reading before that moment stays, so that
     no energy is lost between it and the next one. Windows are never deleted. A reading older than
     what is kept is refused from then on, so ``before`` should leave as many days as a site may be
-    cut off.
+    cut off. Where packed samples lie in parts, ``drop_days`` has to follow.
     """
     before_ms = to_epoch_ms(before)
     _note_kept(connection, before_ms)
@@ -192,7 +208,7 @@ def prune(connection: Connection, before: datetime) -> int:
     connection.execute(
         update(energy_window)
         .where(
-            energy_window.c.state == WindowState.PROVISIONAL.value,
+            is_provisional(),
             energy_window.c.start_at < before - quality.FINAL_AFTER,
         )
         .values(state=WindowState.FINAL.value)
@@ -227,28 +243,91 @@ def _note_kept(connection: Connection, before_ms: int) -> None:
         )
 
 
+def drop_days(connection: Connection, before: datetime) -> int:
+    """Drop whole days of packed samples that are older; return how many samples went.
+
+    Only where they lie in parts: elsewhere ``prune`` has deleted them. The last register readings
+    of those days stay row by row. Raises OperationalError where others use the table for long.
+    """
+    if not _is_in_own_parts(connection):
+        return 0
+    starts = partitions.over_before(connection, CHUNKS, before)
+    if not starts:
+        return 0
+    partitions.take_turn(connection)
+    end_ms = to_epoch_ms(CHUNKS.after(starts[-1]))
+    is_old = and_(
+        sample_chunk.c.start_ms >= to_epoch_ms(starts[0]), sample_chunk.c.start_ms < end_ms
+    )
+    dropped = connection.scalar(select(func.sum(sample_chunk.c.samples)).where(is_old)) or 0
+    anchors = _anchors(connection, before, end_ms)
+    partitions.lock_to_drop(connection, CHUNKS)
+    if anchors:
+        connection.execute(postgresql_insert(sample).on_conflict_do_nothing(), anchors)
+    for start in starts:
+        partitions.drop(connection, CHUNKS, start)
+    return int(dropped) - len(anchors)
+
+
+def _is_in_own_parts(connection: Connection) -> bool:
+    is_postgresql = connection.dialect.name == "postgresql"
+    return is_postgresql and partitions.may_change(connection, CHUNKS)
+
+
+def _anchors(connection: Connection, before: datetime, end_ms: int) -> list[dict[str, object]]:
+    """Return the last reading of each register that said nothing between ``end_ms`` and before."""
+    hour_ms = samples.hour_of(to_epoch_ms(before))
+    last = (
+        select(sample_chunk.c.series_id, func.max(sample_chunk.c.start_ms).label("start_ms"))
+        .join(_REGISTERS, _REGISTERS.c.series_id == sample_chunk.c.series_id)
+        .where(sample_chunk.c.start_ms < hour_ms)
+        .group_by(sample_chunk.c.series_id)
+        .having(func.max(sample_chunk.c.start_ms) < end_ms)
+        .subquery()
+    )
+    rows = connection.execute(
+        select(sample_chunk.c.series_id, sample_chunk.c.body)
+        .join(
+            last,
+            (last.c.series_id == sample_chunk.c.series_id)
+            & (last.c.start_ms == sample_chunk.c.start_ms),
+        )
+        .where(sample_chunk.c.start_ms < end_ms)
+    )
+    return [
+        {
+            "series_id": number,
+            "at_ms": int(found.at_ms[-1]),
+            "value": float(found.value[-1]),
+            "quality": found.qualities()[-1],
+        }
+        for number, body in rows
+        for found in (chunk.decode(body),)
+    ]
+
+
 def _drop_packed(connection: Connection, before_ms: int) -> int:
+    """Delete packed samples row by row: all old ones, or those that have no part of their own."""
+    table = _STRAY_CHUNKS if _is_in_own_parts(connection) else sample_chunk
     hour_ms = samples.hour_of(before_ms)
     newer = sample_chunk.alias("newer")
     is_anchor_later = or_(
         _has(
             newer,
-            newer.c.series_id == sample_chunk.c.series_id,
-            newer.c.start_ms > sample_chunk.c.start_ms,
+            newer.c.series_id == table.c.series_id,
+            newer.c.start_ms > table.c.start_ms,
             newer.c.start_ms < hour_ms,
         ),
         _has(
             sample,
-            sample.c.series_id == sample_chunk.c.series_id,
-            sample.c.at_ms > sample_chunk.c.last_ms,
+            sample.c.series_id == table.c.series_id,
+            sample.c.at_ms > table.c.last_ms,
             sample.c.at_ms < before_ms,
         ),
     )
-    gone = and_(
-        sample_chunk.c.start_ms < hour_ms, or_(_is_no_register(sample_chunk), is_anchor_later)
-    )
-    deleted = connection.scalar(select(func.sum(sample_chunk.c.samples)).where(gone)) or 0
-    connection.execute(delete(sample_chunk).where(gone))
+    gone = and_(table.c.start_ms < hour_ms, or_(_is_no_register(table), is_anchor_later))
+    deleted = connection.scalar(select(func.sum(table.c.samples)).where(gone)) or 0
+    connection.execute(delete(table).where(gone))
     return int(deleted)
 
 

@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, Connection, func, select
 
 from collectors.accumulator import WINDOW_MS
 from collectors.kpi import Interval
+from collectors.store_newest import is_newest_window
 from collectors.store_samples import chunks
 from collectors.store_site import inside
 from suanwang.clock import from_epoch_ms, to_epoch_ms
@@ -129,18 +130,12 @@ def _add_windows(
     connection: Connection, meter_ids: Sequence[MeterId], part: Interval, total: CommonEnergy
 ) -> None:
     window = energy_window.c
-    newer = energy_window.alias("newer")
+    start, end = from_epoch_ms(part.start_ms), from_epoch_ms(part.end_ms)
     taken = (
         window.meter_id.in_(meter_ids),
-        window.start_at >= from_epoch_ms(part.start_ms),
-        window.start_at < from_epoch_ms(part.end_ms),
-        ~select(newer.c.revision)
-        .where(
-            newer.c.meter_id == window.meter_id,
-            newer.c.start_at == window.start_at,
-            newer.c.revision > window.revision,
-        )
-        .exists(),
+        window.start_at >= start,
+        window.start_at < end,
+        is_newest_window(start, end),
     )
     known = (
         select(

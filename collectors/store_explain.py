@@ -285,7 +285,11 @@ def _settled(
             (newest.c.start_at == energy_window.c.start_at)
             & (newest.c.revision == energy_window.c.revision),
         )
-        .where(energy_window.c.meter_id == meter_id)
+        .where(
+            energy_window.c.meter_id == meter_id,
+            energy_window.c.start_at >= from_epoch_ms(low_ms),
+            energy_window.c.start_at < from_epoch_ms(high_ms),
+        )
     )
     return {
         to_epoch_ms(row.start_at): Settled(

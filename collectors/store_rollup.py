@@ -18,6 +18,7 @@ from collectors.accumulator import WINDOW_MS, WindowSum
 from collectors.kpi import FORMULA, Interval, SiteEnergy, is_implausible
 from collectors.store_kpi_due import mark_days
 from collectors.store_meters import EventKind, MeterEvent, note_events
+from collectors.store_newest import is_newest_window
 from collectors.store_revisions import Change, revise
 from collectors.store_site import ROLES, KnownMeter, add_period, load_meters, of_category
 from suanwang.clock import from_epoch_ms, to_epoch_ms
@@ -203,7 +204,6 @@ def _add_meter_days(
 def _day_sums(
     connection: Connection, site_id: SiteId, start: datetime, end: datetime
 ) -> list[tuple[str, WindowSum]]:
-    newer = energy_window.alias("newer")
     window = energy_window.c
     columns = (window.energy_mwh, window.covered_ms, window.interpolated_ms, window.estimated_ms)
     rows = connection.execute(
@@ -213,13 +213,7 @@ def _day_sums(
             meter.c.site_id == site_id,
             window.start_at >= start,
             window.start_at < end,
-            ~select(newer.c.revision)
-            .where(
-                newer.c.meter_id == window.meter_id,
-                newer.c.start_at == window.start_at,
-                newer.c.revision > window.revision,
-            )
-            .exists(),
+            is_newest_window(start, end),
         )
         .group_by(window.meter_id)
     )

@@ -21,6 +21,7 @@ from collectors.store_meters import (
     meter_from_row,
     series_of,
 )
+from collectors.store_newest import is_provisional
 from collectors.store_samples import powers_between, registers_between
 from suanwang.clock import from_epoch_ms, to_epoch_ms
 from suanwang.db.tables import energy_due, energy_window, meter, meter_state
@@ -85,7 +86,7 @@ def finish(connection: Connection, now: datetime) -> int:
     return connection.execute(
         update(energy_window)
         .where(
-            energy_window.c.state == WindowState.PROVISIONAL.value,
+            is_provisional(),
             energy_window.c.start_at <= now - quality.FINAL_AFTER - quality.WINDOW,
         )
         .values(state=WindowState.FINAL.value)

@@ -17,6 +17,7 @@ from collectors.kpi import Interval, SiteEnergy, add_segments
 from collectors.register import History, Segment, segments
 from collectors.settle import Source
 from collectors.store_meters import histories, meters_of, series_of
+from collectors.store_newest import is_newest_window
 from collectors.store_samples import chunks, registers_of
 from suanwang.clock import from_epoch_ms, to_epoch_ms
 from suanwang.db import samples
@@ -210,7 +211,7 @@ def by_window(taken: ColumnElement[bool], whole: Interval) -> Subquery:
 
     ``taken`` says which rows of the meter table take part.
     """
-    newer = energy_window.alias("newer")
+    start, end = from_epoch_ms(whole.start_ms), from_epoch_ms(whole.end_ms)
     is_facility = meter.c.role == MeterRole.FACILITY.value
     window = energy_window.c
     is_powered = window.source.in_([Source.POWER.value, Source.MIXED.value])
@@ -232,15 +233,9 @@ def by_window(taken: ColumnElement[bool], whole: Interval) -> Subquery:
         .join(meter, meter.c.id == window.meter_id)
         .where(
             taken,
-            window.start_at >= from_epoch_ms(whole.start_ms),
-            window.start_at < from_epoch_ms(whole.end_ms),
-            ~select(newer.c.revision)
-            .where(
-                newer.c.meter_id == window.meter_id,
-                newer.c.start_at == window.start_at,
-                newer.c.revision > window.revision,
-            )
-            .exists(),
+            window.start_at >= start,
+            window.start_at < end,
+            is_newest_window(start, end),
         )
         .group_by(meter.c.site_id, window.start_at)
         .subquery()

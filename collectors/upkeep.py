@@ -11,12 +11,15 @@ from datetime import datetime
 from typing import Final
 
 from sqlalchemy import Engine
+from sqlalchemy.exc import OperationalError
 
 from collectors.quality import RAW_KEPT
 from collectors.store_chunks import (
     SERIES_MAX,
     Packed,
+    Span,
     closed_series,
+    drop_days,
     open_from_ms,
     pack,
     prune,
@@ -25,7 +28,8 @@ from collectors.store_kpi_days import tell_days
 from collectors.store_rollup import finish_rollups, roll_up
 from collectors.store_settle import finish, settle_due
 from suanwang.chunk import ChunkDamaged
-from suanwang.clock import Clock
+from suanwang.clock import Clock, to_epoch_ms
+from suanwang.db import partitions
 from suanwang.db.engine import reading, writing
 
 _LOG = logging.getLogger(__name__)
@@ -86,12 +90,14 @@ class RawUpkeep:
     def run(self) -> Packed:
         """Pack what can be packed now; return how much it was."""
         now = self._clock.now()
-        before_ms = open_from_ms(now)
+        forgotten = (now - RAW_KEPT).replace(minute=0, second=0, microsecond=0)
+        # What is older is kept row by row: the last reading of a meter that fell silent.
+        span = Span(to_epoch_ms(forgotten), open_from_ms(now))
         with reading(self._engine) as connection:
-            waiting = closed_series(connection, before_ms)
+            waiting = closed_series(connection, span)
         packed = Packed()
         for low in range(0, len(waiting), SERIES_MAX):
-            piece = self._pack(waiting[low : low + SERIES_MAX], before_ms)
+            piece = self._pack(waiting[low : low + SERIES_MAX], span)
             packed = Packed(
                 samples=packed.samples + piece.samples, chunks=packed.chunks + piece.chunks
             )
@@ -99,13 +105,13 @@ class RawUpkeep:
             _LOG.info(
                 "raw samples packed", extra={"samples": packed.samples, "chunks": packed.chunks}
             )
-        self._prune((now - RAW_KEPT).replace(minute=0, second=0, microsecond=0))
+        self._prune(forgotten)
         return packed
 
-    def _pack(self, series_ids: Sequence[int], before_ms: int) -> Packed:
+    def _pack(self, series_ids: Sequence[int], span: Span) -> Packed:
         try:
             with writing(self._engine) as connection:
-                return pack(connection, series_ids, before_ms)
+                return pack(connection, series_ids, span)
         except ChunkDamaged:
             # They stay row by row, so nothing is lost, and the other series are not held up.
             _LOG.exception(
@@ -118,9 +124,38 @@ class RawUpkeep:
             return
         with writing(self._engine) as connection:
             gone = prune(connection, before)
+        gone += self._drop_days(before)
         self._pruned_before = before
         if gone:
             _LOG.info("raw samples forgotten", extra={"samples": gone, "before": str(before)})
+
+    def _drop_days(self, before: datetime) -> int:
+        """Drop whole days of packed samples; where others use them, the next hour tries again."""
+        try:
+            with writing(self._engine) as connection:
+                return drop_days(connection, before)
+        except OperationalError as failure:
+            if not partitions.is_lock_timeout(failure):
+                raise
+            _LOG.warning("old samples are not dropped yet: others use the table")
+            return 0
+
+
+class PartsUpkeep:
+    """Once an hour makes the parts of large tables that are missing."""
+
+    def __init__(self, engine: Engine, clock: Clock) -> None:
+        self._engine = engine
+        self._clock = clock
+        self._made_in: datetime | None = None
+
+    def run(self) -> None:
+        """Make them, unless this was done in this hour."""
+        now = self._clock.now()
+        hour = now.replace(minute=0, second=0, microsecond=0)
+        if hour != self._made_in:
+            partitions.make_ahead(self._engine, now)
+            self._made_in = hour
 
 
 class UpkeepLoop:
@@ -130,6 +165,7 @@ class UpkeepLoop:
         self._engine = engine
         self._clock = clock
         self._raw = RawUpkeep(engine, clock)
+        self._parts = PartsUpkeep(engine, clock)
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -149,6 +185,7 @@ class UpkeepLoop:
     def _run(self) -> None:
         while not self._stopping.wait(EVERY_S):
             try:
+                self._parts.run()
                 keep_up(self._engine, self._clock)
                 self._raw.run()
             except Exception:  # noqa: BLE001 - the outermost loop: logged, and tried again

@@ -1,7 +1,7 @@
 """Prometheus' page: the network, the queue, the money, and the API's own requests."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from fastapi import APIRouter, Request
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
@@ -15,6 +15,8 @@ from api.identity import Right, identity_of, secret_of
 from collectors.remote_write.metrics import RemoteMetrics
 from scheduler import metrics as scheduler_metrics
 from scheduler.metrics import Metric as Sample
+from suanwang.db import partitions
+from suanwang.db.partitions import PartFacts
 
 router = APIRouter(tags=["health"])
 
@@ -53,6 +55,25 @@ class _Samples(Collector):
             yield family
 
 
+class _Parts(Collector):
+    """How tables that lie in parts by time do; nothing on SQLite."""
+
+    def __init__(self, facts: Sequence[PartFacts]) -> None:
+        self._facts = facts
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield a family for each figure."""
+        for name, help_text in (
+            ("parts", "Parts of a table."),
+            ("ahead", "Parts that begin later than now."),
+            ("strays", "Rows of a time without a part, 10,000 at most; the upkeep makes it."),
+        ):
+            family = GaugeMetricFamily(f"suanwang_partition_{name}", help_text, labels=["table"])
+            for each in self._facts:
+                family.add_metric([each.table], float(getattr(each, name)))
+            yield family
+
+
 def summed_over_tenants(samples: Iterable[Sample]) -> tuple[Sample, ...]:
     """Return the samples with the label ``tenant`` taken off and equal series added up."""
     sums: dict[tuple[str, tuple[tuple[str, str], ...]], Sample] = {}
@@ -87,8 +108,10 @@ def metrics(request: Request, context: Context) -> Response:
     with context.reading() as connection:
         samples = scheduler_metrics.metrics(connection, context.clock.now())
         alerts = _Families(alert_metrics.families(connection, context.clock.now()))
+        parts = partitions.facts(connection, context.clock.now())
     registry = CollectorRegistry()
     registry.register(alerts)
+    registry.register(_Parts(parts))
     registry.register(_Samples(samples if is_by_tenant else summed_over_tenants(samples)))
     if context.remote is not None:
         registry.register(RemoteMetrics(context.remote))

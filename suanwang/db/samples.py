@@ -143,7 +143,12 @@ def _nearest_loose(
 def _nearest_packed(series_ids: Sequence[int], at_ms: int, is_before: bool) -> Select[int, bytes]:
     of = sample_chunk.alias("of")
     nearest = func.max(of.c.start_ms) if is_before else func.min(of.c.start_ms)
-    beyond = of.c.first_ms < at_ms if is_before else of.c.last_ms > at_ms
+    # The start of the hour is told too: days that cannot hold it are not looked into.
+    beyond = (
+        and_(of.c.start_ms < at_ms, of.c.first_ms < at_ms)
+        if is_before
+        else and_(of.c.start_ms >= hour_of(at_ms), of.c.last_ms > at_ms)
+    )
     hour = (
         select(nearest)
         .where(of.c.series_id == series.c.id, beyond)

@@ -9,6 +9,8 @@ from typing import Final
 
 from sqlalchemy import Connection, MetaData, Table, text
 
+from suanwang.db.partitions import PARTED
+
 APPEND_ONLY: Final = (
     "journal",
     "ledger_period",
@@ -19,6 +21,9 @@ APPEND_ONLY: Final = (
     "inventory_revision",
     "inventory_change",
 )
+
+READ_ONLY: Final = ("alembic_version", *(each.default for each in PARTED))
+"""What the centre only looks at: whether rows lie in a default part, for one."""
 
 _FUNCTION: Final = """
 CREATE OR REPLACE FUNCTION suanwang_append_only() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -63,7 +68,7 @@ def role_statements(role: str, tables: Sequence[str]) -> tuple[str, ...]:
         f"GRANT USAGE ON SCHEMA public TO {quoted}",
         f"GRANT SELECT, INSERT, UPDATE, DELETE ON {free} TO {quoted}",
         f"GRANT SELECT, INSERT ON {', '.join(APPEND_ONLY)} TO {quoted}",
-        f"GRANT SELECT ON alembic_version TO {quoted}",
+        f"GRANT SELECT ON {', '.join(READ_ONLY)} TO {quoted}",
         f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO {quoted}",
     )
 

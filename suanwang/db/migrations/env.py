@@ -8,7 +8,8 @@ from alembic.operations.ops import CreateTableOp, MigrationScript
 from sqlalchemy import Connection
 from sqlalchemy.types import TypeEngine
 
-from suanwang.db.migrations.operations import MakeAppendOnly
+from suanwang.db.migrations.operations import MakeAppendOnly, MakeDefaultPart
+from suanwang.db.partitions import PARTED, is_part
 from suanwang.db.tables import metadata
 from suanwang.db.triggers import APPEND_ONLY
 from suanwang.db.types import Int64, Json, JsonOrNull, UtcDateTime
@@ -29,13 +30,22 @@ def render_type(kind: str, item: object, _context: AutogenContext) -> str | Lite
     return next((name for name, ours in _OURS.items() if repr(ours) == repr(item)), False)
 
 
-def protect_new_tables(_context: object, _revision: object, scripts: list[MigrationScript]) -> None:
-    """Let new tables that only grow refuse changes from their first moment."""
+def complete_new_tables(
+    _context: object, _revision: object, scripts: list[MigrationScript]
+) -> None:
+    """Let new tables that only grow refuse changes, and give those in parts their default part."""
     for script in scripts:
         for upgrade in script.upgrade_ops_list:
             created = [op.table_name for op in upgrade.ops if isinstance(op, CreateTableOp)]
             names = [name for name in APPEND_ONLY if name in created]
             upgrade.ops.extend(MakeAppendOnly(name) for name in names)
+            parted = [each.table for each in PARTED if each.table in created]
+            upgrade.ops.extend(MakeDefaultPart(name) for name in parted)
+
+
+def is_ours(name: str | None, kind: str, _parents: object) -> bool:
+    """Leave out parts of tables: they come and go with time, and are no tables of the program."""
+    return kind != "table" or name is None or not is_part(name)
 
 
 def run(connection: Connection) -> None:
@@ -45,7 +55,8 @@ def run(connection: Connection) -> None:
         target_metadata=metadata,
         render_as_batch=True,
         render_item=render_type,
-        process_revision_directives=protect_new_tables,
+        process_revision_directives=complete_new_tables,
+        include_name=is_ours,
         transactional_ddl=True,
     )
     with context.begin_transaction():

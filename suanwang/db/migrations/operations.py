@@ -1,9 +1,10 @@
-"""Our own migration operations: ``op.make_append_only("journal")`` and its undoing."""
+"""Our own migration operations: tables that only grow, and tables in parts by time."""
 
 from alembic.autogenerate.api import AutogenContext
 from alembic.autogenerate.render import renderers
 from alembic.operations import MigrateOperation, Operations
 
+from suanwang.db.partitions import default_statements
 from suanwang.db.triggers import drop_statements, make_statements
 
 
@@ -57,3 +58,27 @@ def _render_make(_context: AutogenContext, operation: MakeAppendOnly) -> str:
 @renderers.dispatch_for(DropAppendOnly)
 def _render_drop(_context: AutogenContext, operation: DropAppendOnly) -> str:
     return f'op.drop_append_only("{operation.table}")'
+
+
+@Operations.register_operation("make_default_part")
+class MakeDefaultPart(MigrateOperation):
+    """Give a table that is in parts its default part; it goes with the table."""
+
+    def __init__(self, table: str) -> None:
+        self.table = table
+
+    @classmethod
+    def make_default_part(cls, operations: Operations, table: str) -> None:
+        """Make the default part of ``table``, where the database knows parts."""
+        operations.invoke(cls(table))
+
+
+@Operations.implementation_for(MakeDefaultPart)
+def _make_default_part(operations: Operations, operation: MakeDefaultPart) -> None:
+    for statement in default_statements(operation.table, operations.get_bind().dialect.name):
+        operations.execute(statement)
+
+
+@renderers.dispatch_for(MakeDefaultPart)
+def _render_make_default_part(_context: AutogenContext, operation: MakeDefaultPart) -> str:
+    return f'op.make_default_part("{operation.table}")'

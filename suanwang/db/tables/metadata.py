@@ -4,6 +4,7 @@ from typing import Final
 
 from sqlalchemy import MetaData, event
 
+from suanwang.db.partitions import default_of_created
 from suanwang.db.triggers import protect_created
 
 metadata: Final = MetaData(
@@ -17,3 +18,4 @@ metadata: Final = MetaData(
 )
 
 event.listen(metadata, "after_create", protect_created)
+event.listen(metadata, "after_create", default_of_created)

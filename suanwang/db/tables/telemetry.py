@@ -74,6 +74,7 @@ sample_chunk: Final = Table(
     Column("samples", Integer, nullable=False, comment="samples inside"),
     Column("body", LargeBinary, nullable=False, comment="the samples, packed without loss"),
     comment="Raw samples of hours that are over: a series' hour in a row.",
+    postgresql_partition_by="RANGE (start_ms)",
 )
 Index("ix_sample_chunk_start_ms", sample_chunk.c.start_ms)
 
@@ -128,8 +129,16 @@ energy_window: Final = Table(
     Column("reason", Text, nullable=False, comment="why this revision exists"),
     Column("updated_at", UtcDateTime, nullable=False, comment="last change, UTC"),
     comment="15-minute energy of each meter: the record behind PUE and bills.",
+    postgresql_partition_by="RANGE (start_at)",
 )
 Index("ix_energy_window_start_at", energy_window.c.start_at)
+_PROVISIONAL: Final = energy_window.c.state == "provisional"
+Index(
+    "ix_energy_window_provisional",
+    energy_window.c.start_at,
+    postgresql_where=_PROVISIONAL,
+    sqlite_where=_PROVISIONAL,
+)
 
 meter_episode: Final = Table(
     "meter_episode",

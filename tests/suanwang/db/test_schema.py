@@ -13,6 +13,7 @@ from tampering import tampering
 
 from suanwang.db import schema
 from suanwang.db.engine import open_engine, reading, writing
+from suanwang.db.partitions import is_part
 from suanwang.db.tables import account, journal, ledger_period, metadata, tenant
 from suanwang.db.triggers import APPEND_ONLY
 from suanwang.db.types import UtcDateTime
@@ -47,7 +48,8 @@ def test_an_empty_database_is_brought_to_the_newest_revision(empty_engine: Engin
     assert not schema.is_current(empty_engine)
     assert schema.upgrade(empty_engine) == schema.head()
     assert schema.is_current(empty_engine)
-    made = set(inspect(empty_engine).get_table_names())
+    names = inspect(empty_engine).get_table_names()
+    made = {name for name in names if not is_part(name)}
     assert made == set(metadata.tables) | {"alembic_version"}
 
 

@@ -1266,8 +1266,16 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("meter_id", "start_at", "revision", name=op.f("pk_energy_window")),
         comment="15-minute energy of each meter: the record behind PUE and bills.",
+        postgresql_partition_by="RANGE (start_at)",
     )
     with op.batch_alter_table("energy_window", schema=None) as batch_op:
+        batch_op.create_index(
+            "ix_energy_window_provisional",
+            ["start_at"],
+            unique=False,
+            postgresql_where=sa.text("state = 'provisional'"),
+            sqlite_where=sa.text("state = 'provisional'"),
+        )
         batch_op.create_index("ix_energy_window_start_at", ["start_at"], unique=False)
 
     op.create_table(
@@ -1636,6 +1644,7 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("series_id", "start_ms", name=op.f("pk_sample_chunk")),
         comment="Raw samples of hours that are over: a series' hour in a row.",
+        postgresql_partition_by="RANGE (start_ms)",
     )
     with op.batch_alter_table("sample_chunk", schema=None) as batch_op:
         batch_op.create_index("ix_sample_chunk_start_ms", ["start_ms"], unique=False)
@@ -1910,6 +1919,8 @@ def upgrade() -> None:
     op.make_append_only("registry_entry")
     op.make_append_only("inventory_revision")
     op.make_append_only("inventory_change")
+    op.make_default_part("energy_window")
+    op.make_default_part("sample_chunk")
     # ### end Alembic commands ###
 
 
@@ -1966,6 +1977,11 @@ def downgrade() -> None:
     op.drop_table("grant_clawback")
     with op.batch_alter_table("energy_window", schema=None) as batch_op:
         batch_op.drop_index("ix_energy_window_start_at")
+        batch_op.drop_index(
+            "ix_energy_window_provisional",
+            postgresql_where=sa.text("state = 'provisional'"),
+            sqlite_where=sa.text("state = 'provisional'"),
+        )
 
     op.drop_table("energy_window")
     op.drop_table("energy_due")
