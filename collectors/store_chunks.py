@@ -247,7 +247,7 @@ def drop_days(connection: Connection, before: datetime) -> int:
     """Drop whole days of packed samples that are older; return how many samples went.
 
     Only where they lie in parts: elsewhere ``prune`` has deleted them. The last register readings
-    of those days stay row by row. Raises OperationalError where others use the table for long.
+    of those days stay row by row. To be called in ``partitions.changing``.
     """
     if not _is_in_own_parts(connection):
         return 0

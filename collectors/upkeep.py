@@ -11,7 +11,6 @@ from datetime import datetime
 from typing import Final
 
 from sqlalchemy import Engine
-from sqlalchemy.exc import OperationalError
 
 from collectors.quality import RAW_KEPT
 from collectors.store_chunks import (
@@ -132,11 +131,9 @@ class RawUpkeep:
     def _drop_days(self, before: datetime) -> int:
         """Drop whole days of packed samples; where others use them, the next hour tries again."""
         try:
-            with writing(self._engine) as connection:
+            with partitions.changing(self._engine) as connection:
                 return drop_days(connection, before)
-        except OperationalError as failure:
-            if not partitions.is_lock_timeout(failure):
-                raise
+        except partitions.Busy:
             _LOG.warning("old samples are not dropped yet: others use the table")
             return 0
 

@@ -11,6 +11,7 @@ partitions URL`` does the upkeep.
 import logging
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -189,6 +190,22 @@ def may_change(connection: Connection, parted: Parted) -> bool:
     )
 
 
+class Busy(Exception):
+    """Others use a table for longer than a change of its parts waits; nothing was changed."""
+
+
+@contextmanager
+def changing(engine: Engine) -> Iterator[Connection]:
+    """Open a transaction that changes parts; raise Busy where others use the table for long."""
+    try:
+        with writing(engine) as connection:
+            yield connection
+    except OperationalError as failure:
+        if getattr(failure.orig, "sqlstate", "") != _NOT_IN_TIME:
+            raise
+        raise Busy from failure
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Made:
     """What an upkeep did: parts made, and rows moved into them out of the default part."""
@@ -209,9 +226,7 @@ def make_ahead(engine: Engine, now: datetime) -> Made:
         try:
             for rows in _make_missing(engine, parted, now):
                 parts, moved = parts + 1, moved + rows
-        except OperationalError as failure:
-            if not is_lock_timeout(failure):
-                raise
+        except Busy:
             _LOG.warning("a part is not made yet: others use the table", extra=_of(parted))
     if parts:
         _LOG.info("parts of tables made", extra={"parts": parts, "moved": moved})
@@ -261,7 +276,7 @@ def _make(engine: Engine, parted: Parted, start: datetime) -> Iterator[int]:
     """
     name, low, high = parted.name(start), *map(parted.literal, (start, parted.after(start)))
     own = f"{parted.column} >= {low} AND {parted.column} < {high}"
-    with writing(engine) as connection:
+    with changing(engine) as connection:
         take_turn(connection)
         if connection.scalar(text("SELECT to_regclass(:name)"), {"name": name}) is not None:
             return
@@ -295,16 +310,10 @@ def over_before(connection: Connection, parted: Parted, moment: datetime) -> lis
 
 
 def lock_to_drop(connection: Connection, parted: Parted) -> None:
-    """Wait until nobody uses the table, in the turn that was taken; raise OperationalError where
-    somebody does for long."""
+    """Wait until nobody uses the table, in the turn that was taken."""
     connection.execute(text(f"LOCK TABLE {parted.table} IN ACCESS EXCLUSIVE MODE"))
 
 
 def drop(connection: Connection, parted: Parted, start: datetime) -> None:
     """Drop a part with its rows."""
     connection.execute(text(f"DROP TABLE {parted.name(start)}"))
-
-
-def is_lock_timeout(failure: OperationalError) -> bool:
-    """Return whether a change gave up since others used the table."""
-    return getattr(failure.orig, "sqlstate", "") == _NOT_IN_TIME

@@ -177,6 +177,17 @@ def test_rows_without_a_part_are_seen_and_the_upkeep_gives_them_theirs(
         assert [each.strays for each in partitions.facts(connection, NOW)] == [0, 0]
 
 
+def test_a_change_gives_up_while_others_use_the_table_and_is_done_later(
+    centre: Engine, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(partitions, "LOCK_TIMEOUT", "100ms")
+    with writing(centre) as connection:
+        connection.execute(text("LOCK TABLE energy_window IN SHARE MODE"))
+        assert partitions.make_ahead(centre, NOW).parts == 43
+    assert "others use the table" in caplog.text
+    assert partitions.make_ahead(centre, NOW) == Made(parts=4)
+
+
 def test_a_part_keeps_what_the_table_promises(centre: Engine) -> None:
     partitions.make_ahead(centre, NOW)
     with writing(centre) as connection:
