@@ -107,7 +107,7 @@ class Client:
             with self._http.stream("GET", path) as answer:
                 if answer.is_error:
                     answer.read()
-                    raise _error_of(answer.status_code, answer.text, path)
+                    raise error_of(answer.status_code, answer.text, path)
                 for piece in answer.iter_bytes():
                     file.write(piece)
         except httpx.HTTPError as failure:
@@ -147,7 +147,7 @@ class Client:
             ) from failure
         if answer.is_success:
             return answer
-        raise _error_of(answer.status_code, answer.text, path)
+        raise error_of(answer.status_code, answer.text, path)
 
     def _request(self, method: str, path: str, **options: Json) -> Json:
         """Send, and send again what has a key and whose answer did not arrive."""
@@ -164,7 +164,8 @@ class Client:
         raise AssertionError("the last send returns or raises")
 
 
-def _error_of(status: int, text: str, path: str) -> SuanwangError:
+def error_of(status: int, text: str, path: str) -> SuanwangError:
+    """Return the error that an answer of the centre tells."""
     import json
 
     try:

@@ -22,6 +22,7 @@ from cli import (
     kpis,
     local,
     plan,
+    series,
     sites,
     vouchers,
 )
@@ -69,6 +70,7 @@ app.add_typer(jobs.app, name="jobs")
 app.command("logs")(jobs.logs)
 app.command("stop")(jobs.stop)
 app.add_typer(sites.app, name="sites")
+app.add_typer(series.app, name="series")
 app.add_typer(energy.app, name="pue")
 app.add_typer(energy.meters_app, name="meters")
 app.add_typer(inventory.app, name="inventory")

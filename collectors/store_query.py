@@ -44,15 +44,27 @@ class Point(NamedTuple):
     samples: int
 
 
+class Names(NamedTuple):
+    """Which series: an empty word is any; a subject that ends in ``*`` is any that begins so."""
+
+    subject: str = ""
+    metric: str = ""
+
+
 def list_series(
-    connection: Connection, site_id: str, *, subject: str, after: int, limit: int
+    connection: Connection, site_id: str, names: Names, *, after: int, limit: int
 ) -> list[SeriesName]:
-    """Return series of a site by their numbers, those of one subject where it is not empty."""
+    """Return series of a site by their numbers."""
     wanted = select(series.c.id, series.c.subject, series.c.metric).where(
         series.c.site_id == site_id, series.c.id > after
     )
-    if subject:
-        wanted = wanted.where(series.c.subject == subject)
+    if names.subject.endswith("*"):
+        begin = names.subject[:-1]
+        wanted = wanted.where(series.c.subject.startswith(begin, autoescape=True))
+    elif names.subject:
+        wanted = wanted.where(series.c.subject == names.subject)
+    if names.metric:
+        wanted = wanted.where(series.c.metric == names.metric)
     rows = connection.execute(wanted.order_by(series.c.id).limit(limit))
     return [SeriesName(id=row.id, subject=row.subject, metric=row.metric) for row in rows]
 
@@ -81,6 +93,8 @@ def points(
         raise BadInput(
             f"the answer would have {len(answer)} points, more than {POINTS_MAX}",
             next_step="ask for a shorter period or a longer step",
+            points=len(answer),
+            most=POINTS_MAX,
         )
     return answer
 

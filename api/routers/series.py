@@ -11,7 +11,7 @@ from api.identity import SiteManager
 from api.ownership import own_site
 from api.schemas.series import PointList, PointOut, SeriesList, SeriesOut
 from collectors import store_query
-from collectors.store_query import Span
+from collectors.store_query import Names, Span
 from suanwang.errors import BadInput
 from suanwang.units import INT64_MAX
 
@@ -24,21 +24,29 @@ Number = Annotated[int, Query(ge=0, le=INT64_MAX)]
 Moment = Annotated[AwareDatetime | None, Query(description="with its zone")]
 
 
+def _names(
+    subject: Annotated[
+        str,
+        Query(max_length=201, description="of this subject only, or those that begin so: `gpu:*`"),
+    ] = "",
+    metric: Annotated[str, Query(max_length=100, description="of this metric only")] = "",
+) -> Names:
+    return Names(subject, metric)
+
+
 @router.get("/{site_id}/series", summary="Raw series of a site")
 def list_series(
     site_id: str,
     identity: SiteManager,
     context: Context,
-    subject: Annotated[str, Query(max_length=200, description="of this subject only")] = "",
+    names: Annotated[Names, Depends(_names)],
     after: Number = 0,
     limit: Annotated[int, Query(ge=1, le=1_000)] = 200,
 ) -> SeriesList:
     """Return series with their subject and metric, by number."""
     with context.reading() as connection:
         own_site(connection, identity, site_id)
-        found = store_query.list_series(
-            connection, site_id, subject=subject, after=after, limit=limit
-        )
+        found = store_query.list_series(connection, site_id, names, after=after, limit=limit)
     return SeriesList(
         items=[SeriesOut(id=one.id, subject=one.subject, metric=one.metric) for one in found],
         next=found[-1].id if len(found) == limit else None,

@@ -1,33 +1,7 @@
 """Raw series over the API: listed by pages, read whole or in steps, and only by their operator."""
 
-from datetime import timedelta
-
 from api_client import World
-
-from collectors import store
-from collectors.upkeep import RawUpkeep
-from suanwang.db.engine import writing
-from suanwang.ids import SiteId
-from suanwang.model.batch import TelemetryBatch, gathered
-from suanwang.model.reading import Reading
-
-
-def told(world: World) -> None:
-    """Three hours of two series of a GPU, of which two hours are packed."""
-    world.register()
-    now = world.clock.now()
-    last = now.replace(minute=0, second=0, microsecond=0) - timedelta(minutes=30)
-    readings = tuple(
-        Reading(subject="gpu:1", metric=metric, value=float(n), at=last - timedelta(minutes=n))
-        for n in range(180)
-        for metric in ("power_w", "temperature_c")
-    )
-    with writing(world.engine) as connection:
-        batch = TelemetryBatch(
-            id="b1", site_id=SiteId("east"), sent_at=now, readings=gathered(readings)
-        )
-        store.ingest(connection, batch, "digest", now)
-    assert RawUpkeep(world.engine, world.clock).run().samples > 0
+from series_builders import told
 
 
 def test_series_are_listed_by_pages_and_read_in_steps(world: World) -> None:
