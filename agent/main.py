@@ -27,14 +27,17 @@ from agent.process import allow_files, settle_memory
 from agent.record import Rules
 from agent.runner import Runner
 from agent.service import Agent, Parts
+from agent.site_file import SiteFile
+from agent.source_keeper import SourceKeeper, connections_of
 from agent.spool import Spool, SpoolLimits
-from collectors.config import build_sources, parse_sources, places_of
+from collectors.config import build_in, parse_sources, places_of
 from collectors.remote_write.writer import RemoteWriter, writer_of
+from collectors.specs.base import Workshop
 from suanwang.clock import Clock, SystemClock
 from suanwang.errors import BadInput, Conflict, SuanwangError
 from suanwang.ids import RandomIds
 from suanwang.log import configure
-from suanwang.settings import AgentSettings, ExecutorSettings, Settings, load
+from suanwang.settings import AgentSettings, ExecutorSettings, Loaded, Settings, load
 
 log = logging.getLogger(__name__)
 
@@ -42,8 +45,6 @@ LOCK_NAME: Final = "agent.lock"
 MEMORY_NAME: Final = "executor.json"
 PACKAGES_NAME: Final = "packages"
 SOURCES_NAME: Final = "sources"
-SHARING_KINDS: Final = frozenset({"snmp"})
-"""Kinds of source that have no connection each: all SNMP devices are asked from one socket."""
 SETTLE_AGAIN_S: Final = 300.0
 """When the memory is settled once more: by then connections are open, and devices known."""
 
@@ -60,10 +61,15 @@ def build_executor(settings: ExecutorSettings, folder: Path, clock: Clock) -> Ex
     return RayJobsExecutor(config, clock)
 
 
-def build_agent(settings: AgentSettings, clock: Clock, remote: RemoteWriter | None = None) -> Agent:
+def build_agent(
+    settings: AgentSettings,
+    clock: Clock,
+    remote: RemoteWriter | None = None,
+    file: SiteFile | None = None,
+) -> Agent:
     """Return an agent made from its settings; raise BadInput that names what is missing.
 
-    ``remote`` copies its readings to a time series database.
+    ``remote`` copies its readings to a time series database; ``file`` is read anew when it changes.
     """
     token = settings.token.get_secret_value()
     if not token:
@@ -74,7 +80,9 @@ def build_agent(settings: AgentSettings, clock: Clock, remote: RemoteWriter | No
         )
     folder = settings.spool_dir
     specs = parse_sources(settings.sources)
-    sources = build_sources(specs, clock, folder / SOURCES_NAME)
+    workshop = Workshop(clock, folder / SOURCES_NAME)
+    sources = build_in(workshop, specs)
+    allow_files(connections_of(specs))
     batches = BatchLimits(
         bytes_max=settings.spool_mib_max * 1024**2, age_s=settings.spool_days * 86_400.0
     )
@@ -95,6 +103,8 @@ def build_agent(settings: AgentSettings, clock: Clock, remote: RemoteWriter | No
             metrics_port=settings.metrics_port or None,
             remote=remote,
             site_id=settings.site_id,
+            keeper=SourceKeeper(file, specs, workshop) if file else None,
+            watch_s=settings.watch_s,
             clock=clock,
             ids=RandomIds(clock),
             seed=int.from_bytes(hashlib.sha256(settings.site_id.encode()).digest()[:4]),
@@ -117,12 +127,12 @@ def _only_one(folder: Path) -> Iterator[None]:
         yield
 
 
-def run_agent(settings: Settings) -> None:
+def run_agent(loaded: Loaded, config: Path | None = None) -> None:
     """Run until SIGTERM or SIGINT; raise BadInput or Conflict where it cannot start."""
-    clock = SystemClock()
+    clock, settings = SystemClock(), loaded.settings
     remote = build_remote(settings, clock)
     with _only_one(settings.agent.spool_dir):
-        asyncio.run(_run(settings.agent, clock, remote))
+        asyncio.run(_run(settings.agent, clock, remote, SiteFile(loaded, config)))
 
 
 def build_remote(settings: Settings, clock: Clock) -> RemoteWriter | None:
@@ -136,7 +146,9 @@ def build_remote(settings: Settings, clock: Clock) -> RemoteWriter | None:
     return remote
 
 
-async def _run(settings: AgentSettings, clock: Clock, remote: RemoteWriter | None) -> None:
+async def _run(
+    settings: AgentSettings, clock: Clock, remote: RemoteWriter | None, file: SiteFile
+) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -150,8 +162,8 @@ async def _run(settings: AgentSettings, clock: Clock, remote: RemoteWriter | Non
             "sources": len(settings.sources),
         },
     )
-    allow_files(sum(one.get("kind") not in SHARING_KINDS for one in settings.sources))
-    agent = build_agent(settings, clock, remote)
+    agent = build_agent(settings, clock, remote, file)
+    loop.add_signal_handler(signal.SIGHUP, agent.reread)
     settle_memory()
     again = loop.call_later(SETTLE_AGAIN_S, settle_memory)
     if remote is not None:
@@ -171,9 +183,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--config", type=Path, help="settings file instead of ./suanwang.yaml")
     asked = parser.parse_args(arguments)
     try:
-        settings = load({}, config=asked.config).settings
-        configure(settings.log.level, settings.log.style)
-        run_agent(settings)
+        loaded = load({}, config=asked.config)
+        configure(loaded.settings.log.level, loaded.settings.log.style)
+        run_agent(loaded, asked.config)
     except SuanwangError as failure:
         sys.stderr.write(f"{failure.message}\n")
         if failure.next_step:

@@ -12,6 +12,7 @@ from agent.channel import LONG_POLL_S, CentreChannel, CentreRefused, CentreUnrea
 from agent.executors.port import Executor
 from agent.runner import Runner
 from agent.self_metrics import facts_of, readings_of, served
+from agent.source_keeper import SourceKeeper
 from agent.spool import Spool
 from agent.telemetry_buffer import TelemetryBuffer
 from agent.uplink import Uplink
@@ -61,6 +62,8 @@ class Parts:
     metrics_port: int | None = None
     remote: RemoteWriter | None = None
     site_id: str = ""
+    keeper: SourceKeeper | None = None
+    watch_s: float = 0.0
 
 
 class Agent:
@@ -75,6 +78,7 @@ class Agent:
         self._greeted = asyncio.Event()
         self._poller: Poller | None = None
         self._hello_every_s = self._beat.failure_s
+        self._must_reread = asyncio.Event()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until ``stop`` is set."""
@@ -94,6 +98,8 @@ class Agent:
                 ("batch", self._batch),
                 ("clean", self._clean),
                 ("self", self._tell_of_self),
+                ("watch", self._watch),
+                ("sources", self._sources),
             )
         ]
         polling = asyncio.create_task(poller.run(stop), name="poller")
@@ -187,6 +193,30 @@ class Agent:
             self._buffer.add(readings_of(facts, self._poller.lateness, self._clock.now()))
         return self._beat.self_s
 
+    def reread(self) -> None:
+        """Read the settings of the sources anew, soon."""
+        self._must_reread.set()
+
+    async def _watch(self) -> float:
+        """See whether the settings have changed."""
+        keeper = self._parts.keeper
+        if keeper and self._parts.watch_s and keeper.has_changed():
+            self.reread()
+        return self._parts.watch_s or self._beat.clean_s
+
+    async def _sources(self) -> float:
+        """Change what is polled, when asked to; tell the centre of settings that are wrong."""
+        await self._must_reread.wait()
+        self._must_reread.clear()
+        keeper, poller = self._parts.keeper, self._poller
+        if keeper and poller:
+            former = keeper.problem
+            await keeper.reread(poller)
+            if keeper.problem != former:
+                said = f"the settings are not taken: {keeper.problem}"
+                self._report_of_self(said if keeper.problem else "")
+        return 0.0
+
     async def _clean(self) -> float:
         self._parts.spool.clean()
         return self._beat.clean_s
@@ -194,14 +224,18 @@ class Agent:
     def _report_set_aside(self) -> None:
         """Tell the centre, as a source that is down, when the spool could not be read."""
         lost = self._parts.spool.set_aside
+        self._report_of_self(
+            "" if lost is None else f"the spool could not be read and was kept as {lost.name}"
+        )
+
+    def _report_of_self(self, problem: str) -> None:
+        """Tell the centre how the agent does, as if it were a source; no problem is up."""
         report = SourceReport(
             source=STARTED_AS,
-            is_up=lost is None,
+            is_up=not problem,
             duration_s=0.0,
             at=self._clock.now(),
-            error=""
-            if lost is None
-            else f"the spool could not be read and was kept as {lost.name}",
+            error=problem,
         )
         with contextlib.suppress(OSError):
             self._buffer.take((), report)

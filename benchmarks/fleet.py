@@ -17,8 +17,8 @@ from typing import Final
 
 import psutil
 
-from agent.main import SHARING_KINDS
 from agent.process import allow_files, settle_memory
+from agent.source_keeper import connections_of
 from agent.spool import Spool
 from agent.telemetry_buffer import TelemetryBuffer
 from benchmarks.frame import Figure, Options
@@ -111,7 +111,7 @@ async def _measure(servers: Servers, folder: Path, count: int, quick: bool) -> l
     tally = Tally(TelemetryBuffer(spool, clock, RandomIds(clock)))
     raw = _settings(servers, folder, count, SPEED[quick])
     specs = parse_sources(raw)
-    allow_files(sum(spec.kind not in SHARING_KINDS for spec in specs))
+    allow_files(connections_of(specs))
     sources = build_sources(specs, clock, folder / "sources")
     poller = Poller(sources, tally.take, clock, 1, places_of(specs))
     settle_memory()

@@ -1,4 +1,4 @@
-"""``suanwang up server agent``: the product's processes, alone or all on this machine."""
+"""``suanwang up server``: the product's processes, alone or all on this machine."""
 
 import os
 import sys
@@ -25,15 +25,11 @@ WATCH_S: Final = 1.0
 
 def server(config: ConfigFile = None) -> None:
     """Run the centre: API, Ray gateway, agent channel and the scheduler's loop."""
-    _become("api", config)
+    become("api", config)
 
 
-def agent(config: ConfigFile = None) -> None:
-    """Run a site's agent: it dials out to the centre and keeps the site's secrets."""
-    _become("agent", config)
-
-
-def _become(module: str, config: Path | None) -> None:
+def become(module: str, config: Path | None) -> None:
+    """Turn this process into one of the product's; it does not return."""
     options = ["--config", str(config)] if config else []
     os.execv(sys.executable, [sys.executable, "-m", module, *options])  # noqa: S606 - our module
 

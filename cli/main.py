@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from cli import (
+    agent,
     alerts,
     collect,
     demo,
@@ -62,7 +63,7 @@ def root(
 app.command("demo")(demo.demo)
 app.command("up")(local.up)
 app.command("server", context_settings={"allow_extra_args": True})(local.server)
-app.command("agent")(local.agent)
+app.add_typer(agent.app, name="agent")
 app.command("submit")(jobs.submit)
 app.command("quote")(jobs.quote)
 app.command("explain")(jobs.explain)

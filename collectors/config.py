@@ -61,7 +61,11 @@ def build_sources(
 
     ``folder`` is where they keep what must outlive the process.
     """
-    workshop = Workshop(clock, folder)
+    return build_in(Workshop(clock, folder), specs)
+
+
+def build_in(workshop: Workshop, specs: Iterable[Spec]) -> tuple[Source, ...]:
+    """Return sources that share what is in a workshop with those that were built there before."""
     return tuple(spec.build(workshop) for spec in specs)
 
 

@@ -5,7 +5,7 @@ import socket
 from abc import abstractmethod
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, ClassVar, TypeVar, cast
+from typing import Annotated, ClassVar, Final, Self, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -26,6 +26,10 @@ def this_host() -> str:
 
 
 Thing = TypeVar("Thing")
+
+
+FROM_FILES: Final = ("ca ", "modbus profile ", "snmp profile ")
+"""How the keys of things begin that are made from files."""
 
 
 class Workshop:
@@ -49,6 +53,14 @@ class Workshop:
         if key not in self._things:
             self._things[key] = make()
         return cast("Thing", self._things[key])
+
+    def forget_files(self) -> None:
+        """Let go of what was read from files, so that what is built from now on reads them anew.
+
+        Gates, sockets and sessions stay: sources old and new share them.
+        """
+        for key in [key for key in self._things if key.startswith(FROM_FILES)]:
+            del self._things[key]
 
 
 class Part(BaseModel):
@@ -74,6 +86,10 @@ class Spec(Part):
     @abstractmethod
     def build(self, workshop: Workshop) -> Source:
         """Return a source that is ready to be polled; nothing is opened yet. Raises BadInput."""
+
+    def for_a_look(self, folder: Path) -> Self:
+        """Return settings that leave no trace: what is to be kept goes into ``folder``."""
+        return self
 
     @classmethod
     def models(cls) -> tuple[type[BaseModel], ...]:

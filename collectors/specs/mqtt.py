@@ -85,6 +85,10 @@ class MqttSpec(Spec):
             )
         return self
 
+    def for_a_look(self, folder: Path) -> "MqttSpec":
+        """Return settings without our name at the broker, which lets only one in by it."""
+        return self.model_copy(update={"client_id": ""})
+
     def build(self, workshop: Workshop) -> Source:
         """Return the source."""
         ca_file = self.ca_file

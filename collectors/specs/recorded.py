@@ -23,6 +23,10 @@ class RecordedSpec(Spec):
     state_dir: Path | None = None
     lines_max: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
 
+    def for_a_look(self, folder: Path) -> "RecordedSpec":
+        """Return settings whose place in the file is kept in ``folder``."""
+        return self.model_copy(update={"state_dir": folder})
+
     def build(self, workshop: Workshop) -> Source:
         """Return the source; raise BadInput where its form or its folder is not known."""
         folder = self.state_dir or workshop.folder

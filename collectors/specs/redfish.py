@@ -86,7 +86,8 @@ class RedfishSpec(Spec):
         """Return the source; sources of one BMC and user share a session, all share the gate."""
         url = self.url.rstrip("/")
         client = workshop.shared(
-            f"redfish {url} {self.username} {self.auth} {self.ca_file} {self.fingerprint}",
+            f"redfish {url} {self.username} {self.auth} {self.ca_file} {self.fingerprint} "
+            f"{self.password_file} {self.request_timeout_s}",
             lambda: self._client(url, workshop),
         )
         wants = Wants(

@@ -23,10 +23,14 @@ MARKS: Final = frozenset({CONFIG_VARIABLE, "SUANWANG_ATTEMPT", "SUANWANG_CLUSTER
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loaded:
-    """Settings, and the origin of each by its key: a flag, a variable, a file or the default."""
+    """Settings, and the origin of each by its key: a flag, a variable, a file or the default.
+
+    ``files`` are those that were read.
+    """
 
     settings: Settings
     origins: Mapping[str, str]
+    files: tuple[Path, ...] = ()
 
     def text(self, key: str) -> str:
         """Return a value for people to read; of a secret only whether it is set."""
@@ -50,10 +54,11 @@ def load(
     takes the place of the project file, and must exist. Raises BadInput, which names the key and
     where it stands.
     """
+    files = _files(config, user_file)
     layers = {
         "flag": {key: value for key, value in (flags or {}).items() if value is not None},
         "environment": _environment(),
-        **{f"file {path}": _read(path) for path in _files(config, user_file)},
+        **{f"file {path}": _read(path) for path in files},
     }
     origins = {key: _origin(key, layers) for key in keys()}
     given = ChainMap(*layers.values())
@@ -61,7 +66,7 @@ def load(
         settings = Settings.model_validate(nested(given))
     except ValidationError as failure:
         raise _wrong_value(failure, origins) from None
-    return Loaded(settings=settings, origins=origins)
+    return Loaded(settings=settings, origins=origins, files=tuple(files))
 
 
 def default_user_file() -> Path:

@@ -202,6 +202,11 @@ class AgentSettings(Group):
         le=65_535,
         description="port on the loopback for the agent's own `/metrics`; 0 serves none",
     )
+    watch_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
+        default=5.0,
+        description="seconds between two looks at the settings file, whose sources are then taken "
+        "without a restart; 0 looks at SIGHUP only",
+    )
     sources: tuple[dict[str, object], ...] = Field(
         default=(), description="telemetry sources, each with its `kind` and `name`"
     )

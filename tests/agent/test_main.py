@@ -6,7 +6,7 @@ import logging
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -17,6 +17,7 @@ from tsdb_parts import PROGRAMS, database
 from agent.main import main
 from agent.ray_cluster import RayCluster
 from suanwang.clock import SystemClock
+from suanwang.model.reading import SourceReport
 
 
 @pytest.fixture(autouse=True)
@@ -38,7 +39,11 @@ async def centre() -> AsyncIterator[Centre]:
 
 
 def write_config(
-    folder: Path, centre_url: str, remote: Mapping[str, str] | None = None, **executor: str
+    folder: Path,
+    centre_url: str,
+    remote: Mapping[str, str] | None = None,
+    more: Sequence[Mapping[str, object]] = (),
+    **executor: str,
 ) -> Path:
     """Write an agent's settings file."""
     path = folder / "agent.yaml"
@@ -48,7 +53,7 @@ def write_config(
         "site_id": "site-1",
         "spool_dir": str(folder / "spool"),
         "executor": executor or {"kind": "fake"},
-        "sources": [{"kind": "host", "name": "host", "interval_s": 1}],
+        "sources": [{"kind": "host", "name": "host", "interval_s": 1}, *more],
     }
     path.write_text(json.dumps({"agent": settings, "remote_write": remote or {}}))
     return path
@@ -147,6 +152,35 @@ def test_an_agent_that_is_to_copy_must_know_its_site(
     path.write_text(json.dumps({"agent": agent, "remote_write": remote}))
     assert main(["--config", str(path)]) == 2
     assert "agent.site_id is empty" in capsys.readouterr().err
+
+
+async def test_sources_written_anew_are_polled_after_sighup_and_a_broken_file_is_told(
+    tmp_path: Path, centre: Centre
+) -> None:
+    config = write_config(tmp_path, centre.url)
+    agent = AgentProcess(config)
+    try:
+        await until(lambda: any(batch.readings for batch in centre.batches.values()))
+        config.write_text("agent: [")
+        agent.process.send_signal(signal.SIGHUP)
+        await until(lambda: "the settings are not taken" in reported(centre, "agent"))
+        write_config(tmp_path, centre.url, more=[{"kind": "host", "name": "b", "interval_s": 1}])
+        agent.process.send_signal(signal.SIGHUP)
+        await until(lambda: reported(centre, "agent") == "")
+        await until(lambda: any(one.source == "b" for one in all_reports(centre)))
+    finally:
+        code = await asyncio.to_thread(agent.end, signal.SIGTERM)
+    assert code == 0
+
+
+def all_reports(centre: Centre) -> list[SourceReport]:
+    """Return what sources said of themselves, in the order in which it came."""
+    return [one for batch in centre.batches.values() for one in batch.reports]
+
+
+def reported(centre: Centre, source: str) -> str:
+    """Return the last word of a source about what is wrong."""
+    return [one.error for one in all_reports(centre) if one.source == source][-1]
 
 
 @pytest.mark.ray
