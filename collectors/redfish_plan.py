@@ -246,18 +246,23 @@ class Planner:
         if not collection:
             return []
         subject = f"sensor:{resource.subject.partition(':')[2]}"
-        if self._expands:
-            path = f"{collection}?$expand=.($levels=1)"
-            whole = await self._get(path)
-            if any(rf.sensor(each) for each in rf.members(whole)) and not at_pointer(
-                whole, "/Members@odata.nextLink"
-            ):
-                return [Read(path=path, subject=subject, take=rf.sensor, shape=Shape.MEMBERS)]
+        if self._expands and (path := await self._whole(collection)):
+            return [Read(path=path, subject=subject, take=rf.sensor, shape=Shape.MEMBERS)]
         return [
             Read(path=path, subject=f"{subject}:{_id(path)}", take=rf.sensor)
             for path in await self._paths(collection)
             if rf.sensor(await self._get(path))
         ]
+
+    async def _whole(self, collection: str) -> str:
+        """Return the path of a collection with its sensors in it; '' where it gives none."""
+        path = f"{collection}?$expand=.($levels=1)"
+        try:
+            whole = await self._get(path)
+        except SourceError:
+            return ""  # it says that it can, and cannot
+        is_one_page = not at_pointer(whole, "/Members@odata.nextLink")
+        return path if is_one_page and any(map(rf.sensor, rf.members(whole))) else ""
 
 
 def _can_expand(root: object) -> bool:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
+from collectors.phases import share_of
 from collectors.profiles.snmp import SnmpProfile
 from collectors.snmp.ber import Value
 from collectors.snmp.client import SnmpFailure, SnmpReader
@@ -21,7 +22,8 @@ from suanwang.clock import Clock
 from suanwang.model.reading import Reading
 
 WALK_AGAIN_S: Final = 900.0
-"""Tables are walked again after so many seconds, to find rows that are new."""
+"""Tables are walked again after so many seconds, to find rows that are new: on average, since each
+device has its own share of half to one and a half of it, lest all are walked at once again."""
 
 
 class SnmpSource:
@@ -51,6 +53,7 @@ class SnmpSource:
         self._unit = unit
         self._plan: Plan | None = None
         self._walked_at = 0.0
+        self._walk_again_s = WALK_AGAIN_S * (0.5 + share_of(pace.name, 0))
 
     async def collect(self) -> Sequence[Reading]:
         """Return the device's quantities at the moment at which the last one was answered."""
@@ -77,7 +80,7 @@ class SnmpSource:
 
     async def _current_plan(self) -> Plan:
         now_s = self._clock.monotonic()
-        if self._plan is None or now_s - self._walked_at >= WALK_AGAIN_S:
+        if self._plan is None or now_s - self._walked_at >= self._walk_again_s:
             tables = {
                 column: await self._reader.walk(column)
                 for column in columns(self._profile, self._unit)

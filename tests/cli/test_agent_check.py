@@ -98,7 +98,7 @@ def test_a_slow_source_is_given_up(tmp_path: Path) -> None:
     [
         pytest.param([], "agent.sources is empty", id="none"),
         pytest.param([{"kind": "hots"}], "is not known", id="an unknown kind"),
-        pytest.param([{"kind": "host", "nam": "h"}], "nam", id="an unknown key"),
+        pytest.param([{"kind": "host", "label": "h"}], "label", id="an unknown key"),
     ],
 )
 def test_a_wrong_file_is_wrong_use(

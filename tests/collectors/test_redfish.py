@@ -110,14 +110,22 @@ async def test_a_named_resource_becomes_the_meter_it_is(tmp_path: Path) -> None:
     assert found["meter:rack-7a", "energy_wh"] == 56_438_100
 
 
-@pytest.mark.parametrize("expands", [True, False])
+@pytest.mark.parametrize(
+    ("says_so", "expands"),
+    [
+        pytest.param(True, True, id="it does"),
+        pytest.param(False, False, id="it says that it does not"),
+        pytest.param(True, False, id="it says so, and refuses"),
+    ],
+)
 async def test_sensors_come_in_one_request_where_the_bmc_expands(
-    tmp_path: Path, expands: bool
+    tmp_path: Path, says_so: bool, expands: bool
 ) -> None:
     tree = dict(SERVER)
-    if not expands:
+    if not says_so:
         tree[""] = {"Chassis": tree[""]["Chassis"]}
     async with a_bmc(tmp_path, tree) as bmc:
+        bmc.expands = expands
         source = a_source(bmc.url, groups=["sensors"])
         await source.collect()
         bmc.asked.clear()

@@ -20,6 +20,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Final
 
+import fuzzing_redfish
 import numpy as np
 
 from collectors import ipmi_text, redfish_readings
@@ -32,6 +33,7 @@ from collectors.prometheus_text import WantedNames
 from collectors.recorded_lines import BadLine, FileForm, parse_header, parse_line
 from collectors.snmp import pdu, usm
 from collectors.snmp.ber import BerError
+from collectors.sources.port import SourceError
 from suanwang.document import parse_document
 from suanwang.errors import BadInput
 from suanwang.model.batch import gathered
@@ -257,6 +259,18 @@ def _device_targets() -> tuple[Target, ...]:
             ),
             parse=_redfish,
             refusals=(ValueError,),
+        ),
+        Target(
+            name="bmc",
+            seeds=fuzzing_redfish.trees(),
+            parse=fuzzing_redfish.look_through,
+            refusals=(ValueError, SourceError),
+        ),
+        Target(
+            name="bmcplan",
+            seeds=fuzzing_redfish.kept(),
+            parse=fuzzing_redfish.remember,
+            refusals=(),
         ),
         Target(
             name="mqtt",
