@@ -65,7 +65,7 @@ def test_what_cannot_be_polled_is_left_out_with_the_reason() -> None:
     assert [text.partition(":")[0] for text in found.left_out] == [
         "meter bmc-h", "meter x", "meter y", "host i",
     ]  # fmt: skip
-    assert "did you mean 'community'" in found.left_out[0]
+    assert "did you mean 'community" in found.left_out[0]
     twice = targets(there, {})
     assert "host h: another source is called bmc-h already" in twice.left_out
 
