@@ -17,6 +17,8 @@ from suanwang.errors import (
 )
 
 TIMEOUT_S: Final = 30.0
+FILE_TIMEOUT_S: Final = 300.0
+"""Longest that the centre may take to read and check a file."""
 SENDS_MAX: Final = 3
 """How often a request under a key is sent until an answer arrives."""
 _ERRORS: Final[dict[int, type[SuanwangError]]] = {
@@ -86,7 +88,8 @@ class Client:
     def post_file(self, path: str, content: bytes, media_type: str, **params: str | bool) -> Json:
         """Return the JSON answer to a POST of a file's bytes."""
         headers = {"Content-Type": media_type}
-        return self._call("POST", path, content=content, headers=headers, params=params)
+        options = {"content": content, "headers": headers, "params": params}
+        return self._call("POST", path, timeout=FILE_TIMEOUT_S, **options)
 
     def get_bytes(self, path: str, **params: str | None) -> bytes:
         """Return the file that answers a GET; parameters that are None are left out."""

@@ -1,6 +1,7 @@
 """The inventory of a site in the database: what stands there now, and writing changes to it."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from sqlalchemy import Connection, Table, bindparam, delete, func, select
@@ -9,7 +10,7 @@ from collectors import store_meters
 from collectors.inventory.change import Change, Verb
 from collectors.inventory.check import references
 from collectors.inventory.faults import Ref, Surroundings
-from collectors.inventory.fields import ENUMS, field_names
+from collectors.inventory.fields import field_names, item_of
 from collectors.store_samples import chunks
 from suanwang.db.tables import (
     accelerator,
@@ -26,7 +27,7 @@ from suanwang.db.tables import (
     site,
 )
 from suanwang.errors import NotFound
-from suanwang.model.inventory import TYPES, Inventory, Item, Kind, Value
+from suanwang.model.inventory import Delivery, Inventory, Item, Kind, Value
 
 TABLES: Final[Mapping[Kind, Table]] = {
     Kind.ROOMS: room,
@@ -57,7 +58,7 @@ def load_kind(
     query = select(*columns).where(table.c.site_id == site_id, table.c.id > after)
     rows = connection.execute(query.order_by(table.c.id).limit(limit)).mappings()
     return {
-        row["id"]: _item(kind, {str(name): value for name, value in row.items()}) for row in rows
+        row["id"]: item_of(kind, {str(name): value for name, value in row.items()}) for row in rows
     }
 
 
@@ -67,25 +68,41 @@ def find(connection: Connection, site_id: str, ref: Ref) -> Item | None:
     columns = [table.c[name] for name in field_names(ref.kind)]
     query = select(*columns).where(table.c.site_id == site_id, table.c.id == ref.id)
     row = connection.execute(query).mappings().first()
-    return None if row is None else _item(ref.kind, {str(key): row[key] for key in row})
+    return None if row is None else item_of(ref.kind, {str(key): row[key] for key in row})
 
 
-def _item(kind: Kind, values: dict[str, object]) -> Item:
-    for name, words in ENUMS[kind].items():
-        values[name] = words(str(values[name]))
-    made: Item = TYPES[kind](**values)  # type: ignore[arg-type]
-    return made
-
-
-def counts(connection: Connection, site_id: str) -> dict[Kind, int]:
-    """Return how many things of each kind stand at a site."""
-    return {
-        kind: connection.scalar(
-            select(func.count()).select_from(table).where(table.c.site_id == site_id)
+def counts_by_site(connection: Connection) -> dict[tuple[str, Kind], int]:
+    """Return how many things of each kind stand at each site that has any."""
+    found: dict[tuple[str, Kind], int] = {}
+    for kind, table in TABLES.items():
+        rows = connection.execute(
+            select(table.c.site_id, func.count().label("things")).group_by(table.c.site_id)
         )
-        or 0
-        for kind, table in TABLES.items()
-    }
+        found |= {(row.site_id, kind): row.things for row in rows}
+    return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RacksOf:
+    """Racks of a site that are as far on their way as each other, and their rated power."""
+
+    site_id: str
+    delivery: Delivery
+    racks: int
+    rated_w: int
+
+
+def racks_by_delivery(connection: Connection) -> tuple[RacksOf, ...]:
+    """Return how many racks of which power are planned, delivered and in use, by site."""
+    rows = connection.execute(
+        select(rack.c.site_id, rack.c.delivery, func.count(), func.sum(rack.c.rated_w))
+        .group_by(rack.c.site_id, rack.c.delivery)
+        .order_by(rack.c.site_id, rack.c.delivery)
+    )
+    return tuple(
+        RacksOf(site_id=site_id, delivery=Delivery(delivery), racks=racks, rated_w=int(rated_w))
+        for site_id, delivery, racks, rated_w in rows
+    )
 
 
 def surroundings(connection: Connection, site_id: str, used: Iterable[Ref]) -> Surroundings:

@@ -1,6 +1,6 @@
-"""Imports and edits of a site's inventory: read, plan, and write what is sound, all or nothing.
+"""Imports and edits of a site's inventory: planned by reading alone, then written in one revision.
 
-A dry run is the same but for the writing. Whatever is written makes one revision.
+A dry run is the plan. It is written only to the revision that it was made for.
 """
 
 from collections.abc import Iterable, Mapping
@@ -13,7 +13,7 @@ from collectors import store_inventory, store_inventory_history
 from collectors.inventory.faults import Code, Ref
 from collectors.inventory.fields import field_names, read_item
 from collectors.inventory.files import read_file
-from collectors.inventory.plan import Plan, Reading, ReadRow, RowFault, plan, plan_edit
+from collectors.inventory.plan import Plan, ReadRow, RowFault, plan, plan_edit
 from collectors.store_inventory_history import Author, Origin
 from collectors.words import nearest
 from suanwang.errors import BadInput, NotFound
@@ -40,81 +40,88 @@ class Wishes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What an import or edit did, or would do; ``revision`` is the newest after it."""
+    """What an import or edit would do to a revision, or did; then the revision is the new one."""
 
     plan: Plan
     revision: int
-    is_written: bool
+    is_written: bool = False
 
 
-def import_file(
-    connection: Connection,
-    site_id: str,
-    content: bytes,
-    wishes: Wishes,
-    author: Author,
-) -> Outcome:
-    """Take in a workbook or CSV file; raise NotFound, BadInput for no table, and Conflict."""
-    _lock(connection, site_id, wishes.expected, author)
-    before = store_inventory.load(connection, site_id)
-    read = read_file(content, before, wishes.kind)
-    around = store_inventory.surroundings(connection, site_id, _used(before, read))
-    made = plan(before, read, around, removes_absent=wishes.removes_absent)
-    if wishes.is_trial or (wishes.is_strict and made.faults):
-        last = store_inventory_history.newest(connection, site_id)
-        return Outcome(plan=made, revision=last, is_written=False)
-    revision = store_inventory_history.apply(connection, site_id, made.changes, author)
-    return Outcome(plan=made, revision=revision, is_written=True)
+def plan_file(connection: Connection, site_id: str, content: bytes, wishes: Wishes) -> Outcome:
+    """Return what a workbook or CSV file would do; raise NotFound, BadInput for no table, Stale."""
+    there = _there(connection, site_id, wishes.expected)
+    read = read_file(content, there.before, wishes.kind)
+    around = store_inventory.surroundings(connection, site_id, _used(there.before, read.rows))
+    made = plan(there.before, read, around, removes_absent=wishes.removes_absent)
+    return Outcome(plan=made, revision=there.revision)
 
 
-def _used(before: Inventory, read: Reading) -> Iterable[Ref]:
-    items = [(kind, item) for kind in Kind for item in before.of(kind).values()]
-    items += [(row.kind, row.item) for row in read.rows]
-    return store_inventory.used_ids(items)
-
-
-def _lock(connection: Connection, site_id: str, expected: int | None, author: Author) -> None:
-    """Keep others out, see that the caller is up to date, and that the history is."""
-    store_inventory_history.lock(connection, site_id)
-    store_inventory_history.require_revision(connection, site_id, expected)
-    found = replace(author, origin=Origin.REGISTRATION, reason="found as registered")
-    store_inventory_history.capture_meters(connection, site_id, found)
-
-
-def put(
+def plan_put(
     connection: Connection,
     site_id: str,
     ref: Ref,
     values: Mapping[str, object],
-    author: Author,
     expected: int | None = None,
 ) -> Outcome:
-    """Write some fields of one thing, or a new thing; raise BadInput that names every fault."""
-    _lock(connection, site_id, expected, author)
-    before = store_inventory.load(connection, site_id)
-    item = _read(ref, values, before)
-    row = ReadRow(kind=ref.kind, line=0, item=item)
-    reading = Reading(rows=(row,))
-    around = store_inventory.surroundings(connection, site_id, _used(before, reading))
-    made = plan_edit(before, around, rows=(row,))
-    return _write(connection, site_id, made, author)
+    """Return what it would do to write some fields of one thing; raise BadInput for any fault."""
+    there = _there(connection, site_id, expected)
+    row = ReadRow(kind=ref.kind, line=0, item=_read(ref, values, there.before))
+    around = store_inventory.surroundings(connection, site_id, _used(there.before, [row]))
+    made = plan_edit(there.before, around, rows=(row,))
+    if made.faults:
+        refuse(made.faults)
+    return Outcome(plan=made, revision=there.revision)
 
 
-def remove(
-    connection: Connection,
-    site_id: str,
-    ref: Ref,
-    author: Author,
-    expected: int | None = None,
+def plan_removal(
+    connection: Connection, site_id: str, ref: Ref, expected: int | None = None
 ) -> Outcome:
-    """Take one thing away; raise NotFound, and BadInput where others name it."""
-    _lock(connection, site_id, expected, author)
-    before = store_inventory.load(connection, site_id)
-    if ref.id not in before.of(ref.kind):
+    """Return what it would do to take one thing away; raise NotFound, BadInput if it is named."""
+    there = _there(connection, site_id, expected)
+    if ref.id not in there.before.of(ref.kind):
         raise NotFound(f"there is no {ref} at site {site_id}")
-    around = store_inventory.surroundings(connection, site_id, _used(before, Reading()))
-    made = plan_edit(before, around, removed=(ref,))
-    return _write(connection, site_id, made, author)
+    around = store_inventory.surroundings(connection, site_id, _used(there.before, ()))
+    made = plan_edit(there.before, around, removed=(ref,))
+    if made.faults:
+        refuse(made.faults)
+    return Outcome(plan=made, revision=there.revision)
+
+
+def write(connection: Connection, site_id: str, planned: Outcome, author: Author) -> Outcome | None:
+    """Do what was planned; None where the inventory has moved on since: then plan again.
+
+    So that whoever writes waits for the writing alone, and not for reading and checking a file.
+    """
+    newest = store_inventory_history.lock(connection, site_id)
+    if newest == 0:
+        found = replace(author, origin=Origin.REGISTRATION, reason="found as registered")
+        newest = store_inventory_history.capture_meters(connection, site_id, found)
+    if newest != planned.revision:
+        return None
+    changes = planned.plan.changes
+    revision = store_inventory_history.apply(connection, site_id, changes, author)
+    return replace(planned, revision=revision, is_written=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _There:
+    """What stands at a site, and at which revision that is."""
+
+    before: Inventory
+    revision: int
+
+
+def _there(connection: Connection, site_id: str, expected: int | None) -> _There:
+    # The revision first: what is read after it may be newer, and then the plan is not written.
+    revision = store_inventory_history.newest(connection, site_id)
+    store_inventory_history.require_revision(site_id, revision, expected)
+    return _There(store_inventory.load(connection, site_id), revision)
+
+
+def _used(before: Inventory, rows: Iterable[ReadRow]) -> Iterable[Ref]:
+    items = [(kind, item) for kind in Kind for item in before.of(kind).values()]
+    items += [(row.kind, row.item) for row in rows]
+    return store_inventory.used_ids(items)
 
 
 def _read(ref: Ref, values: Mapping[str, object], before: Inventory) -> Item:
@@ -153,10 +160,3 @@ def refuse(faults: Iterable[RowFault]) -> NoReturn:
             for one in found[:FAULTS_TOLD]
         ],
     )
-
-
-def _write(connection: Connection, site_id: str, made: Plan, author: Author) -> Outcome:
-    if made.faults:
-        refuse(made.faults)
-    revision = store_inventory_history.apply(connection, site_id, made.changes, author)
-    return Outcome(plan=made, revision=revision, is_written=True)

@@ -279,11 +279,10 @@ def _values(document: object) -> Mapping[str, Value] | None:
     return document
 
 
-def require_revision(connection: Connection, site_id: str, expected: int | None) -> None:
+def require_revision(site_id: str, now: int, expected: int | None) -> None:
     """Raise Stale where the inventory has moved on from the revision that the caller saw."""
     if expected is None:
         return
-    now = newest(connection, site_id)
     if now != expected:
         raise Stale(
             f"the inventory of {site_id} is at revision {now}, you saw {expected}",

@@ -12,7 +12,7 @@ from typing import Final, Literal
 from sqlalchemy import Connection
 
 from collectors import store as telemetry
-from collectors import store_kpi_days, store_kpis
+from collectors import store_inventory, store_kpi_days, store_kpis
 from collectors.kpis.compute import compute, intelligent_share
 from collectors.kpis.figure import Known
 from collectors.kpis.tables import load_tables
@@ -58,6 +58,9 @@ HELP: Final[Mapping[str, tuple[Kind, str]]] = {
     "suanwang_site_kpi": ("gauge", "newest daily figure of a site, in the unit of docs/kpis.md"),
     "suanwang_site_kpi_age_seconds": ("gauge", "seconds since the end of that day"),
     "suanwang_site_kpi_coverage": ("gauge", "share of that day that all its meters know"),
+    "suanwang_inventory_things": ("gauge", "rooms, feeds, racks, meters, hosts, accelerators"),
+    "suanwang_racks": ("gauge", "racks of a site by delivery: planned, delivered, in_use"),
+    "suanwang_racks_rated_watts": ("gauge", "rated power of the racks of a site by delivery, W"),
     "suanwang_network_compute_flops": ("gauge", "dense performance of all sites by precision"),
     "suanwang_network_intelligent_share": ("gauge", "intelligent over all compute by precision"),
     "suanwang_source_up": ("gauge", "1 where the last poll of a telemetry source succeeded"),
@@ -78,6 +81,7 @@ def metrics(connection: Connection, now: datetime) -> tuple[Metric, ...]:
         *_jobs(connection),
         *_sites(connection, now),
         *_kpis(connection, now),
+        *_inventory(connection),
         *_money(connection, now),
         *_plans(connection),
     )
@@ -114,6 +118,15 @@ def _sites(connection: Connection, now: datetime) -> Iterator[Metric]:
                 "suanwang_source_up", float(source.is_up), site=site, source=source.source
             )
             yield _metric("suanwang_source_age_seconds", age_s, site=site, source=source.source)
+
+
+def _inventory(connection: Connection) -> Iterator[Metric]:
+    for (site, kind), count in sorted(store_inventory.counts_by_site(connection).items()):
+        yield _metric("suanwang_inventory_things", count, site=site, kind=kind)
+    for one in store_inventory.racks_by_delivery(connection):
+        labels = {"site": one.site_id, "delivery": one.delivery}
+        yield _metric("suanwang_racks", one.racks, **labels)
+        yield _metric("suanwang_racks_rated_watts", one.rated_w, **labels)
 
 
 def _kpis(connection: Connection, now: datetime) -> Iterator[Metric]:

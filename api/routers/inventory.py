@@ -5,11 +5,13 @@ or not at all.
 """
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Response
+from sqlalchemy import Connection
 
 from api.context import ApiContext, Context
 from api.identity import Identity, SiteManager
@@ -21,9 +23,16 @@ from collectors import store_inventory, store_inventory_history
 from collectors.inventory import check, files
 from collectors.inventory.cells import ID
 from collectors.inventory.faults import Ref
-from collectors.store_inventory_edit import Wishes, import_file, put, remove
+from collectors.store_inventory_edit import (
+    Outcome,
+    Wishes,
+    plan_file,
+    plan_put,
+    plan_removal,
+    write,
+)
 from collectors.store_inventory_history import Author, Origin
-from suanwang.errors import BadInput, NotFound
+from suanwang.errors import BadInput, Conflict, NotFound
 from suanwang.model.inventory import Kind, values_of
 from suanwang.units import STANDARD_RACK_W
 
@@ -34,6 +43,9 @@ Limit = Annotated[int, Query(ge=1, le=PAGE_MAX)]
 At = Annotated[Moment | None, Query(description="as it was then, with its zone; else now")]
 Reason = Annotated[str, Query(min_length=1, max_length=200, description="why, for the history")]
 _BASE: Final = "/{site_id}/inventory"
+PLANS_MAX: Final = 5
+"""How often a change is planned anew before it is refused."""
+_ANYTHING: Final = Wishes()
 
 
 def _expected(
@@ -169,6 +181,29 @@ def _wishes(
     )
 
 
+def _do(
+    context: ApiContext,
+    site_id: str,
+    make: Callable[[Connection], Outcome],
+    author: Author,
+    wishes: Wishes = _ANYTHING,
+) -> bodies.ImportOut:
+    """Plan by reading alone, and write the plan; plan anew where somebody else was quicker."""
+    for _ in range(PLANS_MAX):
+        with context.reading() as connection:
+            planned = make(connection)
+        if wishes.is_trial or (wishes.is_strict and planned.plan.faults):
+            return bodies.import_out(site_id, planned)
+        with context.writing() as connection:
+            done = write(connection, site_id, planned, author)
+        if done is not None:
+            return bodies.import_out(site_id, done)
+    raise Conflict(
+        f"the inventory of {site_id} was changed {PLANS_MAX} times while this change was planned",
+        next_step="send it again",
+    )
+
+
 @router.post(f"{_BASE}/import", openapi_extra=RAW, summary="Take in a workbook or a CSV file")
 def import_inventory(
     site_id: str,
@@ -183,11 +218,13 @@ def import_inventory(
     The same file again changes nothing. What the sheets do not name stays unless
     ``removes_absent`` is set. With ``dry_run`` nothing is written and the answer is the same.
     """
-    author = _author(identity, context, Origin.IMPORT, reason)
-    with context.writing() as connection:
+
+    def make(connection: Connection) -> Outcome:
         own_site(connection, identity, site_id)
-        outcome = import_file(connection, site_id, upload.content, wishes, author)
-    return bodies.import_out(site_id, outcome)
+        return plan_file(connection, site_id, upload.content, wishes)
+
+    author = _author(identity, context, Origin.IMPORT, reason)
+    return _do(context, site_id, make, author, wishes)
 
 
 @router.get(f"{_BASE}/history", summary="Who changed the inventory, and when")
@@ -309,11 +346,13 @@ def write_thing(
     expected: Expected,
 ) -> bodies.ImportOut:
     """Change a thing, or add one, in one revision; 422 names every fault."""
-    author = _author(identity, context, Origin.EDIT, body.reason)
-    with context.writing() as connection:
+
+    def make(connection: Connection) -> Outcome:
         own_site(connection, identity, site_id)
-        outcome = put(connection, site_id, named, body.values, author, expected)
-    return bodies.import_out(site_id, outcome)
+        return plan_put(connection, site_id, named, body.values, expected)
+
+    author = _author(identity, context, Origin.EDIT, body.reason)
+    return _do(context, site_id, make, author)
 
 
 @router.delete(f"{_BASE}/{{kind}}/{{thing_id}}", summary="Take a thing away")
@@ -326,8 +365,10 @@ def remove_thing(
     expected: Expected,
 ) -> bodies.ImportOut:
     """Remove a thing that no other names, in one revision; its history stays."""
-    author = _author(identity, context, Origin.EDIT, reason)
-    with context.writing() as connection:
+
+    def make(connection: Connection) -> Outcome:
         own_site(connection, identity, site_id)
-        outcome = remove(connection, site_id, named, author, expected)
-    return bodies.import_out(site_id, outcome)
+        return plan_removal(connection, site_id, named, expected)
+
+    author = _author(identity, context, Origin.EDIT, reason)
+    return _do(context, site_id, make, author)

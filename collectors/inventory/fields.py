@@ -130,6 +130,7 @@ ENUMS: Final[Mapping[Kind, Mapping[str, type[StrEnum]]]] = {
     kind: {each.name: each.enum for each in FIELDS[kind] if each.enum is not None} for kind in Kind
 }
 """Fields that hold one of few words, and those words."""
+_NAMES: Final = {kind: frozenset(each.name for each in FIELDS[kind]) for kind in Kind}
 SHEETS: Final[Mapping[str, Kind]] = {
     "机房": Kind.ROOMS,
     "馈路": Kind.FEEDS,
@@ -205,11 +206,18 @@ def _default(kind: Kind, name: str) -> object:
     return next(each.default for each in fields(TYPES[kind]) if each.name == name)
 
 
-def item_of(kind: Kind, values: Mapping[str, Cell]) -> Item:
-    """Return the thing that was written out with ``values_of``; it was sound then."""
-    found = read_item(kind, values, Inventory())
-    assert not isinstance(found, tuple), found
-    return found
+def item_of(kind: Kind, values: Mapping[str, object]) -> Item:
+    """Return the thing that was written out with ``values_of``; it was sound then.
+
+    A field that was not there then has its default, one that is no more is passed over.
+    """
+    known = _NAMES[kind]
+    found = {name: value for name, value in values.items() if name in known}
+    for name, words in ENUMS[kind].items():
+        if name in found:
+            found[name] = words(str(found[name]))
+    made: Item = TYPES[kind](**found)  # type: ignore[arg-type]
+    return made
 
 
 def cell_text(value: object) -> str:

@@ -175,3 +175,13 @@ def test_the_tree_of_meters_is_told_for_a_month_at_most(small_world: World) -> N
     long = world.client.get("/v1/sites/east/meters/tree?hours=900", world.operator)
     assert (long.status_code, "35 days" in long.json()["detail"]) == (422, True)
     assert world.client.get("/v1/sites/east/meters/tree", world.other_operator).status_code == 404
+
+
+def test_racks_and_things_are_metrics(small_world: World) -> None:
+    world = small_world
+    world.register()
+    send(world, hall())
+    text = world.client.get("/metrics").text
+    assert 'suanwang_racks{delivery="in_use",site="east"} 1.0' in text
+    assert 'suanwang_racks_rated_watts{delivery="planned",site="east"} 10000.0' in text
+    assert 'suanwang_inventory_things{kind="meters",site="east"} 5.0' in text

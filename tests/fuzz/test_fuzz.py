@@ -9,7 +9,15 @@ import pytest
 
 CASES: Final = 1_500
 """Of each parser; those that cost most are tried less."""
-SLOW: Final = {"bmc": 400, "bmcplan": 300, "profile": 150, "policy": 60, "sheet": 300}
+SLOW: Final = {
+    "bmc": 400,
+    "bmcplan": 300,
+    "profile": 150,
+    "policy": 60,
+    "sheet": 300,
+    "inventory": 300,
+    "netbox": 300,
+}
 TARGETS: Final = {target.name: target for target in fuzzing.targets()}
 
 

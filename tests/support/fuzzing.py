@@ -20,6 +20,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Final
 
+import fuzzing_inventory
 import fuzzing_redfish
 import numpy as np
 
@@ -353,6 +354,18 @@ def _people_targets() -> tuple[Target, ...]:
             seeds=(write_csv(_ROWS), write_xlsx(_ROWS)),
             parse=_sheet,
             refusals=(BadInput,),
+        ),
+        Target(
+            name="inventory",
+            seeds=fuzzing_inventory.FILES,
+            parse=fuzzing_inventory.read_inventory,
+            refusals=(BadInput,),
+        ),
+        Target(
+            name="netbox",
+            seeds=fuzzing_inventory.ANSWERS,
+            parse=fuzzing_inventory.read_netbox,
+            refusals=(ValueError,),
         ),
         Target(
             name="period",

@@ -6,10 +6,16 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from collectors import store_inventory_edit
-from collectors.inventory.faults import Surroundings
+from collectors.inventory.faults import Ref, Surroundings
 from collectors.inventory.fields import read_item
-from collectors.store_inventory_edit import Outcome, Wishes
+from collectors.store_inventory_edit import (
+    Outcome,
+    Wishes,
+    plan_file,
+    plan_put,
+    plan_removal,
+    write,
+)
 from collectors.store_inventory_history import Author, Origin
 from suanwang.db.tables import site
 from suanwang.model.inventory import Inventory, Item, Kind
@@ -84,10 +90,40 @@ def an_author(at: datetime, reason: str = "test", origin: Origin = Origin.IMPORT
 def take_in(
     connection: Connection, site_id: str, content: bytes, at: datetime, **wishes: Any
 ) -> Outcome:
-    """Take in a file."""
-    return store_inventory_edit.import_file(
-        connection, site_id, content, Wishes(**wishes), an_author(at)
-    )
+    """Take in a file, all in one transaction."""
+    asked = Wishes(**wishes)
+    planned = plan_file(connection, site_id, content, asked)
+    if asked.is_trial or (asked.is_strict and planned.plan.faults):
+        return planned
+    done = write(connection, site_id, planned, an_author(at))
+    if done is None:
+        again = plan_file(connection, site_id, content, asked)
+        done = write(connection, site_id, again, an_author(at))
+    assert done is not None
+    return done
+
+
+def put(
+    connection: Connection,
+    site_id: str,
+    ref: Ref,
+    values: dict[str, Any],
+    author: Author,
+    expected: int | None = None,
+) -> Outcome:
+    """Write fields of one thing."""
+    done = write(connection, site_id, plan_put(connection, site_id, ref, values, expected), author)
+    assert done is not None
+    return done
+
+
+def remove(
+    connection: Connection, site_id: str, ref: Ref, author: Author, expected: int | None = None
+) -> Outcome:
+    """Take one thing away."""
+    done = write(connection, site_id, plan_removal(connection, site_id, ref, expected), author)
+    assert done is not None
+    return done
 
 
 def set_design(connection: Connection, site_id: str, it_design_w: int) -> None:

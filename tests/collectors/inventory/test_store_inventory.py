@@ -5,13 +5,14 @@ from datetime import timedelta
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from inventory_builders import HALL, a_workbook, an_author, hall, set_design, take_in
+from inventory_builders import HALL, a_workbook, an_author, hall, put, remove, set_design, take_in
 from sqlalchemy import Engine, update
 from sqlalchemy.exc import DBAPIError
 from telemetry_builders import START, a_meter, add_site, at, constant_load, send
 
 from collectors import store, store_inventory, store_inventory_edit, store_inventory_history
 from collectors.inventory.faults import Ref
+from collectors.store_inventory_edit import Wishes
 from collectors.store_inventory_history import Origin, capture_meters
 from suanwang.db.engine import reading, writing
 from suanwang.db.tables import inventory_change
@@ -120,21 +121,51 @@ def test_edits_are_whole_or_not_at_all_and_named(engine: Engine) -> None:
     with writing(engine) as connection:
         take_in(connection, "qd", hall(), START)
         rack = Ref(Kind.RACKS, "k2")
-        made = store_inventory_edit.put(connection, "qd", rack, {"position": "A07"}, author)
+        made = put(connection, "qd", rack, {"position": "A07"}, author)
         assert (made.revision, made.plan.changes[0].differences()) == (2, {"position": ("", "A07")})
         with pytest.raises(BadInput, match=r"feed a1 carries 40,000 W .and 1 more") as caught:
-            store_inventory_edit.put(connection, "qd", rack, {"rated_w": 50_000}, author)
+            put(connection, "qd", rack, {"rated_w": 50_000}, author)
         assert caught.value.facts["faults"][0]["code"] == "over-feed"  # type: ignore[index]
         with pytest.raises(BadInput, match="did you mean 'position'"):
-            store_inventory_edit.put(connection, "qd", rack, {"positions": "A"}, author)
+            put(connection, "qd", rack, {"positions": "A"}, author)
         with pytest.raises(BadInput, match=r"meter m-k1 names it in object_id .and 2 more"):
-            store_inventory_edit.remove(connection, "qd", Ref(Kind.RACKS, "k1"), author)
+            remove(connection, "qd", Ref(Kind.RACKS, "k1"), author)
         with pytest.raises(NotFound, match="rack k9"):
-            store_inventory_edit.remove(connection, "qd", Ref(Kind.RACKS, "k9"), author)
+            remove(connection, "qd", Ref(Kind.RACKS, "k9"), author)
         with pytest.raises(Stale, match="at revision 2, you saw 1"):
-            store_inventory_edit.put(connection, "qd", rack, {"position": "B"}, author, 1)
-        gone = store_inventory_edit.remove(connection, "qd", Ref(Kind.RACKS, "k3"), author, 2)
+            put(connection, "qd", rack, {"position": "B"}, author, 1)
+        gone = remove(connection, "qd", Ref(Kind.RACKS, "k3"), author, 2)
         assert (gone.revision, sorted(gone.plan.after.racks)) == (3, ["k1", "k2"])
+
+
+def test_a_plan_is_written_to_its_own_revision_or_not_at_all(engine: Engine) -> None:
+    prepare(engine)
+    author = an_author(START)
+    room = a_workbook(rooms=[["id", "name"], ["r9", "Hall 9"]])
+    with reading(engine) as connection:
+        planned = store_inventory_edit.plan_file(connection, "qd", room, Wishes())
+        assert (planned.revision, planned.is_written) == (0, False)
+    with writing(engine) as connection:
+        take_in(connection, "qd", hall(), START)
+    with writing(engine) as connection:
+        assert store_inventory_edit.write(connection, "qd", planned, author) is None
+        assert "r9" not in store_inventory.load(connection, "qd").rooms
+        again = store_inventory_edit.plan_file(connection, "qd", room, Wishes())
+        done = store_inventory_edit.write(connection, "qd", again, author)
+        assert done is not None
+        assert (done.revision, done.is_written) == (2, True)
+
+
+def test_meters_of_before_the_first_change_come_into_the_history_with_it(engine: Engine) -> None:
+    prepare(engine)
+    with writing(engine) as connection:
+        store.register_meters(connection, [a_meter("m-it", MeterRole.IT)])
+        take_in(connection, "qd", a_workbook(rooms=[["id", "name"], ["r", "R"]]), START)
+        found = store_inventory_history.revisions(connection, "qd")
+        assert [(one.revision, one.origin.value) for one in found] == [
+            (2, "import"),
+            (1, "registration"),
+        ]
 
 
 def test_ids_of_meters_and_cards_are_one_networks(engine: Engine) -> None:
@@ -191,6 +222,7 @@ def test_meters_that_come_by_registration_are_in_the_history_too(engine: Engine)
         assert capture_meters(connection, "qd", author) == 1
         assert capture_meters(connection, "qd", author) == 1
         store.register_meters(connection, [a_meter("m-it", MeterRole.IT, poll_s=5)])
+        assert capture_meters(connection, "qd", author) == 2
         take_in(connection, "qd", a_workbook(rooms=[["id", "name"], ["r", "R"]]), START)
         life = store_inventory_history.entries_of(connection, "qd", Ref(Kind.METERS, "m-it"))
         assert [one.change.differences().get("poll_s") for one in life] == [
