@@ -7,7 +7,7 @@ mistake in a setting loses nothing.
 """
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 from http import HTTPStatus
 from typing import BinaryIO, Final, TypeVar
@@ -17,7 +17,7 @@ from pydantic import BaseModel, ValidationError
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
 from tenacity.wait import wait_random_exponential
 
-from suanwang.clock import Clock
+from suanwang.clock import Clock, to_epoch_ms
 from suanwang.errors import SuanwangError, Unavailable
 from suanwang.wire.agent import (
     Hello,
@@ -29,7 +29,7 @@ from suanwang.wire.agent import (
     ReportUpload,
     Welcome,
 )
-from suanwang.wire.batch import CONTENT_TYPE
+from suanwang.wire.batch import CLOCK_HEADER, CONTENT_TYPE
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +41,7 @@ RETRY_AFTER_S_MAX: Final = 300
 PACKAGE_TIMEOUT_S: Final = 600.0
 CHUNK: Final = 1 << 20
 ANSWER_CHARS: Final = 500
+JSON: Final = {"Content-Type": "application/json"}
 _FOR_GOOD: Final = frozenset(
     {
         HTTPStatus.BAD_REQUEST,
@@ -86,8 +87,8 @@ class CentreChannel:
 
     async def send_telemetry(self, batch: bytes) -> Receipt:
         """Hand over a batch of ``suanwang.wire.batch``; the same id is recorded once."""
-        text = await self._call("POST", "/telemetry", body=batch, content_type=CONTENT_TYPE)
-        return _read(Receipt, text)
+        headers = {"Content-Type": CONTENT_TYPE, CLOCK_HEADER: str(to_epoch_ms(self._clock.now()))}
+        return _read(Receipt, await self._call("POST", "/telemetry", body=batch, headers=headers))
 
     async def orders(self, wait_s: float = LONG_POLL_S) -> OrderList:
         """Return orders that are not acknowledged, waiting up to ``wait_s`` for the first."""
@@ -134,7 +135,7 @@ class CentreChannel:
         path: str,
         *,
         body: str | bytes | None = None,
-        content_type: str = "application/json",
+        headers: Mapping[str, str] = JSON,
         timeout_s: float = TIMEOUT_S,
     ) -> str:
         try:
@@ -142,7 +143,7 @@ class CentreChannel:
                 method,
                 self._base + path,
                 data=body,
-                headers={"Content-Type": content_type},
+                headers=headers,
                 timeout=aiohttp.ClientTimeout(total=timeout_s),
             ) as answer:
                 text, after = await answer.text(), answer.headers.get("Retry-After", "")

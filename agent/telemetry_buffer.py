@@ -62,7 +62,7 @@ class TelemetryBuffer:
             return
         upload = TelemetryUpload(
             id=self._ids.new("tb"),
-            sent_at=self._clock.now(),
+            made_at=self._clock.now(),
             readings=self._readings.readings(),
             reports=tuple(self._reports),
         )

@@ -148,7 +148,7 @@ def _batch(site: str, keys: tuple[SeriesKey, ...], number: int, start: datetime)
     )
     upload = TelemetryUpload(
         id=f"{site}-{number}",
-        sent_at=now,
+        made_at=now,
         readings=Readings(series=keys, labels={}, rows=rows),
         reports=reports,
     )

@@ -5,6 +5,7 @@ See ``suanwang.wire.agent``. Every call may be repeated without harm.
 
 import hashlib
 from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Annotated, Final
 
 from anyio import to_thread
@@ -17,6 +18,8 @@ from api.identity import Agent
 from collectors import store as telemetry
 from scheduler import agents, store_orders
 from scheduler.rows import clean_text
+from suanwang.clock import from_epoch_ms
+from suanwang.errors import BadInput
 from suanwang.ids import SiteId
 from suanwang.model.batch import Readings, SeriesKey, TelemetryBatch
 from suanwang.wire.agent import (
@@ -30,7 +33,7 @@ from suanwang.wire.agent import (
     ReportUpload,
     Welcome,
 )
-from suanwang.wire.batch import CONTENT_TYPE, decode
+from suanwang.wire.batch import CLOCK_HEADER, CONTENT_TYPE, decode
 
 router = APIRouter(prefix="/agent/v1", tags=["agents"])
 
@@ -38,6 +41,8 @@ WAIT_S_MAX: Final = 60.0
 """Longest time that a poll for orders is held open."""
 LOOK_EVERY_S: Final = 0.3
 """Pause between two looks into the database during a long poll; no connection is held meanwhile."""
+CLOCK_DIGITS_MAX: Final = 14
+"""Digits of an agent's clock: up to the year 5138."""
 
 
 @router.post("/hello", summary="An agent reports in")
@@ -59,19 +64,30 @@ def hello(body: Hello, identity: Agent, context: Context, books: Books) -> Welco
 )
 async def take_telemetry(request: Request, identity: Agent, context: Context) -> Receipt:
     """Record a batch once, however often it comes; ``refused`` names what can never be taken."""
+    # Before the body and the queue: what they take is no difference of clocks.
+    skew = _skew(request.headers.get(CLOCK_HEADER, ""), context.clock.now())
     async with context.gate.entered(identity.site):
         body = await request.body()
         return await to_thread.run_sync(
-            _ingest, body, identity.site, context, limiter=context.gate.threads
+            _ingest, body, identity.site, skew, context, limiter=context.gate.threads
         )
 
 
-def _ingest(body: bytes, site_id: SiteId, context: ApiContext) -> Receipt:
-    upload = decode(body)
+def _skew(told_ms: str, now: datetime) -> timedelta:
+    """Return how far the agent's clock is ahead of ours; raise BadInput for what is no moment."""
+    if not told_ms:
+        return timedelta()
+    if not (told_ms.isascii() and told_ms.isdigit() and len(told_ms) <= CLOCK_DIGITS_MAX):
+        raise BadInput(f"{CLOCK_HEADER} is ms since 1970, not {told_ms[:50]!r}")
+    return from_epoch_ms(int(told_ms)) - now
+
+
+def _ingest(body: bytes, site_id: SiteId, skew: timedelta, context: ApiContext) -> Receipt:
+    upload, now = decode(body), context.clock.now()
     batch = TelemetryBatch(
         id=clean_text(upload.id),
         site_id=site_id,
-        sent_at=upload.sent_at,
+        sent_at=now + skew,
         readings=_cleaned(upload.readings),
         reports=tuple(
             replace(report, source=clean_text(report.source), error=clean_text(report.error))
@@ -80,9 +96,7 @@ def _ingest(body: bytes, site_id: SiteId, context: ApiContext) -> Receipt:
     )
     digest = hashlib.sha256(body).hexdigest()
     with context.writing() as connection:
-        taken = telemetry.ingest(
-            connection, batch, digest, context.clock.now(), context.series_book
-        )
+        taken = telemetry.ingest(connection, batch, digest, now, context.series_book)
     context.series_book.keep(site_id, taken.numbers)
     if context.remote is not None and taken.admitted is not None:
         context.remote.take(site_id, tuple(taken.admitted.each()))

@@ -7,7 +7,7 @@
 | 4 | CRC-32 of what follows |
 | rest | deflated: length of the head (4 bytes), the head (JSON), four columns of ``rows`` values |
 
-The head has ``id``, ``sent_ms``, ``rows``, ``series`` (pairs of subject and metric), ``labels``
+The head has ``id``, ``made_ms``, ``rows``, ``series`` (pairs of subject and metric), ``labels``
 (by place of their series) and ``reports``. The columns are the place of the series (32 bits), the
 moment in ms since 1970 (64 bits), both as the change from the row before, the value (a double's
 bits), and the code of the quality (8 bits). Numbers are little-endian; the first three columns lie
@@ -36,6 +36,8 @@ from suanwang.model.reading import SourceReport
 from suanwang.wire.agent import WireModel
 
 CONTENT_TYPE: Final = "application/vnd.suanwang.telemetry"
+CLOCK_HEADER: Final = "Suanwang-Clock"
+"""Header with the agent's clock at the call, ms since 1970."""
 VERSION: Final = 1
 ROWS_MAX: Final = 50_000
 SERIES_MAX: Final = ROWS_MAX
@@ -81,17 +83,21 @@ class BatchUnknown(BadInput):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class TelemetryUpload:
-    """A batch on its way; the same id is taken into the record once."""
+    """A batch on its way; the same id is taken into the record once.
+
+    It may have waited for days since ``made_at``, so that says nothing about the agent's clock: how
+    that differs from the centre's is told by a header of the call.
+    """
 
     id: str
-    sent_at: datetime
+    made_at: datetime
     readings: Readings
     reports: tuple[SourceReport, ...] = ()
 
 
 class _Head(WireModel):
     id: str = Field(min_length=1, max_length=64)
-    sent_ms: Moment
+    made_ms: Moment
     rows: int = Field(ge=0, le=ROWS_MAX)
     series: tuple[tuple[str, str], ...] = Field(max_length=SERIES_MAX)
     labels: dict[int, dict[str, str]] = Field(default_factory=dict)
@@ -103,7 +109,7 @@ def encode(upload: TelemetryUpload) -> bytes:
     readings, rows = upload.readings, upload.readings.rows
     head = _Head.model_construct(
         id=upload.id,
-        sent_ms=to_epoch_ms(upload.sent_at),
+        made_ms=to_epoch_ms(upload.made_at),
         rows=len(rows),
         # One character more than is taken: what is too long is refused by its name, not cut.
         series=tuple(
@@ -189,7 +195,7 @@ def decode(body: bytes) -> TelemetryUpload:
         raise BatchDamaged(f"batch {head.id} has {len(raw)} bytes inside, not {wanted}")
     return TelemetryUpload(
         id=head.id,
-        sent_at=from_epoch_ms(head.sent_ms),
+        made_at=from_epoch_ms(head.made_ms),
         readings=Readings(
             series=tuple(SeriesKey(subject, metric) for subject, metric in head.series),
             labels={place: labels for place, labels in head.labels.items() if labels},

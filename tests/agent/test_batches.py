@@ -34,7 +34,7 @@ def a_batch(number: int, metrics: Sequence[str] = METRICS) -> TelemetryUpload:
     ]
     report = SourceReport(source="pdu", is_up=True, duration_s=0.1, at=at)
     return TelemetryUpload(
-        id=f"tb_{number}", sent_at=at, readings=gathered(readings), reports=(report,)
+        id=f"tb_{number}", made_at=at, readings=gathered(readings), reports=(report,)
     )
 
 

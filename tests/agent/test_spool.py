@@ -22,7 +22,7 @@ from suanwang.wire.batch import TelemetryUpload
 def a_batch(number: int) -> TelemetryUpload:
     """Return a batch with its number as id."""
     reading = Reading(subject="host:a", metric="cpu_ratio", value=0.5, at=NOON)
-    return TelemetryUpload(id=f"tb_{number}", sent_at=NOON, readings=gathered([reading]))
+    return TelemetryUpload(id=f"tb_{number}", made_at=NOON, readings=gathered([reading]))
 
 
 def a_record(state: LocalState = LocalState.RUNNING) -> Record:
@@ -135,7 +135,7 @@ from suanwang.wire.batch import TelemetryUpload
 
 spool = Spool(Path(sys.argv[1]), SystemClock())
 for number in range(100_000):
-    batch = TelemetryUpload(id=f"tb_{number}", sent_at=datetime.now(UTC), readings=gathered([]))
+    batch = TelemetryUpload(id=f"tb_{number}", made_at=datetime.now(UTC), readings=gathered([]))
     spool.batches.add(batch)
     print(number, flush=True)
 """

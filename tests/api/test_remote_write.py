@@ -35,7 +35,7 @@ def batch(id_: str, now: datetime, *meters: str) -> bytes:
     readings = gathered(
         Reading(subject=f"meter:{meter}", metric="power_w", value=41.5, at=at) for meter in meters
     )
-    return encode(TelemetryUpload(id=id_, sent_at=now, readings=readings))
+    return encode(TelemetryUpload(id=id_, made_at=now, readings=readings))
 
 
 @pytest.fixture

@@ -14,13 +14,13 @@ from sqlalchemy import func, select
 
 from api.intake_gate import BATCHES_MAX, SITE_BATCHES_MAX, IntakeGate
 from collectors.series_book import SeriesBook
-from suanwang.clock import VirtualClock
+from suanwang.clock import VirtualClock, to_epoch_ms
 from suanwang.db.engine import reading
 from suanwang.db.tables import sample, series, source_state
 from suanwang.ids import SiteId
 from suanwang.model.batch import SeriesKey, gathered
 from suanwang.model.reading import Reading, SourceReport
-from suanwang.wire.batch import CONTENT_TYPE, TelemetryUpload, encode
+from suanwang.wire.batch import CLOCK_HEADER, CONTENT_TYPE, TelemetryUpload, encode
 
 PATH = "/agent/v1/telemetry"
 
@@ -35,12 +35,12 @@ def upload(world: World, readings: Sequence[Reading], batch_id: str = "b1") -> T
     """Return a batch."""
     now = world.clock.now()
     report = SourceReport(source="pdu", is_up=True, duration_s=0.2, at=now)
-    return TelemetryUpload(id=batch_id, sent_at=now, readings=gathered(readings), reports=(report,))
+    return TelemetryUpload(id=batch_id, made_at=now, readings=gathered(readings), reports=(report,))
 
 
-def send(world: World, token: str, body: bytes) -> httpx.Response:
-    """Send bytes as a batch."""
-    headers = {"Content-Type": CONTENT_TYPE}
+def send(world: World, token: str, body: bytes, clock: str = "") -> httpx.Response:
+    """Send bytes as a batch, by an agent whose clock says so many ms."""
+    headers = {"Content-Type": CONTENT_TYPE} | ({CLOCK_HEADER: clock} if clock else {})
     return world.client.post(PATH, token, content=body, headers=headers)
 
 
@@ -141,6 +141,36 @@ def test_a_name_that_no_database_holds_is_stored_as_well_as_it_can_be(world: Wor
     assert send(world, world.token(), body).json()["accepted"] == 1
     with reading(world.engine) as connection:
         assert connection.scalars(select(series.c.subject)).all() == ["gpu:\ufffd"]
+
+
+@pytest.mark.parametrize(
+    ("behind_s", "shift_s"),
+    [
+        pytest.param(None, 0, id="a clock that is not told is right"),
+        pytest.param(20, 0, id="within 30 s is right"),
+        pytest.param(300, 300, id="five minutes behind"),
+    ],
+)
+def test_clocks_are_compared_when_a_batch_is_sent_not_by_its_age(
+    small_world: World, behind_s: int | None, shift_s: int
+) -> None:
+    small_world.register()
+    made = small_world.clock.now()
+    body = encode(upload(small_world, [told(small_world)]))
+    small_world.clock.sleep(86_400)
+    now_ms = to_epoch_ms(small_world.clock.now())
+    clock = "" if behind_s is None else str(now_ms - behind_s * 1_000)
+    assert send(small_world, small_world.token(), body, clock).json()["accepted"] == 1
+    with reading(small_world.engine) as connection:
+        at_ms = connection.scalars(select(sample.c.at_ms)).one()
+    assert at_ms == to_epoch_ms(made) + shift_s * 1_000
+
+
+@pytest.mark.parametrize("words", ["noon", "-1", "1" * 15])
+def test_a_clock_that_says_no_moment_is_refused(small_world: World, words: str) -> None:
+    small_world.register()
+    body = encode(upload(small_world, [told(small_world)]))
+    assert send(small_world, small_world.token(), body, words).status_code == 422
 
 
 def test_a_full_queue_says_when_to_come_again(small_world: World) -> None:

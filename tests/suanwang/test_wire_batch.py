@@ -40,7 +40,7 @@ readings = st.builds(
 def an_upload(*told: Reading, **changes: object) -> TelemetryUpload:
     """Return a batch of these readings."""
     report = SourceReport(source="pdu-7", is_up=False, duration_s=1.5, at=NOW, error="cable cut")
-    values = {"id": "b1", "sent_at": NOW, "readings": gathered(told), "reports": (report,)}
+    values = {"id": "b1", "made_at": NOW, "readings": gathered(told), "reports": (report,)}
     return TelemetryUpload(**(values | changes))  # type: ignore[arg-type] # one test, many shapes
 
 
@@ -57,7 +57,7 @@ def test_what_goes_in_comes_out_bit_for_bit(told: list[Reading]) -> None:
     assert list(found.readings.each()) == told
     bits = [struct.pack("<d", one.value) for one in found.readings.each()]
     assert bits == [struct.pack("<d", one.value) for one in told]
-    assert (found.id, found.sent_at, found.reports) == ("b1", NOW, upload.reports)
+    assert (found.id, found.made_at, found.reports) == ("b1", NOW, upload.reports)
 
 
 def test_labels_go_with_their_series() -> None:
@@ -118,7 +118,7 @@ def test_what_is_no_batch_is_refused_with_words(body: bytes, words: str) -> None
 
 @pytest.mark.parametrize("rows", [ROWS_MAX + 1, 2, -1])
 def test_a_head_that_counts_wrong_is_refused(rows: int) -> None:
-    text = f'{{"id":"b","sent_ms":1,"rows":{rows},"series":[["a","b"]],"reports":[]}}'.encode()
+    text = f'{{"id":"b","made_ms":1,"rows":{rows},"series":[["a","b"]],"reports":[]}}'.encode()
     raw = struct.pack("<I", len(text)) + text + np.zeros(21, np.uint8).tobytes()
     with pytest.raises(BatchDamaged):
         decode(sealed(raw))

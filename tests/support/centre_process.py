@@ -10,7 +10,7 @@ from pathlib import Path
 from api.server import ADDRESS_FILE
 from suanwang.clock import SystemClock
 
-START_S = 40.0
+START_S = 90.0
 
 
 @contextmanager

@@ -215,7 +215,7 @@ _UPLOAD: Final = _inside(
     encode(
         TelemetryUpload(
             id="b1",
-            sent_at=_AT,
+            made_at=_AT,
             readings=_UPLOADED,
             reports=(SourceReport(source="pdu", is_up=True, duration_s=0.1, at=_AT),),
         )
