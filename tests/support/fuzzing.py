@@ -355,17 +355,9 @@ def _people_targets() -> tuple[Target, ...]:
             parse=_sheet,
             refusals=(BadInput,),
         ),
-        Target(
-            name="inventory",
-            seeds=fuzzing_inventory.FILES,
-            parse=fuzzing_inventory.read_inventory,
-            refusals=(BadInput,),
-        ),
-        Target(
-            name="netbox",
-            seeds=fuzzing_inventory.ANSWERS,
-            parse=fuzzing_inventory.read_netbox,
-            refusals=(ValueError,),
+        *(
+            Target(name=name, seeds=seeds, parse=parse, refusals=refusals)
+            for name, seeds, parse, refusals in fuzzing_inventory.PARSERS
         ),
         Target(
             name="period",

@@ -8,6 +8,7 @@ from netbox_part import OBJECTS
 
 from collectors.inventory.files import read_file
 from collectors.inventory.netbox import NetboxMap, discover
+from suanwang.errors import BadInput
 from suanwang.model.inventory import Inventory, Kind, values_of
 from suanwang.sheets import write_csv
 
@@ -30,3 +31,10 @@ def read_netbox(raw: bytes) -> Iterator[float]:
     known = {name: [one for one in of_it if isinstance(one, dict)] for name, of_it in lists.items()}
     for rows in discover(known, NetboxMap()).rows.values():
         yield float(len(rows))
+
+
+PARSERS = (
+    ("inventory", FILES, read_inventory, (BadInput,)),
+    ("netbox", ANSWERS, read_netbox, (ValueError,)),
+)
+"""Name, valid inputs, parser and its refusals."""
