@@ -15,8 +15,9 @@ from api.identity import PLATFORM
 from api.routers.grants_front import rules_of
 from collectors import store as telemetry
 from scheduler import registry, service, store_registry, store_usage
-from suanwang.errors import Conflict, NotFound
-from suanwang.ids import SiteId
+from scheduler import store as job_store
+from suanwang.errors import Conflict, NotFound, Refused
+from suanwang.ids import JobId, SiteId, TenantId
 from suanwang.model.attempt import Attempt
 from suanwang.model.job import Job
 from suanwang.model.meter import MeterRole
@@ -25,6 +26,7 @@ from suanwang.model.site import Site
 from suanwang.model.usage import UsageInterval
 from voucher import store_anchors, store_evidence, store_load, store_papers, store_reports
 from voucher.flagging import Flag, FlagCode
+from voucher.grants import store as grant_store
 from voucher.grants.duplicates import related_flag
 from voucher.grants.screening import signed
 from voucher.metering import covered_unit_ms
@@ -43,10 +45,12 @@ from voucher.reports.evidence import (
     SiteUse,
     Usage,
 )
+from voucher.reports.evidence_index import JOBS_MAX, Index
 from voucher.reports.flags import BilledRun, InvoiceUse, Metered
 from voucher.reports.funders import paid_by_lot
 from voucher.reports.lines import movement
-from voucher.reports.report import Party
+from voucher.reports.proof import ChainProof
+from voucher.reports.report import Party, Period
 
 _MWH_PER_WH = 1_000
 _PPM = 1_000_000
@@ -62,6 +66,62 @@ def certificate(
     connection: Connection, context: ApiContext, job: Job, references: References
 ) -> Certificate:
     """Return the certificate of a job that has ended; raise Conflict before its end."""
+    found = _unproved(connection, context, job, references)
+    night = _night_flags(connection, found.enterprise.id, found.issued_at)
+    proof = store_anchors.prove(connection, [proved.entry.seq for proved in found.entries])
+    return replace(found, flags=(*found.flags, *night), proof=proof)
+
+
+def period_index(
+    connection: Connection,
+    context: ApiContext,
+    tenant_id: TenantId,
+    period: Period,
+    application: str = "",
+) -> Index:
+    """Return the certificates of all jobs that an enterprise paid in a period, under one proof.
+
+    With ``application`` only those that its award paid. Raises NotFound where there is none,
+    Refused where there are more than one pack holds, Conflict where one has not ended.
+    """
+    lots: tuple[str, ...] = ()
+    if application:
+        record = grant_store.find(connection, application)
+        if record.case.tenant_id != tenant_id:
+            raise NotFound(f"there is no application {application}")
+        lots = record.lots
+    span = (period.start, period.end)
+    names = store_evidence.jobs_paid_in(connection, tenant_id, span, lots)
+    if not names or (application and not lots):
+        raise NotFound(f"{tenant_id} paid for no job from {period.first} to {period.last}")
+    if len(names) > JOBS_MAX:
+        raise Refused(
+            f"{len(names)} jobs were paid from {period.first} to {period.last}, "
+            f"one pack holds {JOBS_MAX}",
+            next_step="ask for shorter periods",
+        )
+    jobs = [job_store.job_by_id(connection, JobId(name)) for name in names]
+    found = [_unproved(connection, context, job, References()) for job in jobs]
+    seqs = [proved.entry.seq for one in found for proved in one.entries]
+    proof = store_anchors.prove(connection, seqs)
+    now = context.clock.now()
+    return Index(
+        id=context.ids.new("evi"),
+        issued_at=now,
+        issuer=_party(connection, PLATFORM.id),
+        enterprise=store_reports.party(connection, tenant_id),
+        period=period,
+        certificates=tuple(replace(one, proof=proof) for one in found),
+        flags=_night_flags(connection, tenant_id, now),
+        application=application,
+        lots=lots,
+    )
+
+
+def _unproved(
+    connection: Connection, context: ApiContext, job: Job, references: References
+) -> Certificate:
+    """Return a certificate without the proof of its entries, which many may share."""
     if not job.state.is_final:
         raise Conflict(
             f"job {job.submission_id} is {job.state.value}; a certificate is of a job that ended",
@@ -95,7 +155,7 @@ def certificate(
         awards=store_papers.awards_of(connection, job.tenant_id, lots),
         entries=entries,
         flags=(),
-        proof=store_anchors.prove(connection, [proved.entry.seq for proved in entries]),
+        proof=ChainProof.of_links(()),
     )
     rules = rules_of(context.settings)
     return replace(found, flags=_flags(connection, found, attempts, rules))
@@ -210,7 +270,6 @@ def _flags(
     runs = [_run(connection, found, use, holds[use.id]) for use in found.job.attempts]
     return (
         *flags.idle_runs(runs),
-        *_night_flags(connection, found),
         *flags.repeated_invoices(inside),
         *flags.shared_invoices([*handed_in, *new]),
         *_party_flags(connection, found, rules),
@@ -257,9 +316,9 @@ def _party_flags(connection: Connection, found: Certificate, rules: Rules) -> It
         )
 
 
-def _night_flags(connection: Connection, found: Certificate) -> tuple[Flag, ...]:
+def _night_flags(connection: Connection, tenant_id: str, now: datetime) -> tuple[Flag, ...]:
     """Return what the enterprise's paid runs of the last days look like together."""
-    paid = store_load.paid_runs(connection, found.enterprise.id, found.issued_at - _PATTERN_OVER)
+    paid = store_load.paid_runs(connection, tenant_id, now - _PATTERN_OVER)
     return tuple(
         flag
         for own in flags.at_night_only(paid)

@@ -98,7 +98,9 @@ def programme_report(
 
 
 def evidence(
-    submission_id: Annotated[str, typer.Argument(help="The job; it must have ended.")],
+    submission_id: Annotated[
+        str, typer.Argument(help="The job, which has ended; left out: all of a period.")
+    ] = "",
     contract: Annotated[str, typer.Option(help="Number of the contract.")] = "",
     invoice: Annotated[
         list[str] | None, typer.Option(help="NUMBER:PRICE[:TAX], such as 2637…78:100.00:6.00.")
@@ -106,11 +108,37 @@ def evidence(
     payment: Annotated[
         list[str] | None, typer.Option(help="RECEIPT:AMOUNT:DAY, such as YH-17:106.00:2026-10-20.")
     ] = None,
+    month: Month = "",
+    first: First = "",
+    last: Last = "",
+    tenant_id: Annotated[
+        str, typer.Option("--tenant", help="Of a period: the enterprise; yours if left out.")
+    ] = "",
+    award: Annotated[
+        str, typer.Option(help="Of a period: only what the award of this application paid.")
+    ] = "",
     output: Output = None,
     url: Url = None,
     api_key: ApiKey = None,
 ) -> None:
-    """Write the signed usage certificate of a job, as a zip that anybody can verify offline."""
+    """Write signed usage certificates, of a job or of a period, that anybody verifies offline."""
+    if bool(submission_id) == bool(month or first or last):
+        raise BadInput(
+            "of what is the evidence?", next_step="name a job, or a period such as --month 2026-10"
+        )
+    if not submission_id:
+        if contract or invoice or payment:
+            raise BadInput("papers of a period are those that are registered; name a job for yours")
+        days = _days(month, first, last)
+        with connect(url, api_key) as client:
+            content = client.get_bytes(
+                "/v1/reports/evidence", **days, tenant_id=tenant_id or None,
+                application=award or None,
+            )  # fmt: skip
+        _write(content, output, f"evidence-{days['first']}-{days['last']}.zip")
+        return
+    if tenant_id or award:
+        raise BadInput("--tenant and --award are for a period", next_step="give --month")
     body = {
         "submission_id": submission_id,
         "contract_no": contract,

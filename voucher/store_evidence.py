@@ -1,12 +1,13 @@
 """Reads for evidence packs: the entries of a job's holds, and the policies behind its lots."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from datetime import datetime
 
 from sqlalchemy import Connection, Row, select
 
-from suanwang.db.tables import grant_application, hold, journal
-from voucher.chain import Entry, genesis_before
+from suanwang.db.tables import attempt, grant_application, hold, journal
+from voucher.chain import Entry, genesis_before, read_moves
 from voucher.reports.evidence import PolicyRef, ProvedEntry
 from voucher.store_book import read_slices
 from voucher.store_reports import PAGE, lots_of
@@ -48,6 +49,36 @@ def entries_of_holds(
         )
         for seq, row in sorted(chosen.items())
     )
+
+
+def jobs_paid_in(
+    connection: Connection,
+    tenant_id: str,
+    span: tuple[datetime, datetime],
+    lot_ids: Collection[str] = (),
+) -> tuple[str, ...]:
+    """Return the jobs whose payments were booked from a moment until before another, in order.
+
+    With ``lot_ids`` only those that one of these lots has paid.
+    """
+    wanted = select(journal.c.body, journal.c.moves).where(
+        journal.c.tenant_id == tenant_id,
+        journal.c.kind == _PAID[0],
+        journal.c.at >= span[0],
+        journal.c.at < span[1],
+    )
+    spent = {f"spent:{lot_id}" for lot_id in lot_ids}
+    holds: dict[str, None] = {}
+    rows = connection.execute(wanted.order_by(journal.c.seq).execution_options(yield_per=PAGE))
+    for row in rows:
+        if spent and not spent & {one.target for one in read_moves(row.moves)}:
+            continue
+        holds[json.loads(row.body)["hold_id"]] = None
+    found = connection.execute(
+        select(attempt.c.hold_id, attempt.c.job_id).where(attempt.c.hold_id.in_(list(holds)))
+    )
+    jobs = {row.hold_id: str(row.job_id) for row in found}
+    return tuple(dict.fromkeys(jobs[hold_id] for hold_id in holds if hold_id in jobs))
 
 
 def _entries_of(

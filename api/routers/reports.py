@@ -7,17 +7,19 @@ from fastapi import APIRouter, Query, Response
 from sqlalchemy import Connection
 
 from api.context import ApiContext, Context
-from api.evidence import certificate, uses_of
+from api.evidence import certificate, period_index, uses_of
 from api.identity import PLATFORM, Auditor, Identity, MoneyReader, Self, SiteManager
 from api.schemas.common import NAME
 from api.schemas.reports import EvidenceIn, SigningKeyOut
 from scheduler import service
 from suanwang.errors import BadInput, NotFound
+from suanwang.ids import TenantId
 from voucher import store_anchors, store_funders, store_papers, store_reports, store_settlement
 from voucher.reports import lines
 from voucher.reports.beancount import beancount_text
 from voucher.reports.certificate import certificate_report
 from voucher.reports.evidence import pack
+from voucher.reports.evidence_index import index_pack, index_report
 from voucher.reports.files import FileFormat, ReportFile, report_file, text_file
 from voucher.reports.lines import Heading
 from voucher.reports.programme import programme_report
@@ -188,6 +190,29 @@ def make_evidence(body: EvidenceIn, identity: MoneyReader, context: Context) -> 
             name=f"evidence-{certified.id}.zip", media_type="application/zip", content=content
         )
     )
+
+
+@router.get("/evidence", summary="Evidence pack of a period", responses=_FILE,
+            response_class=Response)  # fmt: skip
+def make_period_evidence(
+    identity: MoneyReader,
+    context: Context,
+    first: First,
+    last: Last,
+    tenant_id: Owner = "",
+    application: Annotated[str, Query(max_length=64, description="only what its award paid")] = "",
+) -> Response:
+    """Return the certificates of all jobs that were paid in a period under one signed index."""
+    signer = load_signer(context.settings.server.state_dir)
+    period = _period(first, last)
+    owner = TenantId(_owner(identity, tenant_id, "evidence"))
+    _keep_anchors(context)
+    with context.reading() as connection:
+        index = period_index(connection, context, owner, period, application)
+    paper = report_file(index_report(index), FileFormat.PDF, "index", context.settings.server.font)
+    content = index_pack(index, signer, paper.content)
+    name = f"evidence-{index.id}.zip"
+    return _answer(ReportFile(name=name, media_type="application/zip", content=content))
 
 
 def _keep_anchors(context: ApiContext) -> None:

@@ -106,6 +106,7 @@ MATRIX: Final[dict[tuple[str, str], frozenset[str]]] = {
     ("GET", "/v1/reports/settlement"): OPERATORS,
     ("GET", "/v1/reports/programme"): ADMIN,
     ("POST", "/v1/reports/evidence"): TENANTS,
+    ("GET", "/v1/reports/evidence"): TENANTS,
     ("GET", "/v1/reports/signing-key"): EVERY_KEY,
     ("POST", "/v1/registry"): GRANT_PAYERS,
     ("GET", "/v1/registry"): REVIEWERS,

@@ -10,7 +10,7 @@ from api_client import World
 from typer.testing import CliRunner
 
 from cli import reports
-from suanwang.errors import BadInput, SuanwangError
+from suanwang.errors import BadInput, NotFound, SuanwangError
 
 
 class InProcess:
@@ -113,3 +113,16 @@ def test_the_key_and_the_head_are_shown_to_be_kept(run: Any) -> None:
     shown = run("signing-key").stdout
     assert shown.startswith("key   ")
     assert "head  0:01" in shown
+
+
+def test_evidence_is_of_a_job_or_of_a_period(run: Any) -> None:
+    for wrong in (
+        [],
+        ["train-1", "--month", "2026-10"],
+        ["--month", "2026-10", "--contract", "HT-1"],
+        ["train-1", "--award", "app_1"],
+    ):
+        with pytest.raises(BadInput):
+            run("evidence", *wrong)
+    with pytest.raises(NotFound, match="paid for no job"):
+        run("evidence", "--month", "2026-10")

@@ -1,21 +1,19 @@
 """The evidence pack of a job that was really placed, metered and paid."""
 
-import io
 import json
 import stat
 import subprocess
 import sys
-import zipfile
 from pathlib import Path
 from typing import Final
 
 import httpx
 import pytest
 from api_client import Json, World
+from evidence_builders import members, run_a_job, write
 from grant_builders import WAN, Office, a_draft, a_spend
 from sqlalchemy import update
 
-from scheduler.cycle import run_cycle
 from suanwang.clock import VirtualClock
 from suanwang.db.engine import writing
 from suanwang.db.tables import grant_application, tenant
@@ -25,35 +23,11 @@ from voucher.grants.store_audit import Evidence
 from voucher.reports.verify_evidence import verify
 from voucher.writer import DirectWriter
 
-FOUR_HOURS: Final = {"units": "4", "max_minutes": "60"}
 PAPERS: Final = {
     "contract_no": "HT-2026-001",
     "invoices": [{"number": "26372000000012345678", "amount_fen": 23, "tax_fen": 1}],
     "payments": [{"receipt": "YH-17", "amount_fen": 12, "paid_on": "2026-10-20"}],
 }
-
-
-def run_a_job(world: World, clock: VirtualClock, name: str = "train-1") -> None:
-    """Submit, place, run for half an hour and end a job of four cores: 24 fen."""
-    token = world.token()
-    world.hello(token)
-    assert world.submit(submission_id=name, metadata=FOUR_HOURS).status_code == 201
-    run_cycle(world.engine, world.writer, world.client.context.scheduling)
-    (order,) = world.client.get("/agent/v1/orders", token).json()["orders"]
-    start = clock.now().isoformat()
-    _report(world, token, order, 1, state="running", started_at=start)
-    clock.advance(1_800)
-    end = clock.now().isoformat()
-    _report(
-        world, token, order, 2, state="succeeded", started_at=start, ended_at=end,
-        window_source="supervisor", exit_code=0,
-    )  # fmt: skip
-
-
-def _report(world: World, token: str, order: Json, seq: int, **facts: Json) -> None:
-    told = {"attempt_id": order["attempt_id"], "seq": seq, "at": world.clock.now().isoformat()}
-    answer = world.client.post("/agent/v1/reports", token, {"reports": [told | facts]})
-    assert answer.status_code == 200, answer.text
 
 
 @pytest.fixture
@@ -74,20 +48,6 @@ def ask(world: World, key: str = "", **body: Json) -> httpx.Response:
     """Ask for the pack of train-1."""
     wanted = {"submission_id": "train-1"} | PAPERS | body
     return world.client.post("/v1/reports/evidence", key or world.enterprise, wanted)
-
-
-def members(content: bytes) -> dict[str, bytes]:
-    """Return the files of a pack."""
-    with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        return {name: archive.read(name) for name in archive.namelist()}
-
-
-def write(path: Path, files: dict[str, bytes]) -> Path:
-    """Write a pack."""
-    with zipfile.ZipFile(path, "w") as archive:
-        for name, content in files.items():
-            archive.writestr(name, content)
-    return path
 
 
 def test_a_pack_verifies_offline_with_the_key_that_was_published(

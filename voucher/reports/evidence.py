@@ -259,7 +259,7 @@ def document(certificate: Certificate) -> dict[str, object]:
         "references": plain(certificate.references),
         "policies": plain(certificate.policies),
         "awards": plain(certificate.awards),
-        "totals": _totals(certificate),
+        "totals": totals(certificate),
         "flags": [flag.document() for flag in certificate.flags],
         "chain": _chain(certificate),
     }
@@ -270,27 +270,32 @@ def pack(certificate: Certificate, signer: Signer, paper: bytes) -> bytes:
 
     ``paper`` is the certificate as PDF.
     """
+    told = {CERTIFICATE: written(document(certificate)), "certificate.pdf": paper}
+    return signed_zip(told, _README, signer)
+
+
+def signed_zip(told: Mapping[str, bytes], readme: str, signer: Signer) -> bytes:
+    """Return files as a zip with the verifier and a signed manifest; equal input, equal bytes."""
     members = {
-        CERTIFICATE: _written(document(certificate)),
+        **told,
         VERIFIER: files("voucher.reports").joinpath(VERIFIER).read_bytes(),
-        "README.txt": _README.encode(),
-        "certificate.pdf": paper,
+        "README.txt": readme.encode(),
         "public-key.pem": signer.public_pem.encode(),
     }
     digests = {name: hashlib.sha256(content).hexdigest() for name, content in members.items()}
-    manifest = _written({"schema": "suanwang-manifest/v1", "files": digests})
+    manifest = written({"schema": "suanwang-manifest/v1", "files": digests})
     signature = {
         "algorithm": "Ed25519",
         "public_key": signer.public_key,
         "signature": signer.sign(manifest),
         "signed": MANIFEST,
     }
-    members |= {MANIFEST: manifest, SIGNATURE: _written(signature)}
-    written = io.BytesIO()
-    with zipfile.ZipFile(written, "w", zipfile.ZIP_DEFLATED) as archive:
+    members |= {MANIFEST: manifest, SIGNATURE: written(signature)}
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in sorted(members.items()):
             archive.writestr(zipfile.ZipInfo(name, _EPOCH), content, zipfile.ZIP_DEFLATED)
-    return written.getvalue()
+    return target.getvalue()
 
 
 def plain(value: object) -> object:
@@ -311,12 +316,14 @@ def plain(value: object) -> object:
     return value
 
 
-def _written(value: object) -> bytes:
+def written(value: object) -> bytes:
+    """Return a document in the one form in which it is signed."""
     text = json.dumps(value, ensure_ascii=False, sort_keys=True, indent=1)
     return f"{text}\n".encode()
 
 
-def _totals(certificate: Certificate) -> dict[str, object]:
+def totals(certificate: Certificate) -> dict[str, object]:
+    """Return what was used and paid, added up over the runs and entries."""
     postings = [one for proved in certificate.entries for one in proved.entry.postings]
     moved = movement(postings)
     attempts = certificate.job.attempts

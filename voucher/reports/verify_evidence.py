@@ -4,7 +4,8 @@
 Needs Python 3.11 and nothing else: no network, no platform, no library. It checks that the
 manifest is signed by the key you name, that no file was changed, that every entry gives the link
 that it claims, that each link is in the tree whose root was signed, and that use, price and
-payments add up. It ends with 0 when all of it holds, else with 1.
+payments add up; of a pack of a period also that its index is right. It ends with 0 when all of it
+holds, else with 1.
 """
 
 import argparse
@@ -290,6 +291,69 @@ def check_amounts(report: Report, certificate: Json) -> None:
     report.check(voucher + cash <= most, f"{voucher + cash} fen paid, use times price is {most}")
 
 
+def certificates_of(report: Report, members: dict[str, bytes]) -> list[Json]:
+    """Return the certificate of a pack, or all of them where it has an index, which is checked."""
+    if "index.json" not in members:
+        return [json.loads(members["certificate.json"])]
+    index = json.loads(members["index.json"])
+    jobs, totals = index["jobs"], index["totals"]
+    names = [job["file"] for job in jobs]
+    there = {name for name in members if name.startswith("jobs/")}
+    report.check(
+        bool(names) and len(names) == len(set(names)) and set(names) == there,
+        f"the index names each of {len(there)} certificates once",
+    )
+    told = [json.loads(members[name]) for name in names]
+    for job, one in zip(jobs, told, strict=True):
+        seqs = [entry["seq"] for entry in one["chain"]["entries"]]
+        mine = (job["certificate"], job["job"], job["submission_id"], job["entries"])
+        own = (one["id"], one["job"]["id"], one["job"]["submission_id"], seqs)
+        report.check(mine == own, f"{job['file']} is the certificate that the index names")
+        amounts = all(job[name] == one["totals"][name] for name in totals)
+        report.check(amounts, f"{job['file']}: the index has its totals")
+        paid = [entry for entry in one["chain"]["entries"] if is_paid_in(index, entry)]
+        report.check(bool(paid), f"{job['file']} was paid in the period")
+    owners = {one["enterprise"]["id"] for one in told} | {index["enterprise"]["id"]}
+    report.check(len(owners) == 1, "all certificates are of one enterprise")
+    sums = all(sum(job[name] for job in jobs) == totals[name] for name in totals)
+    report.check(sums, "the totals of the index are those of its jobs")
+    seqs = [seq for job in jobs for seq in job["entries"]]
+    report.check(len(seqs) == len(set(seqs)), "no entry is in two certificates")
+    mark = (index["chain"]["seq"], index["chain"]["link"], index["chain"]["root"])
+    marks = {
+        (one["chain"]["head"]["seq"], one["chain"]["head"]["link"], one["chain"]["root"])
+        for one in told
+    }
+    report.check(marks == {mark}, "all certificates stand on the head of the index")
+    return told
+
+
+def is_paid_in(index: Json, entry: Json) -> bool:
+    """Say whether an entry is a payment of the enterprise in the period of an index."""
+    if entry["kind"] != "capture" or entry["tenant_id"] != index["enterprise"]["id"]:
+        return False
+    start, end = (datetime.fromisoformat(index["period"][name]) for name in ("start", "end"))
+    if not start <= datetime.fromisoformat(entry["at"]) < end:
+        return False
+    targets = {line.split("\t")[1] for line in entry["moves"].splitlines()}
+    wanted = {f"spent:{lot}" for lot in index["lots"]}
+    return not wanted or bool(wanted & targets)
+
+
+def check_complete(report: Report, index: Json, journal: str) -> None:
+    """Check that no payment of the period is missing from an index, by the exported journal."""
+    named = {seq for job in index["jobs"] for seq in job["entries"]}
+    missing = []
+    with Path(journal).open(encoding="utf-8") as lines:
+        for line in lines:
+            entry = json.loads(line)
+            is_old = "chain" in entry and entry["seq"] <= index["chain"]["seq"]
+            if is_old and is_paid_in(index, entry) and entry["seq"] not in named:
+                missing.append(entry["seq"])
+    told = f": entries {missing} are missing" if missing else ""
+    report.check(not missing, f"every payment of the period is in the pack{told}")
+
+
 def verify(path: str, key: str = "", head: str = "", journal: str = "") -> int:
     """Check a pack, print what is found, and return the number of things that are wrong."""
     report = Report()
@@ -301,16 +365,23 @@ def verify(path: str, key: str = "", head: str = "", journal: str = "") -> int:
             members = {name: archive.read(name) for name in names}
         report.check(len(names) == len(members), "no name is in the pack twice")
         check_signature(report, members, key)
-        certificate = json.loads(members["certificate.json"])
-        check_chain(report, certificate["chain"], head)
-        check_amounts(report, certificate)
+        told = certificates_of(report, members)
+        for certificate in told:
+            check_chain(report, certificate["chain"], head)
+            check_amounts(report, certificate)
         if journal:
-            check_journal(report, certificate["chain"], journal)
+            check_journal(report, told[0]["chain"], journal)
+        flags = [flag for certificate in told for flag in certificate["flags"]]
+        if "index.json" in members:
+            index = json.loads(members["index.json"])
+            flags += index["flags"]
+            if journal:
+                check_complete(report, index, journal)
     except UNREADABLE as failure:
         report.check(False, f"the pack cannot be read: {type(failure).__name__}: {failure}")
         return report.failed
-    for flag in certificate["flags"]:
-        say(f"look  {flag['code']}: {flag['message']}")
+    for text in dict.fromkeys(f"look  {flag['code']}: {flag['message']}" for flag in flags):
+        say(text)
     return report.failed
 
 
