@@ -1,6 +1,6 @@
 """Energy of the meters of a role over any period, out of the record."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -9,9 +9,17 @@ from sqlalchemy import Connection, func, select
 from collectors import quality
 from collectors.accumulator import WINDOW_MS, window_start
 from collectors.kpi import Interval, SiteEnergy, add_segments
-from collectors.store_site import KnownMeter, by_window, ends, inside, load_meters, segments_in
+from collectors.store_newest import is_newest_window
+from collectors.store_samples import chunks
+from collectors.store_site import (
+    KnownMeter,
+    ends,
+    inside,
+    load_meters,
+    segments_of,
+)
 from suanwang.clock import from_epoch_ms, to_epoch_ms
-from suanwang.db.tables import energy_window, meter
+from suanwang.db.tables import energy_window
 from suanwang.errors import BadInput
 from suanwang.model.meter import MeterRole
 from suanwang.model.reading import Quality
@@ -43,16 +51,23 @@ def energy_of(
 ) -> EnergyFigure:
     """Return the energy of meters in a period, in Wh, each as far as it is known by itself."""
     period = Interval(to_epoch_ms(start), to_epoch_ms(end))
-    energy_mwh = covered_ms = interpolated_ms = estimated_ms = 0
-    for known in meters:
-        total = _meter_energy(connection, known, period)
-        energy_mwh += total.it_mwh
-        covered_ms += total.it_ms
-        interpolated_ms += total.interpolated_ms
-        estimated_ms += total.estimated_ms
+    return sum_of(meters, energies(connection, meters, period), period)
+
+
+def sum_of(
+    meters: Sequence[KnownMeter], known: Mapping[str, SiteEnergy], period: Interval
+) -> EnergyFigure:
+    """Return what meters know of a period together, out of what ``energies`` says of each."""
+    totals = [known[one.meter.id] for one in meters]
+    energy_mwh = sum(total.it_mwh for total in totals)
+    covered_ms = sum(total.it_ms for total in totals)
     length = (period.end_ms - period.start_ms) * max(1, len(meters))
-    parts = quality.parts_quality(covered_ms, interpolated_ms, estimated_ms)
-    resolution = sum(known.history.rules.count_mwh for known in meters)
+    parts = quality.parts_quality(
+        covered_ms,
+        sum(total.interpolated_ms for total in totals),
+        sum(total.estimated_ms for total in totals),
+    )
+    resolution = sum(one.history.rules.count_mwh for one in meters)
     return EnergyFigure(
         wh=energy_mwh / 1000,
         coverage=covered_ms / length,
@@ -69,48 +84,72 @@ def check_period(start: datetime, end: datetime) -> None:
         )
 
 
-def _meter_energy(connection: Connection, known: KnownMeter, period: Interval) -> SiteEnergy:
-    """Return one meter's energy in a period, in the fields for IT."""
-    windows = by_window(meter.c.id == known.meter.id, inside(period))
-    name = "facility" if known.meter.role is MeterRole.FACILITY else "it"
-    sums = connection.execute(
-        select(
-            *(
-                func.coalesce(func.sum(windows.c[column]), 0)
-                for column in (f"{name}_mwh", f"{name}_ms", "interpolated_ms", "estimated_ms")
-            )
-        )
-    ).one()
-    energy_mwh, covered_ms, interpolated_ms, estimated_ms = (int(value) for value in sums)
-    total = SiteEnergy(
-        it_mwh=energy_mwh,
-        it_ms=covered_ms,
-        interpolated_ms=interpolated_ms,
-        estimated_ms=estimated_ms,
-    )
+def energies(
+    connection: Connection, meters: Sequence[KnownMeter], period: Interval
+) -> dict[str, SiteEnergy]:
+    """Return what each meter knows of a period by itself, in the fields for IT.
+
+    Any number of meters is asked for in the same few statements, 500 at a time.
+    """
+    totals: dict[str, SiteEnergy] = {known.meter.id: SiteEnergy() for known in meters}
+    for meter_ids in chunks(list(totals)):
+        _add_windows(connection, meter_ids, inside(period), totals)
     for piece in ends(period):
-        if piece.start_ms >= known.kept_from_ms:
-            add_segments(total, {MeterRole.IT: [segments_in(connection, known, piece)]}, piece)
-        else:
-            _add_share(connection, known, total, piece)
-    return total
+        kept = [known for known in meters if piece.start_ms >= known.kept_from_ms]
+        for meter_id, found in segments_of(connection, kept, piece).items():
+            add_segments(totals[meter_id], {MeterRole.IT: [found]}, piece)
+        gone = [known.meter.id for known in meters if piece.start_ms < known.kept_from_ms]
+        for meter_ids in chunks(gone):
+            _add_shares(connection, meter_ids, piece, totals)
+    return totals
 
 
-def _add_share(
-    connection: Connection, known: KnownMeter, total: SiteEnergy, piece: Interval
+def _add_windows(
+    connection: Connection,
+    meter_ids: Sequence[str],
+    whole: Interval,
+    totals: Mapping[str, SiteEnergy],
 ) -> None:
-    """Add a part of a window whose raw readings are pruned: its energy in proportion to time."""
-    start = from_epoch_ms(window_start(piece.start_ms))
-    row = connection.execute(
-        select(energy_window)
-        .where(energy_window.c.meter_id == known.meter.id, energy_window.c.start_at == start)
-        .order_by(energy_window.c.revision.desc())
-        .limit(1)
-    ).first()
-    if row is None:
-        return
+    window = energy_window.c
+    start, end = from_epoch_ms(whole.start_ms), from_epoch_ms(whole.end_ms)
+    columns = (window.energy_mwh, window.covered_ms, window.interpolated_ms, window.estimated_ms)
+    rows = connection.execute(
+        select(window.meter_id, *(func.sum(column) for column in columns))
+        .where(
+            window.meter_id.in_(meter_ids),
+            window.start_at >= start,
+            window.start_at < end,
+            is_newest_window(start, end),
+        )
+        .group_by(window.meter_id)
+    )
+    for meter_id, *sums in rows:
+        total = totals[meter_id]
+        energy_mwh, covered_ms, interpolated_ms, estimated_ms = (int(value) for value in sums)
+        total.it_mwh += energy_mwh
+        total.it_ms += covered_ms
+        total.interpolated_ms += interpolated_ms
+        total.estimated_ms += estimated_ms
+
+
+def _add_shares(
+    connection: Connection,
+    meter_ids: Sequence[str],
+    piece: Interval,
+    totals: Mapping[str, SiteEnergy],
+) -> None:
+    """Add parts of windows whose raw readings are pruned: their energy in proportion to time."""
+    window = energy_window.c
     length_ms = piece.end_ms - piece.start_ms
-    covered_ms = row.covered_ms * length_ms // WINDOW_MS
-    total.it_mwh += row.energy_mwh * length_ms // WINDOW_MS
-    total.it_ms += covered_ms
-    total.interpolated_ms += covered_ms
+    start = from_epoch_ms(window_start(piece.start_ms))
+    for meter_id, energy_mwh, covered_ms in connection.execute(
+        select(window.meter_id, window.energy_mwh, window.covered_ms).where(
+            window.meter_id.in_(meter_ids),
+            window.start_at == start,
+            is_newest_window(start, start + quality.WINDOW),
+        )
+    ):
+        total = totals[meter_id]
+        total.it_mwh += energy_mwh * length_ms // WINDOW_MS
+        total.it_ms += covered_ms * length_ms // WINDOW_MS
+        total.interpolated_ms += covered_ms * length_ms // WINDOW_MS

@@ -9,9 +9,9 @@ from typing import Final
 from sqlalchemy import Connection, func, select
 
 from collectors.accumulator import WINDOW_MS, WindowSum
-from collectors.kpi import FORMULA
+from collectors.kpi import FORMULA, Interval
 from collectors.settle import DAY_MS, Settled, Source
-from collectors.store_energy import energy_of
+from collectors.store_energy import EnergyFigure, energies, sum_of
 from collectors.store_meters import METER
 from collectors.store_pue import declared_category, pue
 from collectors.store_rollup import pue_subject
@@ -22,6 +22,8 @@ from suanwang.db.tables import energy_window, meter_event
 from suanwang.model.meter import Carrier, MeterRole, PueCategory, PueFigure
 from suanwang.model.reading import Quality
 
+AGENT: Final = "agent"
+"""Subject of events about the clock of a site."""
 GAPS_MAX: Final = 100
 """Most gaps and oddities that are listed of one meter; ``gaps_more`` counts the rest."""
 
@@ -126,11 +128,22 @@ def explain(
     """Return the PUE of a period and each meter's part in it; raises what ``pue`` raises."""
     figure = pue(connection, site_id, start, end, now, category)
     meters = _meters(connection, site_id, category)
+    period = Interval(to_epoch_ms(figure.start), to_epoch_ms(figure.end))
+    known_of = energies(connection, meters, period)
+    odd = _oddities(connection, figure)
+    parts = []
+    for known in meters:
+        windows = _windows(connection, known.meter.id, figure.start, figure.end)
+        energy = sum_of([known], known_of, period)
+        of_it = [*odd.get(METER + known.meter.id, ()), *odd.get(AGENT, ())]
+        until_ms = to_epoch_ms(min(figure.end, now))
+        gaps = _gaps(windows, period.start_ms, until_ms)
+        parts.append(_part(known, energy, windows, gaps, of_it))
     return Explained(
         figure=figure,
         formula=FORMULA,
-        meters=tuple(_part(connection, known, figure, now) for known in meters),
-        oddities=_oddities(connection, figure, (pue_subject(figure.category),)),
+        meters=tuple(parts),
+        oddities=tuple(odd.get(pue_subject(figure.category), ())[:GAPS_MAX]),
     )
 
 
@@ -171,11 +184,14 @@ def _meters(
     return of_category(meters, chosen) if chosen else meters
 
 
-def _part(connection: Connection, known: KnownMeter, figure: PueFigure, now: datetime) -> MeterPart:
+def _part(
+    known: KnownMeter,
+    energy: EnergyFigure,
+    windows: Sequence[_Window],
+    gaps: Sequence[Gap],
+    oddities: Sequence[Oddity],
+) -> MeterPart:
     one = known.meter
-    energy = energy_of(connection, (known,), figure.start, figure.end)
-    windows = _windows(connection, one.id, figure.start, figure.end)
-    gaps = _gaps(windows, to_epoch_ms(figure.start), to_epoch_ms(min(figure.end, now)))
     return MeterPart(
         meter_id=one.id,
         name=one.name,
@@ -192,7 +208,7 @@ def _part(connection: Connection, known: KnownMeter, figure: PueFigure, now: dat
         reasons=dict(Counter(window.reason for window in windows if window.reason)),
         gaps=tuple(gaps[:GAPS_MAX]),
         gaps_more=max(0, len(gaps) - GAPS_MAX),
-        oddities=_oddities(connection, figure, (METER + one.id, "agent")),
+        oddities=tuple(oddities[:GAPS_MAX]),
     )
 
 
@@ -248,21 +264,17 @@ def _gap(end_ms: int, run: Sequence[int]) -> Iterable[Gap]:
         )
 
 
-def _oddities(
-    connection: Connection, figure: PueFigure, subjects: Sequence[str]
-) -> tuple[Oddity, ...]:
-    rows = connection.execute(
-        select(meter_event.c.kind, meter_event.c.at, meter_event.c.until)
-        .where(
-            meter_event.c.site_id == figure.site_id,
-            meter_event.c.subject.in_(subjects),
-            meter_event.c.at < figure.end,
-            meter_event.c.until >= figure.start,
-        )
-        .order_by(meter_event.c.at, meter_event.c.kind)
-        .limit(GAPS_MAX)
-    )
-    return tuple(Oddity(kind=row.kind, start=row.at, end=row.until) for row in rows)
+def _oddities(connection: Connection, figure: PueFigure) -> dict[str, list[Oddity]]:
+    """Return what was odd at a site in the period of a figure, by its subject."""
+    event = meter_event.c
+    found: dict[str, list[Oddity]] = {}
+    for subject, kind, start, end in connection.execute(
+        select(event.subject, event.kind, event.at, event.until)
+        .where(event.site_id == figure.site_id, event.at < figure.end, event.until >= figure.start)
+        .order_by(event.at, event.kind)
+    ):
+        found.setdefault(subject, []).append(Oddity(kind=kind, start=start, end=end))
+    return found
 
 
 def _settled(

@@ -253,11 +253,6 @@ def _add_raw(connection: Connection, stretches: Sequence[Stretch], piece: Interv
         add_segments(one.total, by_role, piece)
 
 
-def segments_in(connection: Connection, known: KnownMeter, piece: Interval) -> list[Segment]:
-    """Return what a meter's raw register readings say of a stretch of time."""
-    return segments_of(connection, [known], piece)[known.meter.id]
-
-
 def segments_of(
     connection: Connection, meters: Sequence[KnownMeter], piece: Interval
 ) -> dict[str, list[Segment]]:
