@@ -19,6 +19,8 @@ from collectors.words import nearest
 from suanwang.errors import BadInput, NotFound
 from suanwang.model.inventory import Inventory, Item, Kind
 
+FAULTS_SAID: Final = 3
+"""Most faults of a refused edit that its message says."""
 FAULTS_TOLD: Final = 20
 """Most faults of a refused edit that its error names."""
 
@@ -149,12 +151,12 @@ def _read(ref: Ref, values: Mapping[str, object], before: Inventory) -> Item:
 def refuse(faults: Iterable[RowFault]) -> NoReturn:
     """Raise BadInput that names faults."""
     found = list(faults)
-    first = found[0]
-    more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
-    where = f"{first.id} {first.column}".strip()
+    told = [f"{one.id} {one.column}".strip() + f": {one.reason}" for one in found[:FAULTS_SAID]]
+    more = f" (and {len(found) - len(told)} more)" if len(found) > len(told) else ""
+    is_field = found[0].code is Code.FIELD
     raise BadInput(
-        f"{where}: {first.reason}{more}",
-        next_step="the fields are in docs/inventory.md" if first.code is Code.FIELD else "",
+        "; ".join(told) + more,
+        next_step="the fields are in docs/inventory.md" if is_field else "",
         faults=[
             {"id": one.id, "field": one.column, "code": one.code.value, "reason": one.reason}
             for one in found[:FAULTS_TOLD]
