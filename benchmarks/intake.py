@@ -1,8 +1,9 @@
 """Samples from the wire to the record: batches of made-up sites, into a real centre over HTTP.
 
 The centre is a process of its own with its upkeep. Two agents send batch after batch for a minute,
-as after an outage: a minute of their site in each. What counts is the time until everything is in
-the record: rows stored, windows made, hours packed. Then the record is read back and compared.
+as after an outage: five minutes of their site in each. What counts is the time until everything is
+in the record: rows stored, windows made, a day of each meter settled, hours packed. Then the record
+is read back and compared.
 """
 
 import http.client
@@ -30,23 +31,21 @@ from suanwang.model.reading import SourceReport
 from suanwang.wire.batch import CONTENT_TYPE, TelemetryUpload, encode
 
 SITES: Final = 2
-METERS: Final = 800
+METERS: Final = 200
 METRICS: Final = ("energy_wh", "power_w", "current_l1_a", "current_l2_a", "current_l3_a")
-SWEEPS: Final = 4
-"""Sweeps over all meters in one batch: a minute at 15 s."""
+SWEEPS: Final = 20
+"""Sweeps over all meters in one batch: five minutes at 15 s."""
 EVERY_MS: Final = 15_000
 SECONDS: Final = {True: 10.0, False: 60.0}
 BEFORE: Final = timedelta(hours=20)
 """The batches begin so long ago, and end before now: no window of theirs is final yet."""
-BATCHES_MAX: Final = 1_150
+BATCHES_MAX: Final = 235
 SETTLE_S: Final = 600.0
 COMPARED: Final = 200
 """Series of each site that are read back."""
 _KIND: Final = {"resolution_wh": 1.0, "poll_s": 15, "rated_w": 10_000, "role": "it"}
 _CLOCK: Final = SystemClock()
-_KEYS: Final = tuple(
-    SeriesKey(f"meter:m{meter}", metric) for meter in range(METERS) for metric in METRICS
-)
+_SERIES: Final = METERS * len(METRICS)
 
 
 def samples_per_s(options: Options) -> Iterator[Figure]:
@@ -77,7 +76,7 @@ def _measure(
     began, used = _CLOCK.monotonic(), _cpu_s(centre)
     sent = _send_all(address, tokens, start, seconds)
     sending_s = _CLOCK.monotonic() - began
-    taken = sum(one.batches for one in sent) * SWEEPS * len(_KEYS)
+    taken = sum(one.batches for one in sent) * SWEEPS * _SERIES
     _await_packed(engine)
     whole_s, used = _CLOCK.monotonic() - began, _cpu_s(centre) - used
     for one in sent:
@@ -89,7 +88,7 @@ def _measure(
     yield Figure("collectors.samples_per_s", taken / whole_s, "1/s", **labels)
     yield Figure("collectors.samples_taken_per_s", taken / sending_s, "1/s", **labels)
     yield Figure("collectors.samples_per_cpu_s", taken / used, "1/s", **labels)
-    rows = SWEEPS * len(_KEYS)
+    rows = SWEEPS * _SERIES
     for name, share in (("p50", 0.5), ("p99", 0.99)):
         latency_ms = latencies[int(len(latencies) * share)] * 1_000
         yield Figure(f"collectors.batch_{name}_ms", latency_ms, "ms", backend=backend, rows=rows)
@@ -125,14 +124,14 @@ def _keys(site: str) -> tuple[SeriesKey, ...]:
 
 def _values(sweep: int) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
     """Return what every series says in a sweep: registers that run on, and what jumps about."""
-    place = np.arange(len(_KEYS))
+    place = np.arange(_SERIES)
     meter, metric = place // len(METRICS), place % len(METRICS)
     jumping = 4_800.0 + (place * 7 + sweep * 13) % 97 / 10
     return np.where(metric == 0, 1_000.0 * meter + 20.0 * sweep, jumping)
 
 
 def _batch(site: str, keys: tuple[SeriesKey, ...], number: int, start: datetime) -> bytes:
-    """Return a minute of a site, as its agent would send it."""
+    """Return five minutes of a site, as its agent would send it."""
     sweeps = range(number * SWEEPS, (number + 1) * SWEEPS)
     first_ms = to_epoch_ms(start)
     rows = Rows(
@@ -178,6 +177,8 @@ def _send(sent: _Sent, address: str, token: str, start: datetime, until: float) 
     def make() -> None:
         keys = _keys(sent.site)
         for number in range(BATCHES_MAX):
+            if is_over.is_set():
+                return
             body = _batch(sent.site, keys, number, start)
             while not is_over.is_set():
                 try:

@@ -6,7 +6,7 @@ transformers were, has episodes: between two of them the register is read at bot
 """
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
@@ -196,10 +196,15 @@ class History:
         """What is believed of the meter now."""
         return self.episodes[-1].rules
 
-    def bridge(self, first: Register, second: Register) -> Iterator[Segment]:
-        """Yield the segments between two neighbouring readings: one for each episode between."""
-        low = self._place(first.at_ms)
-        high = low if len(self._starts) == 1 else self._place(second.at_ms)
+    def bridge(self, first: Register, second: Register) -> Iterable[Segment]:
+        """Return the segments between two neighbouring readings: one for each episode between."""
+        if len(self._starts) == 1 and first.at_ms < second.at_ms:
+            # Nearly all of them; a batch has thousands.
+            return (judge(self.episodes[0].rules, first, second),)
+        return self._bridged(first, second)
+
+    def _bridged(self, first: Register, second: Register) -> Iterator[Segment]:
+        low, high = self._place(first.at_ms), self._place(second.at_ms)
         here: Register | None = first
         here_ms = first.at_ms
         for old, new in pairwise(self.episodes[low : high + 1]):

@@ -48,6 +48,7 @@ class MeterRecord:
 
     meter: Meter
     history: History
+    has_state: bool = False
     series_id: int = 0
     newest: Register | None = None
     kept_from_ms: int = 0
@@ -90,6 +91,7 @@ def load_records(
         states = connection.execute(select(meter_state).where(meter_state.c.meter_id.in_(piece)))
         for state in states:
             if record := records.get(state.meter_id):
+                record.has_state = True
                 record.kept_from_ms = state.kept_from_ms
                 record.settled_until_ms = state.settled_until_ms
                 record.power_w, record.power_at_ms = state.power_w, state.power_at_ms
@@ -377,7 +379,7 @@ def write_states(connection: Connection, records: Sequence[MeterRecord]) -> None
     """Write where each meter stands."""
     if not records:
         return
-    add_states(connection, [record.meter.id for record in records])
+    add_states(connection, [record.meter.id for record in records if not record.has_state])
     connection.execute(
         update(meter_state)
         .where(meter_state.c.meter_id == bindparam("key_meter_id"))
