@@ -5,7 +5,7 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from alerts import store_figures, store_signals
+from alerts import store_figures, store_loads, store_signals
 from alerts.model import Rule, Seen
 from alerts.store_signals import Ask
 
@@ -25,7 +25,7 @@ READERS: Final[Mapping[str, Reader]] = {
     "pue_365d": store_figures.pue_over(store_figures.YEAR),
     "energy_ratio_1h": store_figures.energy_ratio,
     "balance_24h_ratio": store_figures.balance,
-    "feed_load_ratio": store_signals.feed_load,
+    "feed_load_ratio": store_loads.feed_load,
     "xid_errors": store_signals.xid_errors,
     "ecc_errors": store_signals.ecc_errors,
     "inlet_temperature_c": store_signals.inlet_temperature,

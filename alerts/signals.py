@@ -76,7 +76,8 @@ SIGNALS: Final[Mapping[str, Signal]] = {
         every=_SLOW,
     ),
     "feed_load_ratio": Signal(
-        unit=Unit.SHARE, words="newest power of a meter over its rating, not older than 5 min"
+        unit=Unit.SHARE,
+        words="newest power of a feed over its rating, of a rack over the weaker of its feeds",
     ),
     "xid_errors": Signal(
         unit=Unit.COUNT, words="XID errors of a GPU in the lookback", is_count=True

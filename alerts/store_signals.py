@@ -18,9 +18,7 @@ from suanwang.clock import from_epoch_ms, to_epoch_ms
 from suanwang.db import samples
 from suanwang.db.tables import (
     alert_counter,
-    meter,
     meter_event,
-    meter_state,
     sample,
     series,
     site,
@@ -28,7 +26,6 @@ from suanwang.db.tables import (
     telemetry_batch,
 )
 from suanwang.energy.catalogue import EnergyCatalogue
-from suanwang.model.meter import Carrier
 
 FRESH: Final = timedelta(minutes=5)
 """An older reading says nothing of now."""
@@ -195,30 +192,6 @@ def meter_rollovers(connection: Connection, ask: Ask) -> Seen:
 def meter_doubts(connection: Connection, ask: Ask) -> Seen:
     """Return what could not be believed of registers in the lookback."""
     return _events(connection, ask, EventKind.UNKNOWN, EventKind.CONFLICT)
-
-
-def feed_load(connection: Connection, ask: Ask) -> Seen:
-    """Return the newest power of each meter over its rating."""
-    load = meter_state.c.power_w / meter.c.rated_w
-    query = (
-        select(meter.c.site_id, meter.c.id, meter.c.rated_w, meter_state.c.power_w)
-        .add_columns(meter_state.c.power_at_ms, load.label("load"))
-        .join(meter_state, meter_state.c.meter_id == meter.c.id)
-        .where(meter.c.carrier == Carrier.ELECTRICITY.value, meter.c.rated_w > 0)
-        .where(load > (0.0 if ask.floor is None else ask.floor))
-    )
-    fresh_ms = to_epoch_ms(ask.now - FRESH)
-    return Seen(
-        observations=tuple(
-            Observation(
-                site_id=row.site_id,
-                subject=f"meter:{row.id}",
-                value=row.load if row.power_at_ms >= fresh_ms else None,
-                words=f"{row.power_w / 1000:.1f} kW of {row.rated_w / 1000:.1f} kW",
-            )
-            for row in connection.execute(query)
-        )
-    )
 
 
 def newest_of(metrics: tuple[str, ...], low_ms: int) -> Select[tuple[int, str, str, str]]:

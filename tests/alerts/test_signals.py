@@ -25,7 +25,7 @@ from collectors import store
 from collectors.upkeep import RawUpkeep, keep_up
 from suanwang.clock import VirtualClock
 from suanwang.db.engine import writing
-from suanwang.db.tables import meter, site
+from suanwang.db.tables import feed, meter, rack, site
 from suanwang.ids import SeededIds
 from suanwang.model.meter import MeterRole
 from suanwang.model.reading import Reading
@@ -130,25 +130,55 @@ def test_resets_and_rollovers_of_registers(watch: Watch) -> None:
     assert watch.firing() == []
 
 
-def test_load_over_the_rating(watch: Watch) -> None:
+def furnish(watch: Watch) -> None:
+    """Put two racks on feeds of 10 and 8 kW, and a meter at each and at the first feed."""
+    feeds = (("A", "A", 10_000), ("B", "B", 8_000), ("C", "shared", None))
+    racks = (("r1", "A", "B", 12_000), ("r2", "A", None, 12_000), ("r3", "C", None, 5_000))
+    meters_of = (("rack", "r1"), ("rack", "r2"), ("rack", "r3"), ("feed", "A"), ("feed", "C"))
     with writing(watch.engine) as connection:
-        store.register_meters(
-            connection, [a_meter("m1", rated_w=1_000), a_meter("m2", rated_w=1_000)]
+        for name, side, rated_w in feeds:
+            connection.execute(
+                feed.insert().values(site_id=SITE, id=name, name=name, side=side, rated_w=rated_w)
+            )
+        for name, first, second, rated_w in racks:
+            connection.execute(
+                rack.insert().values(
+                    site_id=SITE, id=name, name=name, rated_w=rated_w, position="", height_u=42,
+                    cooling="air", delivery="in_use", feed_a_id=first, feed_b_id=second,
+                )
+            )  # fmt: skip
+        store.register_meters(connection, [a_meter(f"m-{name}") for _, name in meters_of])
+        store.register_meters(connection, [a_meter("m-r1-outlets")])
+        for kind, name in meters_of:
+            measures = meter.update().where(meter.c.id == f"m-{name}")
+            connection.execute(measures.values(measures=kind, object_id=name))
+        connection.execute(
+            meter.update()
+            .where(meter.c.id == "m-r1-outlets")
+            .values(measures="rack", object_id="r1", parent_id="m-r1")
         )
+
+
+def test_racks_and_feeds_near_what_they_may_carry(watch: Watch) -> None:
+    furnish(watch)
+    loads = {"m-r1": 6_800, "m-r1-outlets": 6_700, "m-r2": 6_800, "m-r3": 4_700, "m-A": 9_500}
     for step in range(12):
         watch.clock.advance(15)
         now_s = (watch.clock.now() - START).total_seconds()
-        take(watch, f"b{step}", [power("m1", now_s, 850), power("m2", now_s, 950)])
+        told = [power(name, now_s, watts) for name, watts in loads.items()]
+        take(watch, f"b{step}", [*told, power("m-C", now_s, 90_000)])
         watch.look(0)
     assert watch.firing() == [
-        ("feed-load-critical", "meter:m2"),
-        ("feed-load-high", "meter:m1"),
-        ("feed-load-high", "meter:m2"),
-    ]
-    told = {(one.rule_id, one.subject) for one in watch.alerts() if one.told_at}
-    assert ("feed-load-high", "meter:m2") not in told, "the critical one says it already"
+        ("feed-load-critical", "feed:A"),
+        ("feed-load-critical", "rack:r3"),
+        ("feed-load-high", "feed:A"),
+        ("feed-load-high", "rack:r1"),
+        ("feed-load-high", "rack:r3"),
+    ], "the weaker feed counts, an outlet counts once, what is not rated is not judged"
+    told_of = {(one.rule_id, one.subject) for one in watch.alerts() if one.told_at}
+    assert ("feed-load-high", "feed:A") not in told_of, "the critical one says it already"
     watch.look(600)
-    assert len(watch.firing()) == 3, "an old power says nothing"
+    assert len(watch.firing()) == 5, "an old power says nothing"
 
 
 def test_an_xid_is_an_alarm_for_an_hour_also_when_it_was_packed(watch: Watch) -> None:
