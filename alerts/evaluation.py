@@ -17,7 +17,7 @@ from alerts import store, store_counters, store_outbox
 from alerts.evaluate import Step, judge, retire
 from alerts.message import Links, message_body, of_route
 from alerts.model import Alert, Rule, Seen
-from alerts.notify import Group, Route, Situation, firing_keys, groups_to_tell
+from alerts.notify import Group, Route, Situation, groups_to_tell
 from alerts.readers import READERS, floor_of
 from alerts.rules import Rules
 from alerts.signals import SIGNALS
@@ -150,13 +150,17 @@ class Evaluator:
     def _tell(self, connection: Connection, now: datetime) -> int:
         """Write messages for whoever must hear of something; return how many."""
         policy = self._policy
-        waiting = store.untold(connection)
-        if not waiting or not policy.routes:
+        if not policy.routes:
             return 0
+        often = min((rule.repeat for rule in policy.rules), default=timedelta())
+        waiting = store.untold(connection, now - often)
+        if not waiting:
+            return 0
+        plainer = {other for rule in policy.rules for other in rule.inhibited_by}
         situation = Situation(
             rules=policy.rules,
             silences=store.silences(connection, now),
-            firing=firing_keys(waiting),
+            firing=store.firing_keys(connection, sorted(plainer)),
         )
         lately = store_outbox.told_since(connection, now - policy.group_interval)
         messages = 0

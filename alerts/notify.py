@@ -66,11 +66,6 @@ class Situation:
         return ""
 
 
-def firing_keys(alerts: Iterable[Alert]) -> frozenset[tuple[str, str, str]]:
-    """Return rule, site and subject of what fires."""
-    return frozenset(one.key for one in alerts if one.state is AlertState.FIRING)
-
-
 def must_tell(one: Alert, situation: Situation, now: datetime) -> bool:
     """Return whether receivers must hear of an alert now."""
     if one.state is AlertState.RESOLVED:

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import Connection, Row, Select, and_, delete, func, or_, select, update
+from sqlalchemy import Connection, Row, Select, and_, bindparam, delete, func, or_, select, update
 
 from alerts.evaluate import CALM, Event, Step
 from alerts.model import Alert, AlertState, EventKind, Severity, Silence, Told
@@ -83,24 +83,34 @@ def strangers(connection: Connection, rule_ids: Sequence[str]) -> list[Alert]:
     return [_alert(row) for row in connection.execute(query)]
 
 
-def untold(connection: Connection) -> list[Alert]:
-    """Return the alerts that somebody may have to be told of."""
-    return [
-        _alert(row)
-        for row in connection.execute(
-            select(alert)
-            .where(
-                or_(
-                    alert.c.state == AlertState.FIRING.value,
-                    and_(
-                        alert.c.state == AlertState.RESOLVED.value,
-                        alert.c.told == Told.FIRING.value,
-                    ),
-                )
+def untold(connection: Connection, reminded_before: datetime) -> list[Alert]:
+    """Return the alerts that somebody may have to be told of.
+
+    What fires and was told is among them where that was before ``reminded_before``.
+    """
+    is_news = or_(alert.c.told != Told.FIRING.value, alert.c.told_at <= reminded_before)
+    query = (
+        select(alert)
+        .where(
+            or_(
+                and_(alert.c.state == AlertState.FIRING.value, is_news),
+                and_(
+                    alert.c.state == AlertState.RESOLVED.value,
+                    alert.c.told == Told.FIRING.value,
+                ),
             )
-            .order_by(alert.c.fired_at, alert.c.subject, alert.c.id)
         )
-    ]
+        .order_by(alert.c.fired_at, alert.c.subject, alert.c.id)
+    )
+    return [_alert(row) for row in connection.execute(query)]
+
+
+def firing_keys(connection: Connection, rule_ids: Sequence[str]) -> frozenset[tuple[str, str, str]]:
+    """Return rule, site and subject of what fires by some rules."""
+    query = select(alert.c.rule_id, alert.c.site_id, alert.c.subject).where(
+        alert.c.state == AlertState.FIRING.value, alert.c.rule_id.in_(rule_ids)
+    )
+    return frozenset((rule, site, subject) for rule, site, subject in connection.execute(query))
 
 
 def told_firing(connection: Connection, limit: int) -> list[Alert]:
@@ -119,9 +129,7 @@ def write(connection: Connection, steps: Sequence[Step]) -> None:
     new = [_row(step.after) for step in steps if step.after and step.before is None]
     if new:
         connection.execute(alert.insert(), new)
-    for step in steps:
-        if step.after is not None and step.before is not None:
-            _update(connection, step.after)
+    _update(connection, [step.after for step in steps if step.after and step.before is not None])
     gone = [step.before.id for step in steps if step.before and step.after is None]
     for piece in chunks(gone):
         _forget(connection, piece)
@@ -136,9 +144,13 @@ def _row(one: Alert) -> dict[str, object]:
     }
 
 
-def _update(connection: Connection, one: Alert) -> None:
-    values = _row(one)
-    connection.execute(update(alert).where(alert.c.id == values.pop("id")).values(values))
+def _update(connection: Connection, alerts: Sequence[Alert]) -> None:
+    if not alerts:
+        return
+    rows = [_row(one) for one in alerts]
+    for row in rows:
+        row["key"] = row.pop("id")
+    connection.execute(update(alert).where(alert.c.id == bindparam("key")), rows)
 
 
 def _forget(connection: Connection, ids: Sequence[str]) -> None:
@@ -155,15 +167,26 @@ def note(connection: Connection, events: Sequence[Event]) -> None:
 
 def mark_told(connection: Connection, told: Sequence[Alert], now: datetime) -> None:
     """Write that receivers are told of alerts as they are now."""
-    events = []
-    for one in told:
-        word = Told.FIRING if one.state is AlertState.FIRING else Told.RESOLVED
-        kind = EventKind.REMINDED if one.told is word else EventKind.TOLD
-        connection.execute(
-            update(alert).where(alert.c.id == one.id).values(told=word.value, told_at=now)
-        )
-        events.append(Event(alert_id=one.id, at=now, kind=kind, words=word.value))
-    note(connection, events)
+    words = {
+        one.id: Told.FIRING if one.state is AlertState.FIRING else Told.RESOLVED for one in told
+    }
+    for word in Told:
+        ids = [id_ for id_, known in words.items() if known is word]
+        for piece in chunks(ids):
+            known = update(alert).where(alert.c.id.in_(piece))
+            connection.execute(known.values(told=word.value, told_at=now))
+    note(
+        connection,
+        [
+            Event(
+                alert_id=one.id,
+                at=now,
+                kind=EventKind.REMINDED if one.told is words[one.id] else EventKind.TOLD,
+                words=words[one.id].value,
+            )
+            for one in told
+        ],
+    )
 
 
 def acknowledge(
@@ -182,7 +205,7 @@ def acknowledge(
     if one.acked_by == actor and one.ack_note == note_text:
         return one
     after = replace(one, acked_at=now, acked_by=actor, ack_note=note_text)
-    _update(connection, after)
+    _update(connection, [after])
     words = f"{actor}: {note_text}" if note_text else actor
     note(
         connection,

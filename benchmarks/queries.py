@@ -61,7 +61,7 @@ def times(options: Options) -> Iterator[Figure]:
         metadata.create_all(engine)
         with writing(engine) as connection:
             for number in range(SITES):
-                _add_site(connection, f"s{number}", number)
+                add_site(connection, f"s{number}", number)
             _add_series(connection)
         queries: dict[str, Callable[[Connection, int], int]] = {
             "kpi.series_day_ms": _series_day,
@@ -112,7 +112,8 @@ def _annual(connection: Connection, _number: int) -> int:
     return len(figures)
 
 
-def _add_site(connection: Connection, site_id: str, number: int) -> None:
+def add_site(connection: Connection, site_id: str, number: int) -> None:
+    """Write a site with two meters and a year of hours and days."""
     row = {name: value for name, value in SITE.items() if name not in ("links", "energy")}
     connection.execute(
         insert(site).values(
