@@ -20,7 +20,8 @@ import psutil
 from benchmarks.frame import Figure, Options, Scalar
 from collectors.remote_write.tally import RemoteState
 from collectors.remote_write.writer import RemoteWriter, writer_of
-from suanwang.clock import SystemClock
+from suanwang.clock import SystemClock, from_epoch_ms
+from suanwang.model.batch import Readings, gathered
 from suanwang.model.reading import Reading
 from suanwang.settings import RemoteWriteSettings
 
@@ -43,7 +44,7 @@ def samples_per_s(options: Options) -> Iterator[Figure]:
         if shutil.which(name) is None:
             print(f"collectors: no {name}, so nothing is sent to it (apt install {name})")
             continue
-        sweeps = _sweeps(SWEEPS[options.quick])
+        sweeps = [gathered(sweep) for sweep in _sweeps(SWEEPS[options.quick])]
         # Once alive they are not looked through again: the product's processes do likewise.
         gc.collect()
         gc.freeze()
@@ -53,7 +54,7 @@ def samples_per_s(options: Options) -> Iterator[Figure]:
 
 
 def _measure(
-    name: str, url: str, server: psutil.Process, sweeps: list[list[Reading]]
+    name: str, url: str, server: psutil.Process, sweeps: list[Readings]
 ) -> Iterator[Figure]:
     settings = RemoteWriteSettings(url=f"{url}/api/v1/write", flush_s=0.05)
     writer = writer_of(settings, "centre", _CLOCK)
@@ -66,7 +67,7 @@ def _measure(
     theirs = _cpu_s(server) - theirs
     writer.stop()
     samples = len(sweeps) * len(sweeps[0])
-    stored = _stored(name, url, sweeps[-1][0].at, len(sweeps))
+    stored = _stored(name, url, from_epoch_ms(int(sweeps[-1].rows.at_ms[0])), len(sweeps))
     assert state.sent == samples == stored, (state, samples, stored)
     labels: dict[str, Scalar] = {"server": name, "series": len(sweeps[0]), "samples": samples}
     yield Figure("collectors.tsdb_samples_per_s", samples / took_s, "1/s", **labels)
@@ -74,31 +75,30 @@ def _measure(
     yield Figure("collectors.tsdb_server_cpu_us", theirs / samples * 1e6, "us", **labels)
 
 
-def _send(writer: RemoteWriter, sweeps: list[list[Reading]]) -> RemoteState:
+def _send(writer: RemoteWriter, sweeps: list[Readings]) -> RemoteState:
     for sweep in sweeps:
         while writer.state.queued > WAITING_MAX:
             _CLOCK.sleep(0.005)
-        writer.take("bench", sweep)
+        writer.take_rows("bench", sweep)
     while writer.state.queued:
         _CLOCK.sleep(0.005)
     return writer.state
 
 
-def _sweeps(count: int) -> list[list[Reading]]:
+def _sweeps(count: int) -> Iterator[list[Reading]]:
     start = _CLOCK.now().replace(microsecond=0) - count * EVERY
-    return [
-        [
+    for sweep in range(count):
+        at = start + sweep * EVERY
+        yield [
             Reading(
                 subject=f"meter:rack-{meter}",
                 metric=metric,
-                at=start + sweep * EVERY,
+                at=at,
                 value=4_800.0 + 20.5 * sweep + meter,
             )
             for meter in range(METERS)
             for metric in METRICS
         ]
-        for sweep in range(count)
-    ]
 
 
 def _stored(name: str, url: str, last: datetime, sweeps: int) -> int:

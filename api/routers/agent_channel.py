@@ -99,7 +99,7 @@ def _ingest(body: bytes, site_id: SiteId, skew: timedelta, context: ApiContext) 
         taken = telemetry.ingest(connection, batch, digest, now, context.series_book)
     context.series_book.keep(site_id, taken.numbers)
     if context.remote is not None and taken.admitted is not None:
-        context.remote.take(site_id, tuple(taken.admitted.each()))
+        context.remote.take_rows(site_id, taken.admitted)
     context.gate.count(taken, len(upload.readings) - taken.accepted - taken.duplicates)
     return Receipt(accepted=taken.accepted, duplicates=taken.duplicates, refused=taken.refused)
 

@@ -13,6 +13,7 @@ from collectors.remote_write import message
 from collectors.remote_write.message import Moments, Values
 from collectors.remote_write.names import labels_of
 from suanwang.clock import to_epoch_ms
+from suanwang.model.batch import Readings, SeriesKey
 from suanwang.model.reading import Reading
 
 LOST_POLLS: Final = 5
@@ -52,6 +53,12 @@ class Series:
             self.seen_ms = at_ms
         self.heard_ms = now_ms
         self.is_lost = False
+
+    def note_some(self, low_ms: int, high_ms: int, count: int, now_ms: int) -> None:
+        """Take note of several samples between two moments."""
+        self.note(high_ms, now_ms)
+        if count > 1 and high_ms > low_ms:
+            self.gap_ms = (high_ms - low_ms) // (count - 1)
 
     def is_silent(self, now_ms: int) -> bool:
         """Return whether more polls than may fail went by without a sample."""
@@ -124,13 +131,38 @@ class KnownSeries:
                     continue
                 series = known.get((reading.subject, reading.metric))
                 if series is None:
-                    series = self._name(site_id, reading)
-                    known[reading.subject, reading.metric] = series
+                    name = SeriesKey(reading.subject, reading.metric)
+                    series = known[name] = self._name(site_id, name, reading.labels)
                 series.note(at_ms, now_ms)
                 found.append(series)
                 moments.append(at_ms)
                 values.append(reading.value)
         return samples_of(found, moments, values)
+
+    def take_rows(self, site_id: str, readings: Readings, now_ms: int) -> Samples:
+        """Do the same for readings by column."""
+        rows = readings.rows
+        is_fit = (rows.at_ms >= message.FIRST_MS) & (rows.at_ms <= message.LAST_MS)
+        if not is_fit.all():
+            rows = rows.taken(is_fit)
+        size = len(readings.series)
+        counts = np.bincount(rows.series, minlength=size)
+        low = np.full(size, message.LAST_MS, np.int64)
+        high = np.zeros(size, np.int64)
+        np.minimum.at(low, rows.series, rows.at_ms)
+        np.maximum.at(high, rows.series, rows.at_ms)
+        found = np.empty(size, np.object_)
+        with self._lock:
+            known = self._by_site.setdefault(site_id, {})
+            for place in np.flatnonzero(counts).tolist():
+                name = readings.series[place]
+                series = known.get(name)
+                if series is None:
+                    labels = readings.labels.get(place, {})
+                    series = known[name] = self._name(site_id, name, labels)
+                series.note_some(int(low[place]), int(high[place]), int(counts[place]), now_ms)
+                found[place] = series
+        return Samples(found[rows.series], rows.at_ms, rows.value)
 
     def silent(self, now_ms: int) -> Samples:
         """Return a marker for each series that is newly lost, right after its last sample.
@@ -159,9 +191,9 @@ class KnownSeries:
                     self._by_site[site_id] = kept
         return len(gone)
 
-    def _name(self, site_id: str, reading: Reading) -> Series:
+    def _name(self, site_id: str, name: SeriesKey, labels: Mapping[str, str]) -> Series:
         """Return the series of a reading that is seen first. Two that are called alike are one."""
-        pairs = labels_of(site_id, reading.subject, reading.metric, reading.labels, self._external)
+        pairs = labels_of(site_id, name.subject, name.metric, labels, self._external)
         label_bytes = message.labels(pairs)
         series = self._by_labels.get(label_bytes)
         if series is None:

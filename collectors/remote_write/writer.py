@@ -18,6 +18,7 @@ from collectors.remote_write.shard import Pace, Shard
 from collectors.remote_write.tally import RemoteState, Tally
 from collectors.remote_write.target import Target, target_of
 from suanwang.clock import Clock, to_epoch_ms
+from suanwang.model.batch import Readings
 from suanwang.model.reading import Reading
 from suanwang.settings import RemoteWriteSettings
 
@@ -79,6 +80,12 @@ class RemoteWriter:
         if readings:
             now_ms = to_epoch_ms(self._clock.now())
             self._put(self._known.take(site_id, readings, now_ms))
+
+    def take_rows(self, site_id: str, readings: Readings) -> None:
+        """Take readings by column."""
+        if len(readings):
+            now_ms = to_epoch_ms(self._clock.now())
+            self._put(self._known.take_rows(site_id, readings, now_ms))
 
     def start(self) -> None:
         """Begin to send; a second call changes nothing."""

@@ -3,6 +3,7 @@
 import logging
 import struct
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ from collectors.remote_write.target import target_of
 from collectors.remote_write.writer import RemoteWriter, writer_of
 from suanwang.clock import VirtualClock, to_epoch_ms
 from suanwang.errors import BadInput, Unavailable
+from suanwang.model.batch import gathered
 from suanwang.model.reading import Reading
 from suanwang.settings import RemoteWriteSettings
 
@@ -250,6 +252,34 @@ def test_silence_of_five_polls_is_told_once_and_a_day_forgets() -> None:
     assert known.forget(NOW_MS + 86_400_000) == 0
     assert known.forget(NOW_MS + 86_400_001) == 2
     assert len(known) == 0
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 60), st.floats(-9, 9)), max_size=30),
+    st.integers(1, 3),
+)
+def test_readings_by_column_are_taken_like_single_ones(
+    rows: list[tuple[str, int, float]], shards: int
+) -> None:
+    one, other = KnownSeries({}, shards), KnownSeries({}, shards)
+    readings = [a_reading(f"meter:{name}", second, value) for name, second, value in rows]
+    # Of no use in the protocol, and left out by both.
+    readings.append(replace(a_reading("meter:d"), at=datetime(1970, 1, 1, tzinfo=UTC)))
+    found = one.take("east", readings, NOW_MS)
+    columns = other.take_rows("east", gathered(readings), NOW_MS)
+    assert [each.labels for each in columns.series] == [each.labels for each in found.series]
+    assert columns.at_ms.tolist() == found.at_ms.tolist()
+    assert columns.value.tolist() == found.value.tolist()
+    newest = {each.labels: each.seen_ms for each in found.series}
+    assert {each.labels: each.seen_ms for each in columns.series} == newest
+    assert len(one) == len(other) == len(newest)
+
+
+def test_the_pace_of_a_series_is_seen_in_one_batch() -> None:
+    known = KnownSeries({}, 1)
+    known.take_rows("east", gathered(a_reading(after_s=15 * n) for n in range(4)), NOW_MS)
+    assert len(known.silent(NOW_MS + 75_000)) == 0
+    assert (known.silent(NOW_MS + 75_001).at_ms - NOW_MS).tolist() == [45_001]
 
 
 class Script:
