@@ -23,7 +23,7 @@ from agent.executors.fake import FakeExecutor
 from agent.executors.port import Executor
 from agent.executors.ray_jobs import RayJobsConfig, RayJobsExecutor
 from agent.packages import PackageStore
-from agent.process import allow_files, settle_memory
+from agent.process import allow_files, settle_later, settle_memory
 from agent.record import Rules
 from agent.runner import Runner
 from agent.service import Agent, Parts
@@ -45,8 +45,6 @@ LOCK_NAME: Final = "agent.lock"
 MEMORY_NAME: Final = "executor.json"
 PACKAGES_NAME: Final = "packages"
 SOURCES_NAME: Final = "sources"
-SETTLE_AGAIN_S: Final = 300.0
-"""When the memory is settled once more: by then connections are open, and devices known."""
 
 
 def build_executor(settings: ExecutorSettings, folder: Path, clock: Clock) -> Executor:
@@ -165,13 +163,14 @@ async def _run(
     agent = build_agent(settings, clock, remote, file)
     loop.add_signal_handler(signal.SIGHUP, agent.reread)
     settle_memory()
-    again = loop.call_later(SETTLE_AGAIN_S, settle_memory)
+    settling = settle_later(loop)
     if remote is not None:
         remote.start()
     try:
         await agent.run(stop)
     finally:
-        again.cancel()
+        for each in settling:
+            each.cancel()
         if remote is not None:
             await asyncio.to_thread(remote.stop)
     log.info("agent ends; jobs run on", extra={"site": settings.site_id})

@@ -46,17 +46,17 @@ class SelfFacts:
 
 def facts_of(poller: Poller, spool: Spool) -> SelfFacts:
     """Return how poller and spool are now."""
-    stats = list(poller.stats.values())
+    totals = poller.totals
     return SelfFacts(
         circuits=Counter(breaker.circuit for breaker in poller.breakers.values()),
         in_flight=poller.in_flight,
         waiting=poller.waiting,
         left_behind=poller.left_behind,
-        polls=sum(each.polls for each in stats),
-        failures=sum(each.failures for each in stats),
-        timeouts=sum(each.timeouts for each in stats),
-        skipped=sum(each.skipped for each in stats),
-        sink_failures=sum(each.sink_failures for each in stats),
+        polls=totals.polls,
+        failures=totals.failures,
+        timeouts=totals.timeouts,
+        skipped=totals.skipped,
+        sink_failures=totals.sink_failures,
         spool=spool.batches.counts(),
     )
 

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Sequence
 from typing import Final
 
-from agent.process import allow_files, settle_memory
+from agent.process import allow_files, settle_newer
 from agent.site_file import SiteFile, Wanted
 from collectors.poller import Poller
 from collectors.site_sources import SourceChange, compare
@@ -63,7 +63,7 @@ class SourceKeeper:
         self._tell(change, wanted)
         if change:
             allow_files(connections_of(self._specs))
-            settle_memory()
+            settle_newer()
         return change
 
     async def _built(self, change: SourceChange) -> list[Source]:

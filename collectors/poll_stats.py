@@ -24,6 +24,16 @@ class PollStats:
     sink_failures: int = 0
     lateness_s_max: float = 0.0
 
+    def add(self, other: "PollStats") -> None:
+        """Count what came of another source's polls in."""
+        self.polls += other.polls
+        self.failures += other.failures
+        self.timeouts += other.timeouts
+        self.skipped += other.skipped
+        self.stuck += other.stuck
+        self.sink_failures += other.sink_failures
+        self.lateness_s_max = max(self.lateness_s_max, other.lateness_s_max)
+
 
 @dataclass(slots=True)
 class Histogram:

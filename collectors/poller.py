@@ -98,6 +98,7 @@ class Poller:
         self._lanes: Lanes[_Poll] = Lanes(limits or Limits(), self._begin)
         self._leftovers: set[asyncio.Task[None]] = set()
         self._turns = Turns()
+        self._removed = PollStats()
         self.lateness = Histogram()
         """How late polls began, but the first ones of each source."""
         self.lateness_of_first = Histogram()
@@ -108,6 +109,14 @@ class Poller:
     def stats(self) -> dict[str, PollStats]:
         """Return what each source's polls came to, by its name."""
         return {name: entry.stats for name, entry in self._entries.items()}
+
+    @property
+    def totals(self) -> PollStats:
+        """Return what the polls of all sources came to, those that were removed among them."""
+        totals = PollStats()
+        for stats in (self._removed, *(entry.stats for entry in self._entries.values())):
+            totals.add(stats)
+        return totals
 
     @property
     def breakers(self) -> dict[str, Breaker]:
@@ -143,6 +152,7 @@ class Poller:
         """Poll a source no more, and close it; raise KeyError where there is none."""
         entry = self._entries.pop(name)
         entry.is_gone = True
+        self._removed.add(entry.stats)
         if entry.task:
             entry.task.cancel()
             await asyncio.wait({entry.task}, timeout=STOP_S_MAX)

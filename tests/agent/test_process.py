@@ -1,13 +1,23 @@
 """What the agent asks of its own process."""
 
+import asyncio
 import gc
 import logging
 import resource
+import weakref
 from collections.abc import Iterator
 
 import pytest
 
-from agent.process import FILES_BESIDES, YOUNG_OBJECTS, allow_files, settle_memory
+from agent.process import (
+    FILES_BESIDES,
+    SETTLE_AT_S,
+    YOUNG_OBJECTS,
+    allow_files,
+    settle_later,
+    settle_memory,
+    settle_newer,
+)
 
 
 @pytest.fixture
@@ -40,18 +50,26 @@ def test_a_low_limit_of_open_files_is_raised_as_far_as_it_may_be(
     assert "too few open files" in caplog.text
 
 
-def test_what_lives_is_passed_over_and_what_died_since_is_given_back(garbage: None) -> None:
+def test_what_lives_is_passed_over_and_what_died_young_is_not_kept(garbage: None) -> None:
     class Thing:
         """Something that can be seen to be gone."""
 
     settle_memory()
     assert gc.get_threshold()[0] == YOUNG_OBJECTS
-    assert gc.get_freeze_count() > 10_000
+    before = gc.get_freeze_count()
+    assert before > 10_000
+    kept = [Thing() for _ in range(100)]
     loop: list[object] = [Thing()]
     loop.append(loop)
-    gc.freeze()
+    gone = weakref.ref(loop[0])
     del loop
-    gc.collect()
-    assert any(isinstance(each, Thing) for each in gc.get_objects()) is False
-    settle_memory()
-    assert not any(type(each).__name__ == "Thing" for each in gc.get_objects())
+    settle_newer()
+    assert gone() is None
+    assert gc.get_freeze_count() >= before + len(kept)
+
+
+async def test_what_is_made_in_the_first_minutes_is_settled_soon_and_often(garbage: None) -> None:
+    settling = settle_later(asyncio.get_running_loop())
+    assert len(settling) == len(SETTLE_AT_S)
+    for each in settling:
+        each.cancel()

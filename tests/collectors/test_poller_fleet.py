@@ -157,7 +157,9 @@ async def test_a_source_that_is_removed_is_closed_and_not_polled_again() -> None
     running = asyncio.create_task(poller.run(tally.stop))
     while len(tally.reports.get("unit-0", ())) < 5:  # noqa: ASYNC110 - virtual time
         await asyncio.sleep(0)
+    total = poller.totals.polls
     await poller.remove("unit-0")
+    assert poller.totals.polls >= total, "what was counted stays counted"
     polls = len(tally.reports["unit-0"])
     poller.add(Unit("unit-2", interval_s=1), Place())
     await running
