@@ -36,6 +36,7 @@ from scheduler.loop import SchedulerLoop
 from suanwang.clock import Clock, SystemClock
 from suanwang.db import partitions, schema
 from suanwang.db.engine import open_engine, reading, writing
+from suanwang.db.signals import Listener
 from suanwang.errors import BadInput, Unavailable
 from suanwang.ids import IdSource, RandomIds
 from suanwang.settings import ServerSettings, Settings
@@ -197,7 +198,8 @@ def run_server(
             if with_scheduler:
                 loop = SchedulerLoop(engine, writer, clock, ids, context=scheduling)
                 context = replace(
-                    context, wake=stack.enter_context(_scheduling(loop, UpkeepLoop(engine, clock)))
+                    context,
+                    wake=stack.enter_context(_scheduling(loop, UpkeepLoop(engine, clock), engine)),
                 )
                 stack.enter_context(_alerting(context))
             _announce(address, settings.server.state_dir)
@@ -287,13 +289,18 @@ def _copying(settings: Settings, clock: Clock) -> Iterator[RemoteWriter | None]:
 
 
 @contextmanager
-def _scheduling(loop: SchedulerLoop, upkeep: UpkeepLoop) -> Iterator[Callable[[], None]]:
+def _scheduling(
+    loop: SchedulerLoop, upkeep: UpkeepLoop, engine: Engine
+) -> Iterator[Callable[[], None]]:
     """Run the scheduler's loop and the record's upkeep meanwhile; yields what wakes the first."""
+    listener = Listener(engine, loop.wake)
     loop.start()
     upkeep.start()
+    listener.start()
     try:
         yield loop.wake
     finally:
+        listener.stop()
         upkeep.stop()
         loop.stop()
 

@@ -28,6 +28,7 @@ from api.schemas.jobs import (
     job_out,
 )
 from scheduler import accounting, agents, explain, extension, service, store_extensions
+from suanwang.db.signals import announce
 from suanwang.errors import BadInput
 from suanwang.ids import SUBMISSION_ID
 from suanwang.model.attempt import Attempt, Extension
@@ -62,7 +63,10 @@ def submit(connection: Connection, body: JobIn, identity: Identity, context: Api
         entrypoint_memory=body.entrypoint_memory,
         entrypoint_resources=body.entrypoint_resources or {},
     )
-    return service.submit(connection, new, context.scheduling)
+    job = service.submit(connection, new, context.scheduling)
+    if not context.is_writer:  # Another process schedules, and ``context.wake`` wakes this one.
+        announce(connection)
+    return job
 
 
 def attempt_out(attempt: Attempt) -> AttemptOut:

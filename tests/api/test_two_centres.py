@@ -62,6 +62,8 @@ def centre(folder: Path, database: str) -> Iterator[Process]:
             "SUANWANG_SERVER__DATABASE_URL": database,
             "SUANWANG_SERVER__LEASE_S": str(LEASE_S),
             "SUANWANG_LOG__LEVEL": "warning",
+            # Only what wakes the scheduler makes it plan.
+            "SUANWANG_SCHEDULER__CYCLE_S": "3600",
         },
         cwd=folder,
     )
@@ -215,6 +217,27 @@ def test_an_agent_may_speak_to_either_of_them(calm_pair: Pair) -> None:
         assert orders.json() == {"orders": []}
         upload: dict[str, object] = {"reports": []}
         assert process.call("POST", "/agent/v1/reports", token, upload).status_code == 200
+
+
+def test_a_job_that_is_handed_in_at_the_standby_wakes_the_one_that_schedules(
+    calm_pair: Pair,
+) -> None:
+    admin, writer, other = calm_pair.admin, calm_pair.writer, calm_pair.other
+    body = site_body()
+    assert other.call("POST", "/v1/sites", admin, body).status_code in (200, 201)
+    token = other.call("POST", "/v1/sites/east/token", admin).json()["secret"]
+    cash = {"tenant_id": "t1", "amount_fen": 1_000_000}
+    assert writer.call("POST", "/v1/cash", admin, cash, Idempotency_Key="c").status_code == 201
+    made = writer.call("POST", "/v1/tenants/t1/keys", admin, {"role": "enterprise"})
+    key = made.json()["secret"]
+    greeting = {"agent_version": "1", "clock": CLOCK.now().isoformat(), "executor_state": "up"}
+    assert writer.call("POST", "/agent/v1/hello", token, greeting).status_code == 200
+    job = {
+        "entrypoint": "x", "submission_id": "j1", "metadata": {"units": "1", "max_minutes": "5"},
+    }  # fmt: skip
+    assert other.call("POST", "/v1/jobs", key, job).status_code == 201
+    # The next cycle would be an hour away.
+    until(lambda: writer.call("GET", "/v1/jobs/j1", key).json()["state"] == "placed", 30)
 
 
 def test_when_the_writer_is_killed_the_other_takes_over_and_nothing_is_paid_twice(
