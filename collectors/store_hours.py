@@ -88,22 +88,21 @@ class PueHours:
 
     def rows(self) -> Iterator[HourPue]:
         """Yield the hours one by one."""
-        it = np.maximum(self.it_mwh, 1)
+        reasons = self.reasons().tolist()
+        ratios = (self.facility_mwh / np.maximum(self.it_mwh, 1)).tolist()
         columns = zip(
-            self.start_s.astype("datetime64[s]").tolist(),
-            (self.facility_mwh / it).tolist(),
+            (at.replace(tzinfo=UTC) for at in self.start_s.astype("datetime64[s]").tolist()),
+            [None if why else ratio for ratio, why in zip(ratios, reasons, strict=True)],
             (self.facility_mwh / _MWH_PER_WH).tolist(),
             (self.it_mwh / _MWH_PER_WH).tolist(),
             (self.common_ms / HOUR_MS).tolist(),
             self.quality,
             self.state,
             self.revision.tolist(),
-            self.reasons().tolist(),
+            [_REASONS[why] for why in reasons],
             strict=True,
         )
-        for start, ratio, *more, reason in columns:
-            value = None if reason else ratio
-            yield HourPue._make((start.replace(tzinfo=UTC), value, *more, _REASONS[reason]))
+        return map(HourPue._make, columns)
 
 
 def hours_of_pue(connection: Connection, site_id: str, asked: AskedPue) -> PueHours:
