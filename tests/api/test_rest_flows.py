@@ -9,6 +9,9 @@ from api_client import Json, World, site_body
 
 from scheduler.cycle import run_cycle
 from suanwang.clock import VirtualClock
+from suanwang.model.batch import gathered
+from suanwang.model.reading import Reading, SourceReport
+from suanwang.wire.batch import TelemetryUpload, encode
 
 FOUR_HOURS: Final = {"units": "4", "max_minutes": "60"}
 """Four cores for an hour: 48 fen at most."""
@@ -230,20 +233,24 @@ def test_telemetry_is_recorded_once_and_shown_with_its_age(
     start = clock.now()
     for minute in range(0, 31, 5):
         clock.advance(300 if minute else 0)
-        at = clock.now().isoformat()
+        at = clock.now()
         readings = [
-            {"subject": f"meter:east-{role}", "metric": metric, "value": value, "at": at}
+            Reading(subject=f"meter:east-{role}", metric=metric, value=value, at=at)
             for role, power in (("facility", 26_000.0), ("it", 20_000.0))
             for metric, value in (("power_w", power), ("energy_wh", 1_000 + power * minute / 60))
         ]
-        reports = [
-            {"source": "meters", "is_up": True, "duration_s": 0.1, "at": at, "readings": 4},
-            {"source": "dcgm", "is_up": False, "duration_s": 5.0, "at": at, "error": "no\x00route"},
-        ]
-        batch = {"id": f"b{minute}", "sent_at": at, "readings": readings, "reports": reports}
-        first = call(world, token, "/telemetry", batch)
+        reports = (
+            SourceReport(source="meters", is_up=True, duration_s=0.1, at=at, readings=4),
+            SourceReport(source="dcgm", is_up=False, duration_s=5.0, at=at, error="no\x00route"),
+        )
+        batch = encode(
+            TelemetryUpload(
+                id=f"b{minute}", made_at=at, readings=gathered(readings), reports=reports
+            )
+        )
+        first = world.client.post("/agent/v1/telemetry", token, content=batch).json()
         assert first == {"accepted": 4, "duplicates": 0, "refused": []}, first
-        again = call(world, token, "/telemetry", batch)
+        again = world.client.post("/agent/v1/telemetry", token, content=batch).json()
         assert again["duplicates"] + again["accepted"] == 4
     site = world.client.get("/v1/sites/east", world.enterprise).json()
     assert site["facility_power_w"]["value"] == 26_000.0
