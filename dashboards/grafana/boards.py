@@ -75,7 +75,8 @@ OVERVIEW: Final[tuple[tuple[str, tuple[PanelSpec, ...]], ...]] = (
                 unit="none",
                 queries=(
                     (
-                        'sum by (site, severity) (suanwang_alerts{state="firing"})',
+                        'sum by (site, severity) (suanwang_alerts{state="firing"})'
+                        " or on() vector(0)",
                         "{{site}} {{severity}}",
                     ),
                 ),
@@ -86,7 +87,8 @@ OVERVIEW: Final[tuple[tuple[str, tuple[PanelSpec, ...]], ...]] = (
                 unit="none",
                 queries=(
                     (
-                        'sum by (channel, state) (suanwang_alert_messages{state!="sent"})',
+                        'sum by (channel, state) (suanwang_alert_messages{state!="sent"})'
+                        " or on() vector(0)",
                         "{{channel}} {{state}}",
                     ),
                 ),
