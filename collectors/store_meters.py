@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
+from functools import lru_cache
 from itertools import pairwise
 from typing import Final, NamedTuple
 
@@ -37,6 +38,8 @@ from suanwang.model.reading import Quality
 METER: Final = "meter:"
 POWER: Final = "power_w"
 _EPOCH: Final = from_epoch_ms(0)
+METERS_KEPT: Final = 50_000
+"""Meters that are kept in memory, about 500 bytes each."""
 FACTOR_MAX: Final = 10**9
 """Most that either side of a factor may be: a register times it still fits into 64 bits."""
 
@@ -104,8 +107,26 @@ class KeptEpisode:
     recorded_at: datetime
 
 
+_FIELDS: Final = (
+    "id", "site_id", "name", "role", "category", "carrier", "rated_w", "resolution_wh",
+    "modulus_wh", "poll_s",
+)  # fmt: skip
+METER_COLUMNS: Final = tuple(meter.c[name] for name in _FIELDS)
+"""The columns that a meter is made of, in the order of ``meter_of``."""
+
+
 def meter_from_row(row: Mapping[str, object]) -> Meter:
     """Return a row of the meter table as the model's meter."""
+    return meter_of(*(row[name] for name in _FIELDS))
+
+
+@lru_cache(maxsize=METERS_KEPT)
+def meter_of(*values: object) -> Meter:
+    """Return a meter out of ``METER_COLUMNS``; equal rows give the same one.
+
+    Each batch reads the rows of its meters, which hardly ever change.
+    """
+    row = dict(zip(_FIELDS, values, strict=True))
     return Meter(
         id=MeterId(str(row["id"])),
         site_id=SiteId(str(row["site_id"])),
@@ -118,6 +139,12 @@ def meter_from_row(row: Mapping[str, object]) -> Meter:
         modulus_wh=_whole(row["modulus_wh"]),
         poll_s=_real(row["poll_s"]),
     )
+
+
+@lru_cache(maxsize=METERS_KEPT)
+def _plain(one: Meter) -> History:
+    """Return the history of a meter that was never replaced."""
+    return History.of(MeterRules.of(one))
 
 
 def _whole(value: object) -> int:
@@ -197,7 +224,7 @@ def histories(connection: Connection, meters: Iterable[Meter]) -> dict[str, Hist
             of = known[MeterId(row["meter_id"])]
             kept.setdefault(of.id, []).append(_episode(of, values))
     return {
-        meter_id: History(kept[meter_id]) if meter_id in kept else History.of(MeterRules.of(one))
+        meter_id: History(kept[meter_id]) if meter_id in kept else _plain(one)
         for meter_id, one in known.items()
     }
 

@@ -16,13 +16,14 @@ from collectors.accumulator import WINDOW_MS, Accumulator, Taken, WindowSum
 from collectors.register import History, Register, Segment
 from collectors.settle import DAY_MS, Source
 from collectors.store_meters import (
+    METER_COLUMNS,
     EventKind,
     MeterEvent,
     add_states,
     histories,
     mark_due,
     mark_hours,
-    meter_from_row,
+    meter_of,
     note_events,
 )
 from collectors.store_samples import chunks, registers_between
@@ -77,12 +78,12 @@ def load_records(
     known: list[Meter] = []
     for piece in pieces:
         rows = connection.execute(
-            select(meter)
+            select(*METER_COLUMNS)
             .where(meter.c.site_id == site_id, meter.c.id.in_(piece))
             .order_by(meter.c.id)
             .with_for_update(key_share=True)
-        ).mappings()
-        known += [meter_from_row({str(key): value for key, value in row.items()}) for row in rows]
+        )
+        known += [meter_of(*row) for row in rows]
     by_meter = histories(connection, known)
     records: dict[str, MeterRecord] = {
         one.id: MeterRecord(meter=one, history=by_meter[one.id]) for one in known
