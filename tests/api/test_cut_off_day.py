@@ -67,7 +67,7 @@ def readings(site: str, start: datetime, number: int) -> Iterator[Reading]:
     yield told("gpu:0", "power_w", load_w / 100)
     if 450 <= number < 462:
         return
-    yield told("meter:facility", "energy_wh", float(round(it_wh * 1.27) % 1_000_000))
+    yield told("meter:facility", "energy_wh", float(round(it_wh * 2.54) % 1_000_000))
     # The meter is replaced by one that counts from zero, in the middle of the cut.
     yield told("meter:it", "energy_wh", float(it_wh if number < 650 else it_wh - 1_200 * 600))
     yield told("meter:it", "power_w", load_w)
