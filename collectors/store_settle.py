@@ -65,8 +65,11 @@ def settle_due(connection: Connection, now: datetime) -> Upkeep:
             .with_for_update(skip_locked=True)
         )
     ]
+    # Marked days first: their meters are waited for in the order in which a batch locks them. Those
+    # of days that are over are taken only where nobody holds them, so nobody waits in a ring.
+    changed = _compute(connection, marked, now)
     over = _days_over(connection, now, DAYS_MAX - len(marked)) if len(marked) < DAYS_MAX else []
-    changed = _compute(connection, [*marked, *over], now)
+    changed += _compute(connection, over, now)
     for day in marked:
         connection.execute(
             delete(energy_due).where(
@@ -102,12 +105,14 @@ def _days_over(connection: Connection, now: datetime, most: int) -> list[_Day]:
     until_ms -= until_ms % DAY_MS
     rows = connection.execute(
         select(meter_state.c.meter_id, meter_state.c.settled_until_ms)
+        .join(meter, meter.c.id == meter_state.c.meter_id)
         .where(
             meter_state.c.settled_until_ms < until_ms,
             or_(meter_state.c.at_ms.is_not(None), meter_state.c.power_at_ms.is_not(None)),
         )
         .order_by(meter_state.c.settled_until_ms, meter_state.c.meter_id)
         .limit(most)
+        .with_for_update(of=meter, key_share=True, skip_locked=True)
     ).all()
     needy: list[_Day] = []
     for row in rows:
