@@ -12,6 +12,7 @@ from optimizer.deadline import Deadline
 from optimizer.instance import Instance, instance_of
 from optimizer.occupancy import Occupancy, empty_occupancy
 from optimizer.problem import Problem
+from optimizer.switches import in_force
 from suanwang.model.plan import Plan, PlannerKind
 
 
@@ -21,7 +22,7 @@ def plan_greedy(problem: Problem) -> Plan:
     Raise ValueError where the problem does not fit together.
     """
     deadline = Deadline(problem.policy.time_limit_s)
-    instance = instance_of(problem)
+    instance = instance_of(in_force(problem))
     state = empty_occupancy(instance, columns_of(instance))
     built_s = deadline.elapsed_s()
     is_complete = fill(state, deadline)

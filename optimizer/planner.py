@@ -23,6 +23,7 @@ from optimizer.occupancy import empty_occupancy
 from optimizer.problem import Problem
 from optimizer.rounding import Tools, Whole, round_down_and_fill, search
 from optimizer.solution import Limits, SolveModel
+from optimizer.switches import in_force
 from suanwang.model.plan import Plan, PlannerKind
 
 _RELAXATION_SHARE: Final = 0.5
@@ -39,6 +40,7 @@ def plan(problem: Problem, *, solve: SolveModel = solve_direct) -> Plan:
     Raise ValueError where the problem does not fit together.
     """
     deadline = Deadline(problem.policy.time_limit_s)
+    problem = in_force(problem)
     instance = instance_of(problem)
     columns = columns_of(instance)
     baseline = _greedy(instance, columns, deadline)

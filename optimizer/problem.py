@@ -7,6 +7,7 @@ micro-yuan. Every sequence is in a fixed order, so equal problems give equal pla
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 from typing import Final
 
 from suanwang.model.plan import ReasonCode
@@ -115,6 +116,16 @@ class JobSpec:
     avoid: Mapping[str, str] = field(default_factory=dict)
 
 
+class Family(StrEnum):
+    """Families of limits that can be switched off; ``docs/placement-model.md`` has their lines."""
+
+    POWER = "power"
+    MONEY = "money"
+    LATENCY = "latency"
+    DATA = "data"
+    DEADLINE = "deadline"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
     """Weights of the objective, all in yuan, and the planner's limits.
@@ -122,7 +133,8 @@ class Policy:
     ``latency_yuan_per_ms`` is paid once a job for each millisecond of round trip, ``waiting`` for
     each hour and unit between now and the start, ``unserved`` for each unit-hour not placed; the
     latter grows by ``ageing_per_hour`` of itself for each full hour that the job has waited, so no
-    job starves. The search for whole jobs stops at ``mip_gap`` or after ``mip_time_s``.
+    job starves. The search for whole jobs stops at ``mip_gap`` or after ``mip_time_s``. Families of
+    limits in ``families_off`` do not hold, for what-ifs and comparisons.
     """
 
     carbon_yuan_per_kg: float = 0.06
@@ -135,6 +147,7 @@ class Policy:
     ageing_per_hour: float = 0.1
     mip_gap: float = 1e-4
     mip_time_s: float = 1.0
+    families_off: frozenset[Family] = frozenset()
 
 
 DEFAULT_SLOT_LENGTHS_S: Final = (60, 240, 600, 900, 1_800, 3_600, 3_600, 3_600)

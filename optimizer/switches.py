@@ -1,0 +1,67 @@
+"""Families of limits, switched off in the data, so that model, state and check agree by nature."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from types import MappingProxyType
+from typing import Final
+
+from optimizer.problem import Family, Problem
+from suanwang.model.site import DataClass
+
+_ENOUGH_FEN: Final = 10**15
+_ENOUGH_W: Final = 1e15
+
+
+def in_force(problem: Problem) -> Problem:
+    """Return the problem without the data of the families that its policy switches off."""
+    for family in sorted(problem.policy.families_off):
+        problem = _WITHOUT[family](problem)
+    return problem
+
+
+def _without_power(problem: Problem) -> Problem:
+    unlimited = (_ENOUGH_W,) * len(problem.slots)
+    return replace(
+        problem, sites=tuple(replace(site, power_w_max=unlimited) for site in problem.sites)
+    )
+
+
+def _without_money(problem: Problem) -> Problem:
+    tenants = {job.tenant_id for job in problem.jobs} | set(problem.cash_fen)
+    return replace(
+        problem,
+        lots=(),
+        cash_fen=dict.fromkeys(sorted(tenants), _ENOUGH_FEN),
+        jobs=tuple(replace(job, cash_fen_max=None) for job in problem.jobs),
+    )
+
+
+def _without_latency(problem: Problem) -> Problem:
+    return replace(problem, jobs=tuple(replace(job, latency_ms_max=None) for job in problem.jobs))
+
+
+def _without_data(problem: Problem) -> Problem:
+    return replace(
+        problem,
+        jobs=tuple(
+            replace(job, data_class=DataClass.GENERAL, data_home="") for job in problem.jobs
+        ),
+        sites=tuple(replace(site, accepts=frozenset(DataClass)) for site in problem.sites),
+    )
+
+
+def _without_deadline(problem: Problem) -> Problem:
+    return replace(
+        problem, jobs=tuple(replace(job, earliest_s=0.0, deadline_s=None) for job in problem.jobs)
+    )
+
+
+_WITHOUT: Final[Mapping[Family, Callable[[Problem], Problem]]] = MappingProxyType(
+    {
+        Family.POWER: _without_power,
+        Family.MONEY: _without_money,
+        Family.LATENCY: _without_latency,
+        Family.DATA: _without_data,
+        Family.DEADLINE: _without_deadline,
+    }
+)

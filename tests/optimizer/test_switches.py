@@ -1,0 +1,54 @@
+"""Every family of limits binds where it should, and can be switched off."""
+
+from dataclasses import replace
+
+import pytest
+from problem_builders import a_job, a_pool, a_problem, a_site
+
+from optimizer.planner import plan
+from optimizer.problem import Family, Problem
+from suanwang.model.plan import Plan
+from suanwang.model.site import DataClass
+
+
+def _power() -> Problem:
+    return a_problem(jobs=[a_job()], sites=[a_site(power_w_max=(100.0,) * 4)])
+
+
+def _money() -> Problem:
+    return a_problem(jobs=[a_job()], cash_fen={"acme": 999})
+
+
+def _latency() -> Problem:
+    far = a_job(origin="far", latency_ms_max=5.0)
+    return a_problem(jobs=[far], rtt_ms={("far", "near"): 9.0})
+
+
+def _data() -> Problem:
+    closed = a_site(accepts=frozenset({DataClass.GENERAL}))
+    return a_problem(jobs=[a_job(data_class=DataClass.GOVERNMENT)], sites=[closed])
+
+
+def _deadline() -> Problem:
+    return a_problem(jobs=[a_job(deadline_s=1_800.0)], pools=[a_pool()])
+
+
+_BINDING = {
+    Family.POWER: _power,
+    Family.MONEY: _money,
+    Family.LATENCY: _latency,
+    Family.DATA: _data,
+    Family.DEADLINE: _deadline,
+}
+
+
+def _placed(made: Plan) -> int:
+    return len(made.starts) + len(made.later)
+
+
+@pytest.mark.parametrize("family", list(Family))
+def test_a_family_keeps_a_job_out_until_it_is_switched_off(family: Family) -> None:
+    problem = _BINDING[family]()
+    assert _placed(plan(problem)) == 0
+    policy = replace(problem.policy, families_off=frozenset({family}))
+    assert _placed(plan(replace(problem, policy=policy))) == 1
