@@ -37,6 +37,20 @@ CSP: Final = (
 )
 NOTHING: Final = "–"
 
+STATE_WORDS: Final[Mapping[str, str]] = {
+    "queued": "排队",
+    "placed": "已派",
+    "running": "运行",
+    "stopping": "停止中",
+    "succeeded": "成功",
+    "failed": "失败",
+    "stopped": "已停",
+    "info": "提示",
+    "warning": "警告",
+    "critical": "严重",
+}
+"""States of jobs and severities, as the pages show them beside the English word."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoolRow:
@@ -238,6 +252,7 @@ class StatusPages:
         self._templates = Environment(
             loader=PackageLoader("api", "templates"), autoescape=True, undefined=StrictUndefined
         )
+        self._templates.globals["chinese"] = STATE_WORDS
 
     def public(self, connection: Connection, now: datetime) -> str:
         """Return the public page."""

@@ -7,7 +7,7 @@ from typing import Annotated, Final
 import typer
 
 from cli.connection import ApiKey, Url, connect
-from cli.output import NOTHING, AsJson, Json, clock_time, emit_json, line, table
+from cli.output import NOTHING, AsJson, Json, clock_time, emit_json, line, show_list, table
 from suanwang.clock import SystemClock
 from suanwang.errors import BadInput, Unavailable
 
@@ -162,23 +162,18 @@ def list_silences(
     """List silences, the next to end first."""
     with connect(url, api_key) as client:
         answer = client.get("/v1/silences", past=str(past).lower())
-    if as_json:
-        emit_json(answer)
-        return
-    table(
-        ("id", "rule", "site", "subject", "until", "by", "why"),
-        [
-            (
-                one["id"],
-                one["rule"],
-                one["site"],
-                one["subject"],
-                clock_time(one["until_at"]),
-                one["actor"],
-                one["reason"],
-            )
-            for one in answer["items"]
-        ],
+    show_list(
+        answer,
+        as_json,
+        {
+            "id": "id",
+            "rule": "rule",
+            "site": "site",
+            "subject": "subject",
+            "until": lambda one: clock_time(one["until_at"]),
+            "by": "actor",
+            "why": "reason",
+        },
     )
 
 
@@ -203,23 +198,18 @@ def rules(url: Url = None, api_key: ApiKey = None, as_json: AsJson = False) -> N
     """List the rules that are in force at this centre."""
     with connect(url, api_key) as client:
         answer = client.get("/v1/alert-rules")
-    if as_json:
-        emit_json(answer)
-        return
-    table(
-        ("rule", "severity", "signal", "bad", "for s", "clear for s", "runbook"),
-        [
-            (
-                one["id"],
-                one["severity"],
-                one["signal"],
-                _bad(one),
-                f"{one['lasts_s']:g}",
-                f"{one['clear_lasts_s']:g}",
-                one["runbook"],
-            )
-            for one in answer["items"]
-        ],
+    show_list(
+        answer,
+        as_json,
+        {
+            "rule": "id",
+            "severity": "severity",
+            "signal": "signal",
+            "bad": _bad,
+            "for s": lambda one: f"{one['lasts_s']:g}",
+            "clear for s": lambda one: f"{one['clear_lasts_s']:g}",
+            "runbook": "runbook",
+        },
     )
 
 
@@ -279,24 +269,19 @@ def list_channels(url: Url = None, api_key: ApiKey = None, as_json: AsJson = Fal
     """List who is told, and how many messages wait or could not be delivered."""
     with connect(url, api_key) as client:
         answer = client.get("/v1/alert-channels")
-    if as_json:
-        emit_json(answer)
-        return
-    table(
-        ("channel", "kind", "from", "sites", "rules", "waiting", "sent", "dead"),
-        [
-            (
-                one["name"],
-                one["kind"],
-                one["at_least"],
-                " ".join(one["sites"]) or "all",
-                " ".join(one["rules"]) or "all",
-                str(one["waiting"]),
-                str(one["sent"]),
-                str(one["dead"]),
-            )
-            for one in answer["items"]
-        ],
+    show_list(
+        answer,
+        as_json,
+        {
+            "channel": "name",
+            "kind": "kind",
+            "from": "at_least",
+            "sites": lambda one: " ".join(one["sites"]) or "all",
+            "rules": lambda one: " ".join(one["rules"]) or "all",
+            "waiting": "waiting",
+            "sent": "sent",
+            "dead": "dead",
+        },
     )
 
 
@@ -312,23 +297,18 @@ def list_messages(
     asked: dict[str, Json] = {"limit": limit} | ({"state": state} if state else {})
     with connect(url, api_key) as client:
         answer = client.get("/v1/alert-messages", **asked)
-    if as_json:
-        emit_json(answer)
-        return
-    table(
-        ("id", "channel", "state", "made", "tries", "about", "why not"),
-        [
-            (
-                one["id"],
-                one["channel"],
-                one["state"],
-                clock_time(one["made_at"]),
-                str(one["attempts"]),
-                f"{one['group']}: {one['alerts']} {one['status']}",
-                one["error"],
-            )
-            for one in answer["items"]
-        ],
+    show_list(
+        answer,
+        as_json,
+        {
+            "id": "id",
+            "channel": "channel",
+            "state": "state",
+            "made": lambda one: clock_time(one["made_at"]),
+            "tries": "attempts",
+            "about": lambda one: f"{one['group']}: {one['alerts']} {one['status']}",
+            "why not": "error",
+        },
     )
 
 

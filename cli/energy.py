@@ -6,7 +6,18 @@ from typing import Annotated, Final
 import typer
 
 from cli.connection import ApiKey, Url, connect
-from cli.output import NOTHING, AsJson, Json, emit_csv, emit_json, line, minute_time, number, table
+from cli.output import (
+    NOTHING,
+    AsJson,
+    Json,
+    emit_csv,
+    emit_json,
+    line,
+    minute_time,
+    number,
+    span_times,
+    table,
+)
 from suanwang.errors import BadInput
 from suanwang.periods import EXAMPLES
 
@@ -428,8 +439,7 @@ def pue_table(figures: list[Json], title: str = "") -> None:
                 number(figure["value"], 4),
                 "interim" if figure["is_interim"] else "annual",
                 figure["category"],
-                minute_time(figure["start"]),
-                minute_time(figure["end"]),
+                *span_times(figure["start"], figure["end"]),
                 number(figure["facility_wh"], 3),
                 number(figure["it_wh"], 3),
                 f"{figure['coverage_facility']:.2%} / {figure['coverage_it']:.2%}",

@@ -6,7 +6,7 @@ import typer
 
 from cli.connection import ApiKey, Url, connect
 from cli.ledger import Amount, Key, Receipt, amount_fen
-from cli.output import AsJson, emit_json, line, table, yuan
+from cli.output import AsJson, emit_json, line, show_list, table, yuan
 from suanwang.errors import BadInput
 
 
@@ -102,13 +102,13 @@ def payables(url: Url = None, api_key: ApiKey = None, as_json: AsJson = False) -
     """List what payees have earned, and claims that are due, and nobody has paid yet."""
     with connect(url, api_key) as client:
         answer = client.get("/v1/ledger/payables")
-    if as_json:
-        emit_json(answer)
-        return
-    table(
-        ("payee", "earned with", "programme", "open"),
-        [
-            (one["payee"], one["kind"], one["programme"], yuan(one["open_fen"]))
-            for one in answer["items"]
-        ],
+    show_list(
+        answer,
+        as_json,
+        {
+            "payee": "payee",
+            "earned with": "kind",
+            "programme": "programme",
+            "open": lambda one: yuan(one["open_fen"]),
+        },
     )

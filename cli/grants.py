@@ -17,7 +17,7 @@ from cli.grants_tables import (
     write_file,
     write_table,
 )
-from cli.output import AsJson, Json, clock_time, emit_json, line, note, table, yuan
+from cli.output import AsJson, Json, clock_time, emit_json, line, note, show_list, yuan
 from cli.wording import Lang, refused_in
 from suanwang.clock import SystemClock
 from suanwang.errors import BadInput, Refused
@@ -38,22 +38,17 @@ def programmes(url: Url = None, api_key: ApiKey = None, as_json: AsJson = False)
     """List the programmes in force, with the stages of their review."""
     with connect_once(url, api_key) as client:
         answer = client.get("/v1/programmes")
-    if as_json:
-        emit_json(answer)
-        return
-    table(
-        ("programme", "version", "name", "mode", "stages", "empty values"),
-        [
-            (
-                one["id"],
-                str(one["version"]),
-                one["name"],
-                one["mode"] or "–",
-                " → ".join(stage["id"] for stage in one["stages"]) or "–",
-                str(len(one["empty"])),
-            )
-            for one in answer["items"]
-        ],
+    show_list(
+        answer,
+        as_json,
+        {
+            "programme": "id",
+            "version": "version",
+            "name": "name",
+            "mode": "mode",
+            "stages": lambda one: " → ".join(stage["id"] for stage in one["stages"]) or "–",
+            "empty values": lambda one: str(len(one["empty"])),
+        },
     )
 
 
@@ -336,24 +331,19 @@ def events(
     """Show the audit of an application: every step, by whom, and why."""
     with connect_once(url, api_key) as client:
         answer = client.get(f"/v1/applications/{application}/events")
-    if as_json:
-        emit_json(answer)
-        return
-    table(
-        ("step", "at", "who", "role", "did", "from", "to", "why"),
-        [
-            (
-                str(row["seq"]),
-                clock_time(row["at"]),
-                row["actor"],
-                row["role"],
-                f"{row['action']} {row['stage']}".strip(),
-                row["state_before"] or "–",
-                row["state_after"],
-                row["reason"],
-            )
-            for row in answer["items"]
-        ],
+    show_list(
+        answer,
+        as_json,
+        {
+            "step": "seq",
+            "at": lambda row: clock_time(row["at"]),
+            "who": "actor",
+            "role": "role",
+            "did": lambda row: f"{row['action']} {row['stage']}".strip(),
+            "from": "state_before",
+            "to": "state_after",
+            "why": "reason",
+        },
     )
 
 

@@ -10,7 +10,18 @@ import typer
 from cli import wishes
 from cli.client import Client
 from cli.connection import ApiKey, Url, connect
-from cli.output import AsJson, Json, clock_time, emit_json, line, note, number, table, yuan
+from cli.output import (
+    AsJson,
+    Json,
+    clock_time,
+    emit_json,
+    line,
+    note,
+    number,
+    show_list,
+    table,
+    yuan,
+)
 from suanwang.clock import SystemClock
 from suanwang.errors import BadInput, SuanwangError
 from suanwang.ids import RandomIds
@@ -179,23 +190,18 @@ def jobs(
         return
     with connect(url, api_key) as client:
         answer = client.get("/v1/jobs", state=state, limit=limit)
-    if as_json:
-        emit_json(answer)
-        return
-    table(
-        ("job", "state", "site", "submitted", "started", "ended", "reason"),
-        [
-            (
-                job["submission_id"],
-                job["state"],
-                job["site_id"] or "–",
-                clock_time(job["submitted_at"]),
-                clock_time(job["started_at"]),
-                clock_time(job["ended_at"]),
-                job["message"] or "",
-            )
-            for job in answer["items"]
-        ],
+    show_list(
+        answer,
+        as_json,
+        {
+            "job": "submission_id",
+            "state": "state",
+            "site": "site_id",
+            "submitted": lambda job: clock_time(job["submitted_at"]),
+            "started": lambda job: clock_time(job["started_at"]),
+            "ended": lambda job: clock_time(job["ended_at"]),
+            "reason": "message",
+        },
     )
 
 

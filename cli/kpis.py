@@ -6,7 +6,7 @@ from typing import Annotated, Final
 import typer
 
 from cli.connection import ApiKey, Url, connect
-from cli.output import NOTHING, AsJson, Json, emit_json, line, minute_time, number, table
+from cli.output import NOTHING, AsJson, Json, emit_json, line, minute_time, number, show_list, table
 from suanwang.errors import BadInput, NotFound
 
 SiteName = Annotated[str, typer.Argument(help="The site's id.")]
@@ -196,24 +196,19 @@ def certificates(
     """List green certificates and contracts, and what each was used for."""
     with connect(url, api_key) as client:
         answer = client.get("/v1/energy-certificates", after=after or None)
-    if as_json:
-        emit_json(answer)
-        return
-    table(
-        ("number", "kind", "MWh", "origin", "owner", "cancelled for", "from", "until"),
-        [
-            (
-                one["id"],
-                one["kind"],
-                number(one["energy_wh"] / 1e6, 3),
-                one["origin"],
-                one["owner"],
-                one["site_id"] or NOTHING,
-                one["from_at"] or NOTHING,
-                one["until_at"] or NOTHING,
-            )
-            for one in answer["items"]
-        ],
+    show_list(
+        answer,
+        as_json,
+        {
+            "number": "id",
+            "kind": "kind",
+            "MWh": lambda one: number(one["energy_wh"] / 1e6, 3),
+            "origin": "origin",
+            "owner": "owner",
+            "cancelled for": "site_id",
+            "from": "from_at",
+            "until": "until_at",
+        },
     )
 
 

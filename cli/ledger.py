@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from cli.connection import ApiKey, Url, connect
-from cli.output import AsJson, clock_time, emit_json, line, table, yuan
+from cli.output import AsJson, clock_time, emit_json, line, show_list, yuan
 from suanwang.errors import BadInput
 
 Amount = Annotated[str, typer.Argument(help="Amount in yuan, such as 12.50.")]
@@ -78,15 +78,15 @@ def debts(url: Url = None, api_key: ApiKey = None, as_json: AsJson = False) -> N
     """List what is owed from clawbacks, by lot."""
     with connect(url, api_key) as client:
         answer = client.get("/v1/ledger/debts")
-    if as_json:
-        emit_json(answer)
-        return
-    table(
-        ("tenant", "lot", "programme", "owed"),
-        [
-            (one["tenant_id"], one["lot_id"], one["programme"], yuan(one["open_fen"]))
-            for one in answer["items"]
-        ],
+    show_list(
+        answer,
+        as_json,
+        {
+            "tenant": "tenant_id",
+            "lot": "lot_id",
+            "programme": "programme",
+            "owed": lambda one: yuan(one["open_fen"]),
+        },
     )
 
 
@@ -111,20 +111,15 @@ def periods(url: Url = None, api_key: ApiKey = None, as_json: AsJson = False) ->
     """List the closed periods, each with the link to keep outside."""
     with connect(url, api_key) as client:
         answer = client.get("/v1/ledger/periods")
-    if as_json:
-        emit_json(answer)
-        return
-    table(
-        ("period", "ended", "closed", "entry", "payable", "link"),
-        [
-            (
-                period["id"],
-                clock_time(period["ends_at"]),
-                clock_time(period["closed_at"]),
-                str(period["seq"]),
-                yuan(period["totals_fen"].get("payable", 0)),
-                period["chain"],
-            )
-            for period in answer["items"]
-        ],
+    show_list(
+        answer,
+        as_json,
+        {
+            "period": "id",
+            "ended": lambda period: clock_time(period["ends_at"]),
+            "closed": lambda period: clock_time(period["closed_at"]),
+            "entry": "seq",
+            "payable": lambda period: yuan(period["totals_fen"].get("payable", 0)),
+            "link": "chain",
+        },
     )

@@ -3,7 +3,7 @@
 import json
 import sys
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Annotated, Any, Final
 
 import typer
@@ -12,6 +12,9 @@ Json = Any
 """A parsed JSON document, at the edge where it is only printed."""
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs instead of text.")]
+
+Column = str | Callable[[Json], str]
+"""A cell of each item: the field of that name, or what a function makes of the item."""
 
 NOTHING: Final = "–"
 
@@ -53,6 +56,22 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, title: str =
         line("  ".join(cells).rstrip())
 
 
+def show_list(answer: Json, as_json: bool, columns: Mapping[str, Column]) -> None:
+    """Print the items of an answer as a table, a column for each head, or the answer as JSON."""
+    if as_json:
+        emit_json(answer)
+        return
+    table(
+        tuple(columns),
+        [[_cell(item, column) for column in columns.values()] for item in answer["items"]],
+    )
+
+
+def _cell(item: Json, column: Column) -> str:
+    value = item[column] if isinstance(column, str) else column(item)
+    return NOTHING if value is None else str(value)
+
+
 def _rich_table(columns: Sequence[str], rows: Sequence[Sequence[str]], title: str) -> None:
     from rich.console import Console
     from rich.table import Table
@@ -92,6 +111,16 @@ def minute_time(text: Json) -> str:
     from datetime import datetime
 
     return f"{datetime.fromisoformat(text).astimezone():%Y-%m-%d %H:%M}"
+
+
+def span_times(start: Json, end: Json) -> tuple[str, str]:
+    """Write both ends of a period: to the second where it is shorter than an hour."""
+    from datetime import datetime, timedelta
+
+    edges = [datetime.fromisoformat(text).astimezone() for text in (start, end)]
+    is_short = edges[1] - edges[0] < timedelta(hours=1)
+    style = "%Y-%m-%d %H:%M:%S" if is_short else "%Y-%m-%d %H:%M"
+    return edges[0].strftime(style), edges[1].strftime(style)
 
 
 def clock_time(text: Json) -> str:

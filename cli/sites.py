@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from cli.connection import ApiKey, Url, connect
-from cli.output import NOTHING, AsJson, Json, emit_json, line, number, table
+from cli.output import NOTHING, AsJson, Json, emit_json, line, number, show_list, table
 
 SiteName = Annotated[str, typer.Argument(help="The site's id.")]
 
@@ -25,37 +25,22 @@ def sites(
         return
     with connect(url, api_key) as client:
         answer = client.get("/v1/sites")
-    if as_json:
-        emit_json(answer)
-        return
-    table(
-        (
-            "site",
-            "operator",
-            "agent",
-            "open",
-            "units free",
-            "IT W",
-            "facility W",
-            "PUE of 24 h, interim",
-            "quality",
-        ),
-        [
-            (
-                site["id"],
-                site["operator"],
-                "up" if site["is_reachable"] else "not seen",
-                "yes" if site["is_open"] else "no",
-                ", ".join(
-                    f"{p['accelerator']} {p['units_free']}/{p['units']}" for p in site["pools"]
-                ),
-                _fact(site["it_power_w"], 0),
-                _fact(site["facility_power_w"], 0),
-                _fact(site["pue"], 3),
-                (site["pue"] or {}).get("quality", NOTHING),
-            )
-            for site in answer["items"]
-        ],
+    show_list(
+        answer,
+        as_json,
+        {
+            "site": "id",
+            "operator": "operator",
+            "agent": lambda site: "up" if site["is_reachable"] else "not seen",
+            "open": lambda site: "yes" if site["is_open"] else "no",
+            "units free": lambda site: ", ".join(
+                f"{p['accelerator']} {p['units_free']}/{p['units']}" for p in site["pools"]
+            ),
+            "IT W": lambda site: _fact(site["it_power_w"], 0),
+            "facility W": lambda site: _fact(site["facility_power_w"], 0),
+            "PUE of 24 h, interim": lambda site: _fact(site["pue"], 3),
+            "quality": lambda site: (site["pue"] or {}).get("quality", NOTHING),
+        },
     )
 
 

@@ -4,7 +4,6 @@ Each step is a transaction of its own and may be repeated, or cut off, at any mo
 """
 
 import logging
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -26,6 +25,7 @@ from collectors.store_chunks import (
 from collectors.store_kpi_days import tell_days
 from collectors.store_rollup import finish_rollups, roll_up
 from collectors.store_settle import finish, settle_due
+from suanwang.background import Background, every
 from suanwang.chunk import ChunkDamaged
 from suanwang.clock import Clock, to_epoch_ms
 from suanwang.db import partitions
@@ -163,27 +163,20 @@ class UpkeepLoop:
         self._clock = clock
         self._raw = RawUpkeep(engine, clock)
         self._parts = PartsUpkeep(engine, clock)
-        self._stopping = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._background = Background("telemetry-upkeep", every(EVERY_S, self._tick), join_s=JOIN_S)
 
     def start(self) -> None:
         """Start the thread; a second call changes nothing."""
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="telemetry-upkeep", daemon=True)
-            self._thread.start()
+        self._background.start()
 
     def stop(self) -> None:
         """End after the upkeep that runs."""
-        self._stopping.set()
-        if self._thread is not None:
-            self._thread.join(JOIN_S)
-            self._thread = None
+        self._background.stop()
 
-    def _run(self) -> None:
-        while not self._stopping.wait(EVERY_S):
-            try:
-                self._parts.run()
-                keep_up(self._engine, self._clock)
-                self._raw.run()
-            except Exception:  # noqa: BLE001 - the outermost loop: logged, and tried again
-                _LOG.exception("the upkeep of the energy record failed")
+    def _tick(self) -> None:
+        try:
+            self._parts.run()
+            keep_up(self._engine, self._clock)
+            self._raw.run()
+        except Exception:  # noqa: BLE001 - the outermost loop: logged, and tried again
+            _LOG.exception("the upkeep of the energy record failed")

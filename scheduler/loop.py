@@ -11,6 +11,7 @@ from sqlalchemy import Engine
 from scheduler.context import Context, make_context
 from scheduler.cycle import run_cycle
 from scheduler.reconcile import reconcile
+from suanwang.background import Background
 from suanwang.clock import Clock
 from suanwang.ids import IdSource
 from suanwang.settings import Settings
@@ -51,8 +52,7 @@ class SchedulerLoop:
         self._writer = writer
         self._context = context or make_context(clock, ids, settings)
         self._woken = threading.Event()
-        self._stopping = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._background = Background("scheduler", self._run, join_s=JOIN_S, wake=self.wake)
         self._reconcile_at = 0.0
         self._counts = LoopCounts()
 
@@ -63,10 +63,7 @@ class SchedulerLoop:
 
     def start(self) -> None:
         """Start the thread; a second call changes nothing."""
-        if self._thread is None:
-            self._reconcile_at = self._context.clock.monotonic()
-            self._thread = threading.Thread(target=self._run, name="scheduler", daemon=True)
-            self._thread.start()
+        self._background.start()
 
     def wake(self) -> None:
         """Say that there is something to do; the next cycle begins at once."""
@@ -74,11 +71,7 @@ class SchedulerLoop:
 
     def stop(self) -> None:
         """End after the cycle that runs."""
-        self._stopping.set()
-        self._woken.set()
-        if self._thread is not None:
-            self._thread.join(JOIN_S)
-            self._thread = None
+        self._background.stop()
 
     def tick(self) -> None:
         """Reconcile where it is time, then run a cycle; failures are counted, not raised."""
@@ -88,11 +81,12 @@ class SchedulerLoop:
             self._reconcile_at = self._context.clock.monotonic() + every_s
         self._guard("cycle", self._cycle)
 
-    def _run(self) -> None:
-        while not self._stopping.is_set():
+    def _run(self, stopping: threading.Event) -> None:
+        self._reconcile_at = self._context.clock.monotonic()
+        while not stopping.is_set():
             self._woken.clear()
             self.tick()
-            self._stopping.wait(BREATH_S)
+            stopping.wait(BREATH_S)
             self._woken.wait(self._context.limits.cycle_s)
 
     def _cycle(self) -> None:

@@ -1,11 +1,11 @@
 """The energy record of a site: its PUE, what stands behind it, and its meters."""
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Annotated, Final
 from zoneinfo import ZoneInfo
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query
 from sqlalchemy import Connection
 
 from api.context import Context
@@ -48,6 +48,26 @@ PeriodText = Annotated[
 Category = Annotated[
     PueCategory | None, Query(description="where IT is measured; else what the site declares")
 ]
+
+
+@dataclass(frozen=True, slots=True)
+class AskedText:
+    """Which PUE is asked for, as the address says it."""
+
+    hours: Hours = 24
+    period: PeriodText = None
+    category: Category = None
+
+    def in_zone(self, zone: str, now: datetime) -> Period:
+        """Return the period; a named one is in the given time zone."""
+        return in_zone(self.period, self.hours, zone, now)
+
+    def question(self, period: Period, now: datetime) -> AskedPue:
+        """Return the question for the record."""
+        return AskedPue(start=period.start, end=period.end, now=now, category=self.category)
+
+
+Asked = Annotated[AskedText, Depends()]
 HOUR: Final = timedelta(hours=1)
 HOURS_LONGEST: Final = timedelta(days=366, hours=1)
 """Most hours of one answer: a leap year, back from any moment."""
@@ -59,42 +79,30 @@ def asked_period(
 ) -> Period:
     """Return the asked period; raise NotFound for an unknown site, BadInput for no period."""
     site = registry.find_site(connection, SiteId(site_id)).site
-    return _in_zone(text, hours, site.timezone, now)
+    return in_zone(text, hours, site.timezone, now)
 
 
-def _in_zone(text: str | None, hours: int, zone: str, now: datetime) -> Period:
+def in_zone(text: str | None, hours: int, zone: str, now: datetime) -> Period:
     if text is None:
         return Period(now - timedelta(hours=hours), now)
     return parse_period(text, ZoneInfo(zone), now)
 
 
 @router.get("/{site_id}/pue", summary="PUE of a site")
-def read_pue(
-    site_id: str,
-    identity: SiteReader,
-    context: Context,
-    hours: Hours = 24,
-    period: PeriodText = None,
-    category: Category = None,
-) -> PueFigure:
+def read_pue(site_id: str, identity: SiteReader, context: Context, asked: Asked) -> PueFigure:
     """Return the PUE of a period with energies, coverage, quality and category.
 
     ``value`` is null where it is withheld; ``withheld`` says why.
     """
     now = context.clock.now()
     with context.reading() as connection:
-        asked = asked_period(connection, site_id, period, hours, now)
-        return telemetry.pue(connection, site_id, asked.start, asked.end, now, category)
+        period = asked_period(connection, site_id, asked.period, asked.hours, now)
+        return telemetry.pue(connection, site_id, period.start, period.end, now, asked.category)
 
 
 @router.get("/{site_id}/pue/hours", summary="PUE of a site hour by hour")
 def read_pue_hours(
-    site_id: str,
-    identity: SiteReader,
-    context: Context,
-    hours: Hours = 24,
-    period: PeriodText = None,
-    category: Category = None,
+    site_id: str, identity: SiteReader, context: Context, asked: Asked
 ) -> PueHourList:
     """Return the hours that a period touches and that are over, as they stand in the record.
 
@@ -103,16 +111,16 @@ def read_pue_hours(
     """
     now = context.clock.now()
     with context.reading() as connection:
-        asked = _whole_hours(asked_period(connection, site_id, period, hours, now), now)
-        question = AskedPue(start=asked.start, end=asked.end, now=now, category=category)
-        found = hours_of_pue(connection, site_id, question)
+        touched = asked_period(connection, site_id, asked.period, asked.hours, now)
+        period = _whole_hours(touched, now)
+        found = hours_of_pue(connection, site_id, asked.question(period, now))
     return PueHourList(
         site_id=site_id,
         category=found.category,
         formula=FORMULA,
-        start=asked.start,
-        end=asked.end,
-        hours=(asked.end - asked.start) // HOUR,
+        start=period.start,
+        end=period.end,
+        hours=(period.end - period.start) // HOUR,
         items=[PueHourOut(**hour._asdict()) for hour in found.rows()],
     )
 
@@ -132,41 +140,29 @@ def _whole_hours(period: Period, now: datetime) -> Period:
 
 
 @network_router.get("/pue", summary="PUE of all sites")
-def read_all_pue(
-    identity: SiteReader,
-    context: Context,
-    hours: Hours = 24,
-    period: PeriodText = None,
-    category: Category = None,
-) -> PueList:
+def read_all_pue(identity: SiteReader, context: Context, asked: Asked) -> PueList:
     """Return the PUE of every site by id; a named period is each site's own, in its time zone."""
     now = context.clock.now()
     with context.reading() as connection:
         zones = registry.zones(connection)
         by_period: dict[Period, list[SiteId]] = {}
         for site_id, zone in zones.items():
-            by_period.setdefault(_in_zone(period, hours, zone, now), []).append(site_id)
+            by_period.setdefault(asked.in_zone(zone, now), []).append(site_id)
         figures: dict[SiteId, PueFigure] = {}
-        for asked, site_ids in by_period.items():
-            question = AskedPue(start=asked.start, end=asked.end, now=now, category=category)
-            figures |= telemetry.pues(connection, site_ids, question)
+        for period, site_ids in by_period.items():
+            figures |= telemetry.pues(connection, site_ids, asked.question(period, now))
     return PueList(items=[figures[site_id] for site_id in zones])
 
 
 @router.get("/{site_id}/pue/explain", summary="What stands behind a PUE")
-def explain_pue(
-    site_id: str,
-    identity: SiteReader,
-    context: Context,
-    hours: Hours = 24,
-    period: PeriodText = None,
-    category: Category = None,
-) -> Explained:
+def explain_pue(site_id: str, identity: SiteReader, context: Context, asked: Asked) -> Explained:
     """Return the figure with each meter's energy, gaps, oddities, sources and revisions."""
     now = context.clock.now()
     with context.reading() as connection:
-        asked = asked_period(connection, site_id, period, hours, now)
-        return explaining.explain(connection, site_id, asked.start, asked.end, now, category)
+        period = asked_period(connection, site_id, asked.period, asked.hours, now)
+        return explaining.explain(
+            connection, site_id, period.start, period.end, now, asked.category
+        )
 
 
 @router.get("/{site_id}/pue/check", summary="Compute the record again")

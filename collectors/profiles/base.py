@@ -2,6 +2,7 @@
 
 import math
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from functools import lru_cache
@@ -153,7 +154,7 @@ class Derived(Model):
         return self
 
 
-class Profile(Model):
+class Profile(Model, ABC):
     """A kind of device. ``rated_w`` is what it carries at most, before CT and PT ratios, W."""
 
     parts: ClassVar[tuple[type[BaseModel], ...]] = (Derived,)
@@ -173,9 +174,9 @@ class Profile(Model):
         yield from self.points_of()
         yield from self.derived
 
+    @abstractmethod
     def points_of(self) -> Mapping[str, Point]:
         """Return the points by key, whatever the protocol calls them."""
-        raise NotImplementedError
 
     @model_validator(mode="after")
     def _is_whole(self) -> "Profile":

@@ -2,15 +2,16 @@
 
 import asyncio
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, Protocol
 
 from collectors.snmp.ber import Missing, Value, oid_bytes
 from collectors.snmp.pdu import ERRORS, OF_ONE_OBJECT, TOO_BIG, Answer, Request
 from collectors.snmp.port import Address, SnmpPort
-from collectors.snmp.usm import Reported
-from collectors.snmp.voices import Question, Voice
+from collectors.snmp.usm import Letter, Reported
+from collectors.snmp.voices import Introduction, Question, Voice
 from collectors.sources.port import SourceError
 
 OIDS_AT_ONCE: Final = 24
@@ -133,8 +134,9 @@ class SnmpClient:
         self._address = address
         for _ in range(MENDINGS_MAX):
             try:
-                if self._voice.must_meet():
-                    await self._try(address, None)
+                introduction = self._voice.introduction()
+                if introduction is not None:
+                    await self._try(address, introduction)
                 return await self._try(address, question)
             except Reported as report:
                 if not self._voice.can_mend(report):
@@ -143,17 +145,17 @@ class SnmpClient:
                     ) from report
         raise self._failure("says again and again that its clock or its engine id is another one")
 
-    async def _try(self, address: Address, question: Question | None) -> Answer:
-        """Send one message until it is answered; ``None`` asks the device who it is."""
+    async def _try(self, address: Address, about: Question | Introduction) -> Answer:
+        """Send one message until it is answered: a question, or one that asks who it is."""
         loop, voice = asyncio.get_running_loop(), self._voice
         id_ = self._port.new_id()
         sent_s = loop.time()
         self._port.noise_from(address)
-        if question is None:
-            message = voice.greet(id_, sent_s)
-            read = lambda heard: voice.meet(heard, sent_s)  # noqa: E731 - one line says it best
+        read: Callable[[Answer | Letter], Answer]
+        if isinstance(about, Question):
+            message, read = voice.speak(about, id_, sent_s), voice.hear
         else:
-            message, read = voice.speak(question, id_, sent_s), voice.hear
+            message, read = about.greet(id_, sent_s), partial(about.meet, now_s=sent_s)
         for _ in range(self._patience.tries):
             try:
                 return await self._port.ask(message, id_, address, read, self._patience.timeout_s)

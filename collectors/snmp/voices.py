@@ -54,17 +54,21 @@ class Voice(Protocol):
     def hear(self, message: Answer | Letter) -> Answer:
         """Return the answer in a message; raise BerError or SecurityError where it is none."""
 
-    def must_meet(self) -> bool:
-        """Whether the device must be met first: its engine is not known yet."""
+    def introduction(self) -> "Introduction | None":
+        """Return how the device is met first; None where it need not be, or is known by now."""
+
+    def can_mend(self, report: Reported) -> bool:
+        """Whether asking again may help after a report, since what it said was taken in."""
+
+
+class Introduction(Protocol):
+    """How a device is asked who it is, before anything else can be asked."""
 
     def greet(self, id_: int, now_s: float) -> bytes:
         """Return the message that asks a device who it is."""
 
     def meet(self, message: Answer | Letter, now_s: float) -> Answer:
         """Take what the device says of itself."""
-
-    def can_mend(self, report: Reported) -> bool:
-        """Whether asking again may help after a report, since what it said was taken in."""
 
 
 class CommunityVoice:
@@ -85,17 +89,9 @@ class CommunityVoice:
             raise SecurityError("an answer of another version than was asked")
         return message
 
-    def must_meet(self) -> bool:
-        """Nobody must."""
-        return False
-
-    def greet(self, id_: int, now_s: float) -> bytes:
-        """Never asked for."""
-        raise NotImplementedError
-
-    def meet(self, message: Answer | Letter, now_s: float) -> Answer:
-        """Never asked for."""
-        raise NotImplementedError
+    def introduction(self) -> None:
+        """Nobody must be met."""
+        return
 
     def can_mend(self, report: Reported) -> bool:
         """There are no reports."""
@@ -171,9 +167,9 @@ class UserVoice:
             self._engine = None
         raise Reported(oid)
 
-    def must_meet(self) -> bool:
-        """Whether the engine is not known yet."""
-        return self._engine is None
+    def introduction(self) -> Introduction | None:
+        """Meet the device where its engine is not known yet."""
+        return self if self._engine is None else None
 
     def greet(self, id_: int, now_s: float) -> bytes:
         """Return the message that asks for the engine."""

@@ -15,6 +15,8 @@ from psycopg import Error as PostgresError
 from sqlalchemy import Connection, Engine, func, select
 from sqlalchemy.exc import SQLAlchemyError
 
+from suanwang.background import Background
+
 _LOG = logging.getLogger(__name__)
 
 CHANNEL: Final = "suanwang_work"
@@ -40,31 +42,26 @@ class Listener:
     def __init__(self, engine: Engine, hear: Callable[[], None]) -> None:
         self._engine = engine
         self._hear = hear
-        self._stopping = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._background = Background("listener", self._run, join_s=JOIN_S)
 
     def start(self) -> None:
         """Start the thread."""
         if self._engine.dialect.name == "postgresql":
-            self._thread = threading.Thread(target=self._run, name="listener", daemon=True)
-            self._thread.start()
+            self._background.start()
 
     def stop(self) -> None:
         """End within about a second."""
-        self._stopping.set()
-        if self._thread is not None:
-            self._thread.join(JOIN_S)
-            self._thread = None
+        self._background.stop()
 
-    def _run(self) -> None:
-        while not self._stopping.is_set():
+    def _run(self, stopping: threading.Event) -> None:
+        while not stopping.is_set():
             try:
-                self._listen()
+                self._listen(stopping)
             except (SQLAlchemyError, PostgresError) as failure:
                 _LOG.warning("the word of other processes is not heard: %s", failure)
-                self._stopping.wait(RETRY_S)
+                stopping.wait(RETRY_S)
 
-    def _listen(self) -> None:
+    def _listen(self, stopping: threading.Event) -> None:
         pooled = self._engine.raw_connection()
         driver = pooled.driver_connection
         assert isinstance(driver, Postgres), f"{driver} is no connection of PostgreSQL"
@@ -74,6 +71,6 @@ class Listener:
             driver.autocommit = True
             driver.execute(f"LISTEN {CHANNEL}")
             self._hear()
-            while not self._stopping.is_set():
+            while not stopping.is_set():
                 for _ in driver.notifies(timeout=LISTEN_S, stop_after=1):
                     self._hear()

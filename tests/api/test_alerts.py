@@ -3,11 +3,11 @@
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import pytest
 from api_client import World
+from in_process import InProcess
 from sqlalchemy import update
 from typer.testing import CliRunner
 from web_receiver import web_receiver
@@ -22,7 +22,7 @@ from cli import alerts as commands
 from suanwang.db.engine import writing
 from suanwang.db.tables import site, source_state
 from suanwang.energy.catalogue import load_catalogue
-from suanwang.errors import BadInput, Unavailable
+from suanwang.errors import Unavailable
 from suanwang.settings import AlertSettings, Settings
 
 
@@ -165,37 +165,6 @@ def test_alerts_are_metrics_and_on_the_page_of_status(two: World) -> None:
     assert 'suanwang_alert_messages{channel="pager",state="waiting"} 3' in text
     page = two.client.get("/status").text
     assert "target-lost" in page
-
-
-class InProcess:
-    """The command line's client, on an application in this process."""
-
-    def __init__(self, world: World) -> None:
-        self._world = world
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        return None
-
-    def get(self, path: str, **params: Any) -> Any:
-        """Return a JSON answer."""
-        answer = self._world.client.get(path, self._world.admin, params=params)
-        assert answer.status_code == 200, answer.text
-        return answer.json()
-
-    def post(self, path: str, body: Any = None) -> Any:
-        """Return a JSON answer; refusals come as the domain's error."""
-        answer = self._world.client.post(path, self._world.admin, body)
-        if answer.status_code >= 400:
-            raise BadInput(answer.text)
-        return answer.json()
 
 
 def test_the_commands_from_list_to_unsilence(

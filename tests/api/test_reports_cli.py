@@ -1,53 +1,16 @@
 """The commands that write reports and evidence, against a centre in this process."""
 
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import pytest
 import typer
 from api_client import World
+from in_process import InProcess
 from typer.testing import CliRunner
 
 from cli import reports
 from suanwang.errors import BadInput, SuanwangError
-
-
-class InProcess:
-    """The command line's client, on an application in this process."""
-
-    def __init__(self, world: World, key: str) -> None:
-        self._world, self._key = world, key
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        return None
-
-    def get(self, path: str, **params: Any) -> Any:
-        """Return a JSON answer."""
-        return self._world.client.get(path, self._key, params=params).json()
-
-    def get_bytes(self, path: str, **params: Any) -> bytes:
-        """Return a file."""
-        sent = {name: value for name, value in params.items() if value is not None}
-        answer = self._world.client.get(path, self._key, params=sent)
-        if answer.status_code != 200:
-            raise BadInput(answer.text)
-        return answer.content
-
-    def post_bytes(self, path: str, body: Any) -> bytes:
-        """Return a file; refusals come as the domain's error."""
-        answer = self._world.client.post(path, self._key, body)
-        if answer.status_code != 200:
-            raise BadInput(answer.text)
-        return answer.content
 
 
 @pytest.fixture

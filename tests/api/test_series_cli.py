@@ -25,18 +25,16 @@ class Told(InProcess):
     asked = 0
 
     def __init__(self, world: World) -> None:
-        super().__init__(world)
-        self._client = world.client
-        self._key = world.operator
+        super().__init__(world, world.operator)
 
     def get(self, path: str, **params: Any) -> Any:
-        """Return a JSON answer."""
-        sent = {name: value for name, value in params.items() if value is not None}
-        answer = self._client.get(path, self._key, params=sent)
+        """Return a JSON answer, and count it."""
         Told.asked += 1
-        if answer.status_code >= 400:
-            raise error_of(answer.status_code, answer.text, path)
-        return answer.json()
+        return super().get(path, **params)
+
+    def refusal(self, answer: Any, path: str) -> Exception:
+        """Return the error that the command line's client makes of it."""
+        return error_of(answer.status_code, answer.text, path)
 
 
 @pytest.fixture

@@ -7,7 +7,10 @@ import pytest
 from api_client import World
 from prometheus_client.parser import text_string_to_metric_families
 
+from alerts.model import Severity
+from api.status_page import STATE_WORDS
 from suanwang.clock import VirtualClock
+from suanwang.model.job import JobState
 
 
 @pytest.fixture
@@ -81,3 +84,8 @@ def test_requests_are_counted_by_route_not_by_id(busy: World) -> None:
     assert f'suanwang_http_requests_total{{method="GET",{route},status="404"}} 3.0' in text
     assert 'suanwang_http_requests_total{method="any",route="unmatched",status="404"} 3.0' in text
     assert "job-1" not in text
+
+
+def test_every_state_and_severity_has_a_chinese_word() -> None:
+    words = {*map(str, JobState), *map(str, Severity)}
+    assert words == set(STATE_WORDS)

@@ -9,10 +9,10 @@ from suanwang.errors import BadInput
 
 
 class InProcess:
-    """Sends what a command asks for as the admin; a refusal comes as an error of ours."""
+    """Sends what a command asks for, as the admin or with another key; a refusal is an error."""
 
-    def __init__(self, world: World) -> None:
-        self._world = world
+    def __init__(self, world: World, key: str = "") -> None:
+        self._world, self._key = world, key or world.admin
 
     def __enter__(self) -> Self:
         return self
@@ -27,15 +27,33 @@ class InProcess:
 
     def get(self, path: str, **params: Any) -> Any:
         """Return a JSON answer."""
-        sent = {name: value for name, value in params.items() if value is not None}
-        answer = self._world.client.get(path, self._world.admin, params=sent)
-        if answer.status_code >= 400:
-            raise BadInput(answer.text)
-        return answer.json()
+        return self._taken(
+            self._world.client.get(path, self._key, params=_given(params)), path
+        ).json()
 
-    def post(self, path: str, body: Any) -> Any:
+    def get_bytes(self, path: str, **params: Any) -> bytes:
+        """Return a file."""
+        answer = self._world.client.get(path, self._key, params=_given(params))
+        return bytes(self._taken(answer, path).content)
+
+    def post(self, path: str, body: Any = None) -> Any:
         """Return a JSON answer."""
-        answer = self._world.client.post(path, self._world.admin, body)
+        return self._taken(self._world.client.post(path, self._key, body), path).json()
+
+    def post_bytes(self, path: str, body: Any) -> bytes:
+        """Return a file."""
+        answer = self._world.client.post(path, self._key, body)
+        return bytes(self._taken(answer, path).content)
+
+    def _taken(self, answer: Any, path: str) -> Any:
         if answer.status_code >= 400:
-            raise BadInput(answer.text)
-        return answer.json()
+            raise self.refusal(answer, path)
+        return answer
+
+    def refusal(self, answer: Any, path: str) -> Exception:
+        """Return the error for a refused request."""
+        return BadInput(answer.text)
+
+
+def _given(params: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in params.items() if value is not None}

@@ -1,6 +1,8 @@
 """${message}.
 
-Revision ${up_revision}, after ${down_revision if down_revision else "none"}.
+Revision ${up_revision}, after ${down_revision if down_revision else "none"}. Written by a program from the differences
+between the tables of the database and those of the code, in the order of their foreign keys, so it
+is one flat list of steps; to change it, change the tables.
 """
 
 import sqlalchemy as sa

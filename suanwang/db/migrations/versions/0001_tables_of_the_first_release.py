@@ -1,6 +1,8 @@
 """Tables of the first release.
 
-Revision 0001, after none.
+Revision 0001, after none. Written by a program from the differences
+between the tables of the database and those of the code, in the order of their foreign keys, so it
+is one flat list of steps; to change it, change the tables.
 """
 
 import sqlalchemy as sa
