@@ -108,7 +108,7 @@ def _placement(state: Occupancy, job: JobSpec, start: _Start) -> Placement:
         job_id=JobId(job.id),
         site_id=SiteId(pool.site_id),
         pool_id=PoolId(pool.id),
-        units=job.units,
+        units=int(columns.units[start.column]),
         start=instance.problem.origin + timedelta(seconds=start_s),
         price_fen_max=start.payment.price_fen,
         cash_fen=start.payment.cash_fen,

@@ -28,6 +28,17 @@ class _Booking:
     site: SiteSpec
     start_s: float
 
+    @property
+    def run_s(self) -> float:
+        """The longest that it may run at the width that it was given."""
+        other = {shape.units: shape.run_s for shape in self.job.shapes}
+        return other.get(self.placement.units, self.job.run_s)
+
+    @property
+    def is_a_shape(self) -> bool:
+        """Whether the job may run at that width."""
+        return self.placement.units in {self.job.units, *(one.units for one in self.job.shapes)}
+
 
 def violations(problem: Problem, plan: Plan) -> tuple[str, ...]:
     """Return a line for everything in the plan that breaks a rule of the problem."""
@@ -78,7 +89,7 @@ def _rules_of(problem: Problem, booking: _Booking) -> Iterable[str]:
     rtt_ms = problem.rtt_ms.get((job.origin, site.id))
     is_home = bool(job.data_home) and job.data_home in site.data_homes
     broken = {
-        "units": booking.placement.units != job.units or job.units > pool.units,
+        "units": not booking.is_a_shape or booking.placement.units > pool.units,
         "accelerator": bool(job.accelerators) and pool.accelerator not in job.accelerators,
         "domestic": job.domestic_only and not pool.is_domestic,
         "site": bool(job.sites) and site.id not in job.sites,
@@ -89,7 +100,7 @@ def _rules_of(problem: Problem, booking: _Booking) -> Iterable[str]:
         and (rtt_ms is None or rtt_ms > job.latency_ms_max),
         "earliest": booking.start_s < job.earliest_s - _INSTANT_S,
         "deadline": job.deadline_s is not None
-        and booking.start_s + job.run_s > job.deadline_s + _INSTANT_S,
+        and booking.start_s + booking.run_s > job.deadline_s + _INSTANT_S,
     }
     return [
         f"job {job.id} at {pool.id} breaks its {rule} rule" for rule, bad in broken.items() if bad
@@ -98,7 +109,7 @@ def _rules_of(problem: Problem, booking: _Booking) -> Iterable[str]:
 
 def _price_of(booking: _Booking) -> Iterable[str]:
     placement, job = booking.placement, booking.job
-    unit_ms = job.units * -int(-job.run_s * 1_000 // 1)
+    unit_ms = placement.units * -int(-booking.run_s * 1_000 // 1)
     exact = unit_ms * booking.pool.price_uyuan_per_unit_hour
     price = -(-exact // (_MS_PER_HOUR * _UYUAN_PER_FEN))
     if placement.price_fen_max != price:
@@ -128,7 +139,7 @@ def _may_pay(lot: LotSpec, booking: _Booking) -> bool:
         and lot.tenant_id == job.tenant_id
         and (not lot.sites or pool.site_id in lot.sites)
         and (not lot.accelerators or pool.accelerator in lot.accelerators)
-        and lot.lasts_for(booking.start_s, booking.start_s + job.run_s)
+        and lot.lasts_for(booking.start_s, booking.start_s + booking.run_s)
     )
 
 
@@ -136,7 +147,7 @@ def _capacity(problem: Problem, bookings: list[_Booking]) -> Iterable[str]:
     used: Counter[tuple[str, int]] = Counter()
     for booking in bookings:
         for t in _touched(problem, booking):
-            used[booking.pool.id, t] += booking.job.units
+            used[booking.pool.id, t] += booking.placement.units
     free = {pool.id: pool.units_free for pool in problem.pools}
     for (pool_id, t), units in sorted(used.items()):
         if units > max(0, free[pool_id][t]):
@@ -147,7 +158,7 @@ def _power(problem: Problem, bookings: list[_Booking]) -> Iterable[str]:
     extra_w: defaultdict[tuple[str, int], float] = defaultdict(float)
     for booking in bookings:
         for t in _touched(problem, booking):
-            watts = booking.job.units * max(0.0, booking.pool.busy_extra_w)
+            watts = booking.placement.units * max(0.0, booking.pool.busy_extra_w)
             extra_w[booking.site.id, t] += watts
     sites = {site.id: site for site in problem.sites}
     for (site_id, t), watts in sorted(extra_w.items()):
@@ -173,7 +184,7 @@ def _money(problem: Problem, bookings: list[_Booking]) -> Iterable[str]:
 
 
 def _touched(problem: Problem, booking: _Booking) -> list[int]:
-    end_s = booking.start_s + booking.job.run_s
+    end_s = booking.start_s + booking.run_s
     return [
         t
         for t, slot in enumerate(problem.slots)

@@ -60,6 +60,7 @@ def _shape(job: JobSpec, policy: Policy) -> tuple[object, ...]:
         job.tenant_id,
         job.units,
         float(job.run_s),
+        tuple((shape.units, float(shape.run_s)) for shape in job.shapes),
         tuple(sorted(job.accelerators)),
         job.origin,
         job.latency_ms_max,

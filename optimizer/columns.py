@@ -1,8 +1,11 @@
-"""Columns: each (class, pool, slot) where a job could start if it were alone; reasons for the rest.
+"""Columns: each (class, shape, pool, slot) where a job could start alone; reasons for the rest.
 
 A column's own cost is all of the objective that does not depend on other jobs: the user's price,
 latency, waiting, and the energy of what lies beyond the horizon. Energy inside the horizon depends
 on the load of the site and is priced by the model (or by ``occupancy``).
+
+Pools and slots of a class are tables of numpy, without a loop over slots: five million columns are
+built in seconds.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,36 +15,41 @@ from typing import Final
 import numpy as np
 
 from optimizer.arrays import Bools, Floats, Ints
+from optimizer.funding import Funder, Funding
+from optimizer.hindrances import no_capacity, no_money, no_power, out_of_time
 from optimizer.instance import Instance
-from optimizer.money import Purse, Shortfall, lot_allows, price_fen_max
-from optimizer.problem import JobSpec
-from optimizer.rules import Hindrance, first_hindrance, units_text
+from optimizer.problem import JobSpec, Shape
+from optimizer.rules import REASON_RANK, Hindrance, first_hindrance
 from optimizer.timeline import Span
-from suanwang.model.plan import ReasonCode
-from suanwang.units import FEN_PER_YUAN, SECONDS_PER_HOUR, yuan_text
+from suanwang.units import FEN_PER_YUAN, SECONDS_PER_HOUR
 
 _WATT_SLACK: Final = 1e-6
+_RANK: Final = {code: at for at, code in enumerate(REASON_RANK)}
 
 
 @dataclass(frozen=True, slots=True)
-class Funding:
-    """The lots (in drawing order) that may pay for some columns of a class."""
+class Stretch:
+    """Neighbouring columns of one class and one shape."""
 
-    klass: int
-    lots: tuple[str, ...]
+    shape: Shape
+    where: slice
 
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """All columns, those of class k at ``first[k] .. first[k+1]``, by pool and slot within.
+    """All columns, those of class k at ``first[k] .. first[k+1]``, by shape, pool and slot within.
 
-    ``cost`` is yuan a job, ``price_fen`` the most that the job can cost the user. ``funding`` is a
-    place in ``fundings``. ``hindrances[k]`` maps every pool without a column to the reason.
+    ``units`` and ``run_s`` are of one job of the column, ``cost`` is yuan a job, ``price_fen`` the
+    most that the job can cost the user. ``funding`` is a place in ``fundings``. ``stretches[k]``
+    are the columns of class k by shape. ``hindrances[k]`` maps every pool without a column to the
+    reason.
     """
 
     klass: Ints
     pool: Ints
     slot: Ints
+    units: Ints
+    run_s: Floats
     last: Ints
     last_share: Floats
     tail_s: Floats
@@ -49,6 +57,7 @@ class Columns:
     price_fen: Ints
     funding: Ints
     first: Ints
+    stretches: tuple[tuple[Stretch, ...], ...]
     fundings: tuple[Funding, ...]
     hindrances: tuple[Mapping[int, Hindrance], ...]
 
@@ -61,223 +70,201 @@ class Columns:
         """Return where the columns of class k are."""
         return slice(int(self.first[k]), int(self.first[k + 1]))
 
+    @property
+    def group(self) -> Ints:
+        """Class, shape and pool as one ascending number."""
+        is_first = np.append(True, np.diff(self.klass) != 0)[: self.count]
+        is_first[1:] |= (np.diff(self.pool) != 0) | (np.diff(self.units) != 0)
+        numbers: Ints = np.cumsum(is_first) - 1
+        return numbers
+
 
 def columns_of(instance: Instance) -> Columns:
     """Build the columns of all classes; reasons are kept for the pairs that get none."""
-    builder = _Builder(instance, instance.purse())
-    blocks, hindrances = [], []
+    builder = _Builder(instance)
+    parts: list[_Part] = []
+    stretches: list[tuple[Stretch, ...]] = []
+    hindrances: list[Mapping[int, Hindrance]] = []
+    first = [0]
     for k, klass in enumerate(instance.classes):
-        block, why_not = builder.of_class(k, klass.spec)
-        blocks.append(block)
+        made, why_not = builder.of_class(k, klass.spec)
+        at, own = first[-1], []
+        for part in made:
+            own.append(Stretch(part.shape, slice(at, at + len(part.pool))))
+            at += len(part.pool)
+        parts += made
+        stretches.append(tuple(own))
         hindrances.append(why_not)
-    sizes = [len(block.pool) for block in blocks]
-    return Columns(
-        klass=np.repeat(np.arange(len(blocks), dtype=np.int64), sizes),
-        pool=_joined([block.pool for block in blocks]),
-        slot=_joined([block.slot for block in blocks]),
-        last=_joined([block.last for block in blocks]),
-        last_share=_joined_floats([block.last_share for block in blocks]),
-        tail_s=_joined_floats([block.tail_s for block in blocks]),
-        cost=_joined_floats([block.cost for block in blocks]),
-        price_fen=_joined([block.price_fen for block in blocks]),
-        funding=_joined([block.funding for block in blocks]),
-        first=np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64),
-        fundings=tuple(builder.fundings),
-        hindrances=tuple(hindrances),
-    )
+        first.append(at)
+    return _joined(instance, parts, (first, stretches, hindrances), builder.funder.fundings)
 
 
 @dataclass(frozen=True, slots=True)
-class _Block:
+class _Part:
+    """Columns of one class and one shape; ``price_fen`` is by pool, the rest by column."""
+
+    k: int
+    shape: Shape
+    span: Span
     pool: Ints
     slot: Ints
-    last: Ints
-    last_share: Floats
-    tail_s: Floats
-    cost: Floats
-    price_fen: Ints
     funding: Ints
+    price_fen: Ints
 
 
 class _Builder:
     """Builds the columns of one class after the other."""
 
-    def __init__(self, instance: Instance, purse: Purse) -> None:
-        self.fundings: list[Funding] = []
-        self._funding_at: dict[Funding, int] = {}
+    def __init__(self, instance: Instance) -> None:
+        self.funder = Funder(instance)
         self._instance = instance
-        self._purse = purse
-        self._tail_yuan_per_wh = _tail_prices(instance)
-        free = instance.units_free
-        self._free_max = free.max(axis=1, initial=0)
+        self._room_w = instance.facilities.room_w[instance.site_of]
+        self._rules: dict[tuple[object, ...], tuple[Bools, Mapping[int, Hindrance]]] = {}
 
-    def of_class(self, k: int, job: JobSpec) -> tuple[_Block, dict[int, Hindrance]]:
+    def of_class(self, k: int, job: JobSpec) -> tuple[list[_Part], dict[int, Hindrance]]:
         """Return the columns of a class, and the hindrance of every pool that has none."""
-        instance = self._instance
-        span = instance.timeline.span(job.run_s)
-        in_time = self._in_time(job)
-        is_built = np.zeros(instance.units_free.shape, dtype=np.bool_)
-        funding = np.zeros(instance.units_free.shape, dtype=np.int64)
-        hindrances: dict[int, Hindrance] = {}
-        for p in range(len(instance.pools)):
-            hindrance = first_hindrance(instance.pair(job, p))
-            if hindrance is None:
-                hindrance = self._hindrance_in_slots(job, p, span, (in_time, is_built[p]))
-            if hindrance is None:
-                hindrance = self._fund((k, job, p), is_built[p], funding[p])
-            if hindrance is not None:
-                is_built[p] = False
-                hindrances[p] = hindrance
-        return self._block(job, span, is_built, funding), hindrances
+        parts, nearest = [], dict[int, Hindrance]()
+        taken = np.zeros(len(self._instance.pools), dtype=np.bool_)
+        for shape in job.options:
+            part, why_not = self._of_shape(k, job, shape)
+            parts.append(part)
+            taken[part.pool] = True
+            for p, hindrance in why_not.items():
+                if p not in nearest or _RANK[hindrance.code] > _RANK[nearest[p].code]:
+                    nearest[p] = hindrance
+        return parts, {p: hindrance for p, hindrance in nearest.items() if not taken[p]}
 
-    def _in_time(self, job: JobSpec) -> Bools:
+    def _of_shape(self, k: int, job: JobSpec, shape: Shape) -> tuple[_Part, dict[int, Hindrance]]:
+        instance = self._instance
+        span = instance.timeline.span(shape.run_s)
+        is_allowed, broken = self._lawful(job, shape.units)
+        in_time = is_allowed[:, None] & self._in_time(job, shape)[None, :]
+        has_units = in_time & _whole_windows(instance.units_free >= shape.units, span)
+        need_w = shape.units * instance.busy_w
+        has_power = _whole_windows(self._room_w + _WATT_SLACK >= need_w[:, None], span)
+        is_built = has_units & has_power
+        funded = self.funder.fund((k, job, shape), is_built)
+        hindrances = dict(broken)
+        for p in np.flatnonzero(is_allowed & ~is_built.any(axis=1)):
+            if p in funded.short:
+                hindrances[int(p)] = no_money(job, funded.short[int(p)])
+            elif has_units[p].any():
+                room_w = float(self._room_w[p].max())
+                hindrances[int(p)] = no_power(float(need_w[p]), room_w)
+            elif in_time[p].any():
+                free_max = int(instance.units_free[p].max(initial=0))
+                hindrances[int(p)] = no_capacity(shape, free_max)
+            else:
+                hindrances[int(p)] = out_of_time(job, shape, instance.timeline)
+        pool, slot = np.nonzero(is_built)
+        part = _Part(k, shape, span, pool, slot, funded.funding[pool, slot], funded.price_fen)
+        return part, hindrances
+
+    def _lawful(self, job: JobSpec, units: int) -> tuple[Bools, Mapping[int, Hindrance]]:
+        """Return which pools no rule forbids, and the hindrances of the others.
+
+        Many classes differ only in what no rule looks at, so answers are kept.
+        """
+        key = (*_rule_fields(job), units)
+        if key not in self._rules:
+            found = {
+                p: first_hindrance(self._instance.pair(job, p, units))
+                for p in range(len(self._instance.pools))
+            }
+            is_allowed = np.array(
+                [hindrance is None for hindrance in found.values()], dtype=np.bool_
+            )
+            broken = {p: hindrance for p, hindrance in found.items() if hindrance is not None}
+            self._rules[key] = (is_allowed, broken)
+        return self._rules[key]
+
+    def _in_time(self, job: JobSpec, shape: Shape) -> Bools:
         start_s = self._instance.timeline.start_s
         mask: Bools = start_s >= job.earliest_s
         if job.deadline_s is not None:
-            mask = mask & (start_s + job.run_s <= job.deadline_s)
+            mask = mask & (start_s + shape.run_s <= job.deadline_s)
         return mask
 
-    def _hindrance_in_slots(
-        self, job: JobSpec, p: int, span: Span, masks: tuple[Bools, Bools]
-    ) -> Hindrance | None:
-        """Fill the slots in which the job could start alone, or say why there is none."""
-        in_time, is_built = masks
-        if not in_time.any():
-            return self._out_of_time(job)
-        instance = self._instance
-        has_units = _whole_window(instance.units_free[p] >= job.units, span)
-        if not (in_time & has_units).any():
-            return _no_capacity(job, int(self._free_max[p]))
-        need_w = job.units * instance.busy_w[p]
-        room_w = instance.facilities.room_w[instance.site_of[p]]
-        has_power = _whole_window(room_w + _WATT_SLACK >= need_w, span)
-        is_built[:] = in_time & has_units & has_power
-        if is_built.any():
-            return None
-        return Hindrance(
-            ReasonCode.SITE_POWER,
-            f"the job draws {need_w / 1000:.1f} kW more, the site's power limit leaves at most "
-            f"{room_w.max() / 1000:.1f} kW; ask for fewer units or another site",
-            {"need_w": need_w, "room_w": float(room_w.max())},
-        )
 
-    def _out_of_time(self, job: JobSpec) -> Hindrance:
-        timeline = self._instance.timeline
-        if job.deadline_s is not None and max(job.earliest_s, 0.0) + job.run_s > job.deadline_s:
-            return Hindrance(
-                ReasonCode.DEADLINE,
-                f"the job may run {job.run_s / 60:.0f} min and its deadline is in "
-                f"{job.deadline_s / 60:.0f} min; move the deadline or lower max_minutes",
-                {"run_s": job.run_s, "deadline_s": job.deadline_s},
-            )
-        if job.earliest_s > timeline.start_s[-1]:
-            return Hindrance(
-                ReasonCode.NOT_YET,
-                f"the job may not start for {job.earliest_s / 3600:.1f} h, the plan looks "
-                f"{timeline.end_s / 3600:.1f} h ahead; it is planned when that time comes nearer",
-                {"earliest_s": job.earliest_s},
-            )
-        return Hindrance(
-            ReasonCode.DEADLINE,
-            "no slot begins between the earliest start and the latest start that meets the "
-            "deadline; widen the window",
-            {"earliest_s": job.earliest_s, "deadline_s": job.deadline_s or 0.0},
-        )
-
-    def _fund(
-        self, who: tuple[int, JobSpec, int], is_built: Bools, funding: Ints
-    ) -> Hindrance | None:
-        """Keep the slots whose price the job's money could pay, each with its lots."""
-        k, job, p = who
-        pool = self._instance.pools[p]
-        ends_s = self._instance.timeline.start_s + job.run_s
-        lots = [
-            lot for lot in self._purse.lots_of.get(job.tenant_id, ()) if lot_allows(lot, job, pool)
-        ]
-        can_pay: dict[tuple[str, ...], bool] = {}
-        shortfall: Shortfall | None = None
-        for t in np.flatnonzero(is_built):
-            end_s = float(ends_s[t])
-            start_s = end_s - job.run_s
-            payers = tuple(lot.id for lot in lots if lot.lasts_for(start_s, end_s))
-            if payers not in can_pay:
-                split = self._purse.split(job, pool, end_s)
-                can_pay[payers] = not isinstance(split, Shortfall)
-                shortfall = split if isinstance(split, Shortfall) else shortfall
-            is_built[t] = can_pay[payers]
-            funding[t] = self._funding(Funding(k, payers))
-        if is_built.any() or shortfall is None:
-            return None
-        return no_money(job, shortfall)
-
-    def _funding(self, funding: Funding) -> int:
-        if funding not in self._funding_at:
-            self._funding_at[funding] = len(self.fundings)
-            self.fundings.append(funding)
-        return self._funding_at[funding]
-
-    def _block(self, job: JobSpec, span: Span, is_built: Bools, funding: Ints) -> _Block:
-        pool, slot = np.nonzero(is_built)
-        prices = np.zeros(len(self._instance.pools), dtype=np.int64)
-        latency_ms = np.zeros(len(self._instance.pools))
-        for p in np.unique(pool):
-            prices[p] = price_fen_max(job, self._instance.pools[p])
-            latency_ms[p] = self._instance.rtt_ms(job, int(p))
-        policy = self._instance.problem.policy
-        watts = job.units * self._instance.busy_w[pool]
-        start_hours = self._instance.timeline.start_s[slot] / SECONDS_PER_HOUR
-        tail_hours = span.tail_s[slot] / SECONDS_PER_HOUR
-        cost = (
-            policy.user_price_weight * prices[pool] / FEN_PER_YUAN
-            + policy.latency_yuan_per_ms * latency_ms[pool]
-            + policy.waiting_yuan_per_unit_hour * job.units * start_hours
-            + watts * tail_hours * self._tail_yuan_per_wh[self._instance.site_of[pool]]
-        )
-        return _Block(
-            pool=pool.astype(np.int64),
-            slot=slot.astype(np.int64),
-            last=span.last[slot],
-            last_share=span.last_share[slot],
-            tail_s=span.tail_s[slot],
-            cost=cost,
-            price_fen=prices[pool],
-            funding=funding[pool, slot],
-        )
-
-
-def no_money(job: JobSpec, shortfall: Shortfall) -> Hindrance:
-    """Return the hindrance of a price that lots and cash do not reach, with all amounts."""
-    missing = shortfall.price_fen - shortfall.voucher_fen - shortfall.cash_fen
-    if shortfall.code is ReasonCode.CASH_BUDGET and job.cash_fen_max is not None:
-        source = f"the job's cash limit leaves {yuan_text(shortfall.cash_fen)}"
-    else:
-        source = f"free cash is {yuan_text(shortfall.cash_fen)}"
-    return Hindrance(
-        shortfall.code,
-        f"the job can cost up to {yuan_text(shortfall.price_fen)} yuan; vouchers pay "
-        f"{yuan_text(shortfall.voucher_fen)} and {source}: {yuan_text(missing)} yuan are missing; "
-        "add money, lower max_minutes or ask for fewer units",
-        {
-            "price_fen": shortfall.price_fen,
-            "voucher_fen": shortfall.voucher_fen,
-            "cash_fen": shortfall.cash_fen,
-        },
+def _rule_fields(job: JobSpec) -> tuple[object, ...]:
+    """Every field of a job that ``rules.RULES`` look at."""
+    return (
+        job.sites,
+        job.accelerators,
+        job.domestic_only,
+        job.data_class,
+        job.data_home,
+        job.origin,
+        job.latency_ms_max,
+        tuple(sorted(job.avoid.items())),
     )
 
 
-def _no_capacity(job: JobSpec, free_max: int) -> Hindrance:
-    return Hindrance(
-        ReasonCode.CAPACITY,
-        f"the job needs {units_text(job.units)} for {job.run_s / 60:.0f} min; running jobs leave "
-        f"at most {free_max} at a time; it waits until they end",
-        {"units": job.units, "units_free": free_max},
+def _joined(
+    instance: Instance,
+    parts: Sequence[_Part],
+    by_class: tuple[list[int], list[tuple[Stretch, ...]], list[Mapping[int, Hindrance]]],
+    fundings: Sequence[Funding],
+) -> Columns:
+    first, stretches, hindrances = by_class
+    sizes = np.array([len(part.pool) for part in parts], dtype=np.int64)
+    pool = _ints([part.pool for part in parts])
+    slot = _ints([part.slot for part in parts])
+    klass = np.repeat(np.array([part.k for part in parts], dtype=np.int64), sizes)
+    units = np.repeat(np.array([part.shape.units for part in parts], dtype=np.int64), sizes)
+    run_s = np.repeat(np.array([part.shape.run_s for part in parts], dtype=np.float64), sizes)
+    tail_s = _floats([part.span.tail_s[part.slot] for part in parts])
+    price_fen = _ints([part.price_fen[part.pool] for part in parts])
+    policy, timeline = instance.problem.policy, instance.timeline
+    cost = (
+        policy.user_price_weight * price_fen / FEN_PER_YUAN
+        + policy.latency_yuan_per_ms * _latency_ms(instance, klass, pool)
+        + policy.waiting_yuan_per_unit_hour * units * timeline.start_s[slot] / SECONDS_PER_HOUR
+        + units
+        * instance.busy_w[pool]
+        * (tail_s / SECONDS_PER_HOUR)
+        * _tail_prices(instance)[instance.site_of[pool]]
+    )
+    return Columns(
+        klass=klass,
+        pool=pool,
+        slot=slot,
+        units=units,
+        run_s=run_s,
+        last=_ints([part.span.last[part.slot] for part in parts]),
+        last_share=_floats([part.span.last_share[part.slot] for part in parts]),
+        tail_s=tail_s,
+        cost=cost,
+        price_fen=price_fen,
+        funding=_ints([part.funding for part in parts]),
+        first=np.array(first, dtype=np.int64),
+        stretches=tuple(stretches),
+        fundings=tuple(fundings),
+        hindrances=tuple(hindrances),
     )
 
 
-def _whole_window(is_good: Bools, span: Span) -> Bools:
-    """For each start: whether every slot that the run touches is good."""
-    bad = np.concatenate([[0], np.cumsum(~is_good)])
-    clean: Bools = bad[span.last + 1] == bad[: len(span.last)]
+def _latency_ms(instance: Instance, klass: Ints, pool: Ints) -> Floats:
+    """Round trip that is priced, by column."""
+    origins = sorted({one.spec.origin for one in instance.classes})
+    row_of = {origin: at for at, origin in enumerate(origins)}
+    spec_of = {one.spec.origin: one.spec for one in instance.classes}
+    pools = range(len(instance.pools))
+    table = np.array(
+        [[instance.rtt_ms(spec_of[origin], p) for p in pools] for origin in origins]
+    ).reshape(len(origins), len(instance.pools))
+    row = np.array([row_of[one.spec.origin] for one in instance.classes], dtype=np.int64)
+    latency_ms: Floats = table[row[klass], pool]
+    return latency_ms
+
+
+def _whole_windows(is_good: Bools, span: Span) -> Bools:
+    """For each pool and start: whether every slot that the run touches is good."""
+    if is_good.all():
+        return is_good
+    bad = np.zeros((is_good.shape[0], is_good.shape[1] + 1), dtype=np.int64)
+    np.cumsum(~is_good, axis=1, out=bad[:, 1:])
+    clean: Bools = bad[:, span.last + 1] == bad[:, : len(span.last)]
     return clean
 
 
@@ -288,9 +275,9 @@ def _tail_prices(instance: Instance) -> Floats:
     return prices
 
 
-def _joined(parts: Sequence[Ints]) -> Ints:
+def _ints(parts: Sequence[Ints]) -> Ints:
     return np.concatenate([np.empty(0, dtype=np.int64), *parts]).astype(np.int64)
 
 
-def _joined_floats(parts: Sequence[Floats]) -> Floats:
+def _floats(parts: Sequence[Floats]) -> Floats:
     return np.concatenate([np.empty(0), *parts])

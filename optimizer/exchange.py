@@ -122,7 +122,7 @@ def _nearest_columns(state: Occupancy, k: int) -> Ints:
     free = instance.units_free - state.used
     lacking = np.array(
         [
-            instance.classes[k].spec.units
+            columns.units[at]
             - free[columns.pool[at], columns.slot[at] : columns.last[at] + 1].min()
             for at in range(own.start, own.stop)
         ],
@@ -166,7 +166,7 @@ def _is_in_the_way(state: Occupancy, column: int, blocker: int) -> bool:
     both = slice(first, min(int(columns.last[column]), int(columns.last[blocker])) + 1)
     free = instance.units_free[p, both] - state.used[p, both]
     room_w = instance.facilities.room_w[s, both] - state.peak_w[s, both]
-    lacks_units = bool((free < state.job(column).units).any())
+    lacks_units = bool((free < columns.units[column]).any())
     lacks_power = bool((room_w + WATT_SLACK < state.watts(column)).any())
     return lacks_power or (lacks_units and int(columns.pool[blocker]) == p)
 

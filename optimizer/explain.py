@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 
 from optimizer.arrays import Bools, Floats, Ints
-from optimizer.columns import no_money
+from optimizer.hindrances import no_money
 from optimizer.money import Payment, Shortfall
 from optimizer.occupancy import Occupancy
 from optimizer.rules import FINAL_REASONS, REASON_RANK, Hindrance, units_text
@@ -100,7 +100,7 @@ class ClassView:
         )
 
     def _no_units(self, p: int) -> Hindrance:
-        units = self.state.instance.classes[self.k].spec.units
+        units = self._units_min(p)
         free = self._most_in_a_window(p, self.state.instance.units_free[p] - self.state.used[p])
         return Hindrance(
             ReasonCode.CAPACITY,
@@ -112,7 +112,7 @@ class ClassView:
     def _no_power(self, p: int) -> Hindrance:
         instance = self.state.instance
         s = int(instance.site_of[p])
-        need_w = float(instance.classes[self.k].spec.units * instance.busy_w[p])
+        need_w = float(self._units_min(p) * instance.busy_w[p])
         room_w = self._most_in_a_window(p, instance.facilities.room_w[s] - self.state.peak_w[s])
         return Hindrance(
             ReasonCode.SITE_POWER,
@@ -120,6 +120,12 @@ class ClassView:
             f"{max(0.0, room_w) / 1000:.1f} kW of the site's power limit; it waits for them to end",
             {"need_w": need_w, "room_w": max(0.0, room_w)},
         )
+
+    def _units_min(self, p: int) -> int:
+        """Units of the narrowest shape that the pool could take."""
+        columns = self.state.columns
+        own = columns.of_class(self.k)
+        return int(columns.units[own][columns.pool[own] == p].min())
 
     def _most_in_a_window(self, p: int, free: Floats | Ints) -> float:
         """The most that stays free over a whole run, over all starts of the class in pool p."""
@@ -232,6 +238,7 @@ def _why_this_slot(seen: ClassView, own: Offer) -> tuple[ReasonCode, str]:
     if slot == 0:
         return ReasonCode.PLACED, f"starts here; it adds {own.cost:.2f} yuan to the plan's cost"
     job = seen.state.instance.classes[seen.k].spec
+    units = int(columns.units[own.column])
     start_s = float(seen.state.instance.timeline.start_s[slot])
     when = f"starts in {start_s / 60:.0f} min"
     if job.earliest_s > 0:
@@ -241,7 +248,7 @@ def _why_this_slot(seen: ClassView, own: Offer) -> tuple[ReasonCode, str]:
         columns.pool[own_columns] == columns.pool[own.column]
     )
     if not (is_now & seen.has_units).any():
-        return ReasonCode.CAPACITY, f"{when}, when the pool has {units_text(job.units)} free for it"
+        return ReasonCode.CAPACITY, f"{when}, when the pool has {units_text(units)} free for it"
     if not (is_now & seen.has_power).any():
         return ReasonCode.SITE_POWER, f"{when}, when the site's power limit has room for it"
     cost_now = float(seen.cost[is_now].min())
@@ -284,5 +291,6 @@ def _rank(hindrance: Hindrance) -> int:
 def _is_final(state: Occupancy, k: int, reason: ReasonCode) -> bool:
     job = state.instance.classes[k].spec
     if reason is ReasonCode.DEADLINE and job.deadline_s is not None:
-        return max(0.0, job.earliest_s) + job.run_s > job.deadline_s
+        shortest_s = min(shape.run_s for shape in job.options)
+        return max(0.0, job.earliest_s) + shortest_s > job.deadline_s
     return reason in FINAL_REASONS

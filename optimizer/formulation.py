@@ -58,7 +58,7 @@ def formulate(instance: Instance, columns: Columns) -> Formulation:
         left=draft.left,
         place=draft.place,
         klass=columns.klass,
-        group=columns.klass * len(instance.pools) + columns.pool,
+        group=columns.group,
     )
     return Formulation(instance, columns, draft.builder.build(layout), draft.start)
 

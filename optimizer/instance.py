@@ -28,11 +28,11 @@ class Instance:
     units_free: Ints
     busy_w: Floats
 
-    def pair(self, job: JobSpec, pool_at: int) -> Pair:
-        """Return the job and the pool as the rules want them."""
+    def pair(self, job: JobSpec, pool_at: int, units: int) -> Pair:
+        """Return the job at a width and the pool as the rules want them."""
         site = self.sites[self.site_of[pool_at]]
         rtt_ms = self.problem.rtt_ms.get((job.origin, site.id))
-        return Pair(job=job, pool=self.pools[pool_at], site=site, rtt_ms=rtt_ms)
+        return Pair(job=job, pool=self.pools[pool_at], site=site, rtt_ms=rtt_ms, units=units)
 
     def rtt_ms(self, job: JobSpec, pool_at: int) -> float:
         """Return the round trip that is priced: an unknown one counts like the origin's worst."""
@@ -58,6 +58,8 @@ def instance_of(problem: Problem, jobs: Sequence[JobSpec] | None = None) -> Inst
     wanted = problem.jobs if jobs is None else jobs
     _check_shapes(problem)
     _check_ids("job", [job.id for job in wanted])
+    for job in wanted:
+        _check_options(job)
     site_at = {site.id: at for at, site in enumerate(problem.sites)}
     slots = len(problem.slots)
     free = np.array([pool.units_free for pool in problem.pools], dtype=np.int64)
@@ -95,6 +97,12 @@ def _check_shapes(problem: Problem) -> None:
         )
         if any(len(row) != slots for row in series):
             raise ValueError(f"site {site.id} has a series that does not have {slots} slots")
+
+
+def _check_options(job: JobSpec) -> None:
+    widths = [shape.units for shape in job.options]
+    if len(set(widths)) != len(widths):
+        raise ValueError(f"job {job.id} names two shapes of one width: {sorted(widths)}")
 
 
 def _check_ids(noun: str, ids: list[str]) -> None:

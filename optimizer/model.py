@@ -31,8 +31,8 @@ class Layout:
     """Where a model has its starts.
 
     ``start`` and ``left`` are variables, ``place`` the rows ``sum of start + left = n`` of the
-    classes. ``klass`` is each start's class, ascending; ``group`` its class and pool as one
-    number, ascending too.
+    classes. ``klass`` is each start's class, ascending; ``group`` its class, shape and pool as
+    one number, ascending too.
     """
 
     start: Block

@@ -3,12 +3,17 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
-from optimizer.problem import JobSpec, LotSpec, PoolSpec
+import numpy as np
+
+from optimizer.arrays import Ints
+from optimizer.problem import JobSpec, LotSpec, PoolSpec, Shape
 from suanwang.model.plan import ReasonCode
-from suanwang.units import hold_fen, share_fen
+from suanwang.units import MS_PER_HOUR, UYUAN_PER_FEN, hold_fen, share_fen
 
-_MS_PER_S = 1_000
+_MS_PER_S: Final = 1_000
+_INT64_SAFE: Final = 2**62
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +40,35 @@ class Shortfall:
     cash_fen: int
 
 
-def price_fen_max(job: JobSpec, pool: PoolSpec) -> int:
-    """Return the most that the job can cost in the pool: this is what is held."""
-    run_ms = -int(-job.run_s * _MS_PER_S // 1)
-    return int(hold_fen(job.units * run_ms, pool.price_uyuan_per_unit_hour))
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run that is to be paid: where and when, and the most that it can cost."""
+
+    job: JobSpec
+    pool: PoolSpec
+    price_fen: int
+    start_s: float
+    end_s: float
+
+
+def price_fen_max(shape: Shape, pool: PoolSpec) -> int:
+    """Return the most that a job of a shape can cost in the pool: this is what is held."""
+    return int(hold_fen(shape.units * _run_ms(shape), pool.price_uyuan_per_unit_hour))
+
+
+def prices_fen_max(shape: Shape, prices_uyuan_per_unit_hour: Ints) -> Ints:
+    """Return ``price_fen_max`` for many pools at once, from what they charge."""
+    unit_ms = shape.units * _run_ms(shape)
+    if unit_ms * int(prices_uyuan_per_unit_hour.max(initial=1)) < _INT64_SAFE:
+        exact = prices_uyuan_per_unit_hour * unit_ms
+        prices: Ints = -(-exact // (MS_PER_HOUR * UYUAN_PER_FEN))
+        return prices
+    amounts = [hold_fen(unit_ms, int(price)) for price in prices_uyuan_per_unit_hour]
+    return np.array(amounts, dtype=np.int64)
+
+
+def _run_ms(shape: Shape) -> int:
+    return -int(-shape.run_s * _MS_PER_S // 1)
 
 
 def drawing_order(lots: Iterable[LotSpec]) -> tuple[LotSpec, ...]:
@@ -64,28 +94,28 @@ class Purse:
     lot_left_fen: dict[str, int]
     cash_left_fen: dict[str, int] = field(default_factory=dict)
 
-    def split(self, job: JobSpec, pool: PoolSpec, end_s: float) -> Payment | Shortfall:
-        """Return how the job would be paid in the pool when it ends at ``end_s`` at the latest."""
-        price = price_fen_max(job, pool)
-        rest, drawn = price, {}
+    def split(self, run: Run) -> Payment | Shortfall:
+        """Return how a run would be paid that lasts from its start to its end at most."""
+        job = run.job
+        rest, drawn = run.price_fen, {}
         for lot in self.lots_of.get(job.tenant_id, ()):
-            lasts = lot.lasts_for(end_s - job.run_s, end_s)
-            if rest == 0 or not lasts or not lot_allows(lot, job, pool):
+            lasts = lot.lasts_for(run.start_s, run.end_s)
+            if rest == 0 or not lasts or not lot_allows(lot, job, run.pool):
                 continue
-            share = share_fen(price, lot.ratio_num, lot.ratio_den)
+            share = share_fen(run.price_fen, lot.ratio_num, lot.ratio_den)
             amount = min(rest, share, self.lot_left_fen[lot.id])
             if amount > 0:
                 drawn[lot.id] = amount
                 rest -= amount
+        paid_fen = run.price_fen - rest
         cash = self.cash_left_fen.get(job.tenant_id, 0)
         if job.cash_fen_max is not None and rest > job.cash_fen_max:
-            return Shortfall(
-                ReasonCode.CASH_BUDGET, price, price - rest, min(cash, job.cash_fen_max)
-            )
+            least = min(cash, job.cash_fen_max)
+            return Shortfall(ReasonCode.CASH_BUDGET, run.price_fen, paid_fen, least)
         if rest > cash:
             code = ReasonCode.VOUCHER if job.uses_voucher else ReasonCode.CASH_BUDGET
-            return Shortfall(code, price, price - rest, cash)
-        return Payment(price, drawn, rest)
+            return Shortfall(code, run.price_fen, paid_fen, cash)
+        return Payment(run.price_fen, drawn, rest)
 
     def take(self, job: JobSpec, payment: Payment) -> None:
         """Set the money aside."""

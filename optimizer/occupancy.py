@@ -12,9 +12,9 @@ from typing import Final
 import numpy as np
 
 from optimizer.arrays import Bools, Floats, Ints
-from optimizer.columns import Columns
+from optimizer.columns import Columns, Stretch
 from optimizer.instance import Instance
-from optimizer.money import Payment, Purse, Shortfall
+from optimizer.money import Payment, Purse, Run, Shortfall
 from optimizer.problem import JobSpec
 from suanwang.units import SECONDS_PER_HOUR
 
@@ -47,7 +47,8 @@ class Occupancy:
 
     def watts(self, column: int) -> float:
         """Return the IT power that one job of the column adds."""
-        return float(self.job(column).units * self.instance.busy_w[self.columns.pool[column]])
+        busy_w = self.instance.busy_w[self.columns.pool[column]]
+        return float(self.columns.units[column] * busy_w)
 
     def fits(self, k: int) -> Bools:
         """For each column of class k: whether units and power have room for one more job."""
@@ -55,15 +56,14 @@ class Occupancy:
 
     def has_units(self, k: int) -> Bools:
         """For each column of class k: whether enough units are free in every slot it touches."""
-        units = self.instance.classes[k].spec.units
-        is_full = self.instance.units_free - self.used < units
-        return self._window_is_clear(is_full, k)
+        free = self.instance.units_free - self.used
+        return self._windows_are_clear(lambda units: free < units, k)
 
     def has_power(self, k: int) -> Bools:
         """For each column of class k: whether its site has power left in every slot it touches."""
-        watts = self.instance.classes[k].spec.units * self.instance.busy_w
         room_w = (self.instance.facilities.room_w - self.peak_w)[self.instance.site_of]
-        return self._window_is_clear(room_w + WATT_SLACK < watts[:, None], k)
+        busy_w = self.instance.busy_w[:, None]
+        return self._windows_are_clear(lambda units: room_w + WATT_SLACK < units * busy_w, k)
 
     def room(self, column: int) -> int:
         """Return how many jobs of the column still fit into units and power."""
@@ -71,7 +71,7 @@ class Occupancy:
         p = int(columns.pool[column])
         window = slice(int(columns.slot[column]), int(columns.last[column]) + 1)
         free = int((instance.units_free[p, window] - self.used[p, window]).min())
-        count = free // self.job(column).units
+        count = free // int(columns.units[column])
         watts = self.watts(column)
         if count <= 0 or watts <= 0:
             return max(0, count)
@@ -99,10 +99,15 @@ class Occupancy:
     def split(self, column: int) -> Payment | Shortfall:
         """Return how one more job of the column would be paid."""
         columns = self.columns
-        job = self.job(column)
         start_s = float(self.instance.timeline.start_s[columns.slot[column]])
-        pool = self.instance.pools[columns.pool[column]]
-        return self.purse.split(job, pool, start_s + job.run_s)
+        run = Run(
+            job=self.job(column),
+            pool=self.instance.pools[columns.pool[column]],
+            price_fen=int(columns.price_fen[column]),
+            start_s=start_s,
+            end_s=start_s + float(columns.run_s[column]),
+        )
+        return self.purse.split(run)
 
     def take(self, column: int, payment: Payment) -> None:
         """Start one job of the column; the caller has made sure that it fits."""
@@ -150,24 +155,35 @@ class Occupancy:
         s = int(self.instance.site_of[p])
         window = slice(int(columns.slot[column]), last + 1)
         watts = self.watts(column)
-        self.used[p, window] += sign * self.job(column).units
+        self.used[p, window] += sign * int(columns.units[column])
         self.peak_w[s, window] += sign * watts
         self.mean_w[s, window] += sign * watts
         self.mean_w[s, last] -= sign * watts * (1.0 - float(columns.last_share[column]))
 
-    def _window_is_clear(self, is_bad: Bools, k: int) -> Bools:
-        own = self.columns.of_class(k)
-        pool, slot, last = self.columns.pool[own], self.columns.slot[own], self.columns.last[own]
-        bad = _prefix(is_bad)
-        clear: Bools = bad[pool, last + 1] == bad[pool, slot]
+    def _windows_are_clear(self, is_bad: Callable[[int], Bools], k: int) -> Bools:
+        """For each column of class k: no slot it touches is bad for the units of its shape."""
+        columns = self.columns
+        clear = np.zeros(int(columns.first[k + 1] - columns.first[k]), dtype=np.bool_)
+        for stretch in columns.stretches[k]:
+            own = stretch.where
+            pool, slot, last = columns.pool[own], columns.slot[own], columns.last[own]
+            bad = _prefix(is_bad(stretch.shape.units))
+            begin = int(columns.first[k])
+            clear[own.start - begin : own.stop - begin] = bad[pool, last + 1] == bad[pool, slot]
         return clear
 
     def _over_slots(self, k: int, added: Callable[[Place, Floats, Floats], Floats]) -> Floats:
         """For each column of class k: ``added`` summed over the slots that one more job touches."""
+        parts = [self._over_slots_of(stretch, added) for stretch in self.columns.stretches[k]]
+        return np.concatenate(parts)
+
+    def _over_slots_of(
+        self, stretch: Stretch, added: Callable[[Place, Floats, Floats], Floats]
+    ) -> Floats:
         instance, columns = self.instance, self.columns
-        own = columns.of_class(k)
+        own = stretch.where
         pool, slot, last = columns.pool[own], columns.slot[own], columns.last[own]
-        watts = instance.classes[k].spec.units * instance.busy_w
+        watts = stretch.shape.units * instance.busy_w
         pools, slots = instance.units_free.shape
         everywhere = (
             np.repeat(instance.site_of, slots),
@@ -191,7 +207,7 @@ class Occupancy:
     def _tail_wh(self, k: int) -> Floats:
         columns, instance = self.columns, self.instance
         own = columns.of_class(k)
-        watts = instance.classes[k].spec.units * instance.busy_w[columns.pool[own]]
+        watts = columns.units[own] * instance.busy_w[columns.pool[own]]
         slope = instance.facilities.base_slope[instance.site_of[columns.pool[own]], -1]
         tail: Floats = slope * watts * columns.tail_s[own] / SECONDS_PER_HOUR
         return tail

@@ -89,12 +89,22 @@ class LotSpec:
         return start_s < self.expires_s and end_s <= self.expires_s + self.grace_s
 
 
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """A width that a job can run at, and the longest that it may then run."""
+
+    units: int
+    run_s: float
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobSpec:
     """A job as the planner sees it. Empty sets mean "any"; None means "no limit".
 
-    ``run_s`` is the longest it may run: money is held for all of it. ``avoid`` maps pools that must
-    not be used to the reason why (a former attempt that failed there).
+    ``run_s`` is the longest it may run: money is held for all of it. An elastic job names other
+    ``shapes`` that will do as well, no two of one width; what leaving it out costs goes by
+    ``units`` and ``run_s``. ``avoid`` maps pools that must not be used to the reason why (a former
+    attempt that failed there).
     """
 
     id: str
@@ -114,6 +124,12 @@ class JobSpec:
     deadline_s: float | None = None
     waited_s: float = 0.0
     avoid: Mapping[str, str] = field(default_factory=dict)
+    shapes: tuple[Shape, ...] = ()
+
+    @property
+    def options(self) -> tuple[Shape, ...]:
+        """Every shape that it may start in: the one it asks for first."""
+        return (Shape(self.units, self.run_s), *self.shapes)
 
 
 class Family(StrEnum):
@@ -124,6 +140,7 @@ class Family(StrEnum):
     LATENCY = "latency"
     DATA = "data"
     DEADLINE = "deadline"
+    ELASTIC = "elastic"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

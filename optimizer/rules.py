@@ -56,12 +56,16 @@ class Hindrance:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """A job and a pool as the rules look at them; ``rtt_ms`` is None where nobody measured it."""
+    """A job and a pool as the rules look at them; ``rtt_ms`` is None where nobody measured it.
+
+    ``units`` is the width that is tried, of those that the job can run at.
+    """
 
     job: JobSpec
     pool: PoolSpec
     site: SiteSpec
     rtt_ms: float | None
+    units: int
 
 
 def first_hindrance(pair: Pair) -> Hindrance | None:
@@ -157,14 +161,13 @@ def stay_near(pair: Pair) -> Hindrance | None:
 
 
 def fit_pool(pair: Pair) -> Hindrance | None:
-    """Units of the job  <=  units of the pool, were it empty."""
-    if pair.job.units <= pair.pool.units:
+    """Units of the job (at the width tried)  <=  units of the pool, were it empty."""
+    if pair.units <= pair.pool.units:
         return None
     return Hindrance(
         ReasonCode.TOO_LARGE,
-        f"the job needs {units_text(pair.job.units)}, the pool has {pair.pool.units}; "
-        "ask for fewer",
-        {"units": pair.job.units, "pool_units": pair.pool.units},
+        f"the job needs {units_text(pair.units)}, the pool has {pair.pool.units}; ask for fewer",
+        {"units": pair.units, "pool_units": pair.pool.units},
     )
 
 

@@ -56,6 +56,10 @@ def _without_deadline(problem: Problem) -> Problem:
     )
 
 
+def _without_elastic(problem: Problem) -> Problem:
+    return replace(problem, jobs=tuple(replace(job, shapes=()) for job in problem.jobs))
+
+
 _WITHOUT: Final[Mapping[Family, Callable[[Problem], Problem]]] = MappingProxyType(
     {
         Family.POWER: _without_power,
@@ -63,5 +67,6 @@ _WITHOUT: Final[Mapping[Family, Callable[[Problem], Problem]]] = MappingProxyTyp
         Family.LATENCY: _without_latency,
         Family.DATA: _without_data,
         Family.DEADLINE: _without_deadline,
+        Family.ELASTIC: _without_elastic,
     }
 )

@@ -36,8 +36,7 @@ class Draft:
     @property
     def units(self) -> Floats:
         """Units of one job, by column."""
-        per_class = np.array([k.spec.units for k in self.instance.classes], dtype=np.float64)
-        return per_class[self.columns.klass]
+        return self.columns.units.astype(np.float64)
 
 
 def every(block: Block) -> Ints:

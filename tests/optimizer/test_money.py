@@ -2,21 +2,42 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from problem_builders import a_job, a_lot, a_pool
 
-from optimizer.money import Payment, Shortfall, price_fen_max, purse_of
-from optimizer.problem import LotSpec
+from optimizer.money import Payment, Run, Shortfall, price_fen_max, prices_fen_max, purse_of
+from optimizer.problem import JobSpec, LotSpec, PoolSpec, Shape
 from suanwang.model.plan import ReasonCode
 
 
 def _split(lots: tuple[LotSpec, ...], cash_fen: int = 10_000, **job: Any) -> Payment | Shortfall:
-    return purse_of(lots, {"acme": cash_fen}).split(a_job(**job), a_pool(), 3_600.0)
+    return purse_of(lots, {"acme": cash_fen}).split(_run(a_job(**job), a_pool(), 3_600.0))
+
+
+def _run(job: JobSpec, pool: PoolSpec, end_s: float) -> Run:
+    price_fen = price_fen_max(job.options[0], pool)
+    return Run(job, pool, price_fen, end_s - job.run_s, end_s)
 
 
 def test_the_price_is_rounded_up_to_a_whole_fen() -> None:
-    assert price_fen_max(a_job(run_s=1.0), a_pool()) == 1
-    assert price_fen_max(a_job(run_s=0.0005), a_pool()) == 1
+    assert price_fen_max(Shape(1, 1.0), a_pool()) == 1
+    assert price_fen_max(Shape(1, 0.0005), a_pool()) == 1
+
+
+@given(
+    units=st.integers(1, 100_000),
+    run_s=st.floats(0.001, 3e6),
+    prices=st.lists(st.integers(0, 10**9), min_size=1, max_size=4),
+)
+def test_prices_of_many_pools_are_those_of_each(
+    units: int, run_s: float, prices: list[int]
+) -> None:
+    shape = Shape(units, run_s)
+    expected = [price_fen_max(shape, a_pool(price_uyuan_per_unit_hour=one)) for one in prices]
+    assert prices_fen_max(shape, np.array(prices)).tolist() == expected
 
 
 @pytest.mark.parametrize(
@@ -72,9 +93,9 @@ def test_a_shortfall_names_all_amounts() -> None:
 def test_what_was_taken_comes_back() -> None:
     purse = purse_of((a_lot(available_fen=600),), {"acme": 700})
     job, pool = a_job(), a_pool()
-    first = purse.split(job, pool, 0.0)
+    first = purse.split(_run(job, pool, 0.0))
     assert isinstance(first, Payment)
     purse.take(job, first)
-    assert isinstance(purse.split(job, pool, 0.0), Shortfall)
+    assert isinstance(purse.split(_run(job, pool, 0.0)), Shortfall)
     purse.give_back(job, first)
-    assert purse.split(job, pool, 0.0) == first
+    assert purse.split(_run(job, pool, 0.0)) == first

@@ -6,7 +6,7 @@ import pytest
 from problem_builders import a_job, a_pool, a_problem, a_site
 
 from optimizer.planner import plan
-from optimizer.problem import Family, Problem
+from optimizer.problem import Family, Problem, Shape
 from suanwang.model.plan import Plan
 from suanwang.model.site import DataClass
 
@@ -33,6 +33,11 @@ def _deadline() -> Problem:
     return a_problem(jobs=[a_job(deadline_s=1_800.0)], pools=[a_pool()])
 
 
+def _elastic() -> Problem:
+    narrow = a_job(units=8, run_s=3_600.0, shapes=(Shape(2, 7_200.0),))
+    return a_problem(jobs=[narrow], pools=[a_pool(units=8, units_free=(2,) * 4)])
+
+
 _BINDING = {
     Family.POWER: _power,
     Family.MONEY: _money,
@@ -42,13 +47,31 @@ _BINDING = {
 }
 
 
+_GIVING = {
+    Family.ELASTIC: _elastic,
+}
+"""Families that allow something: switched off, the job has no place."""
+
+
 def _placed(made: Plan) -> int:
     return len(made.starts) + len(made.later)
 
 
-@pytest.mark.parametrize("family", list(Family))
+@pytest.mark.parametrize("family", list(_BINDING))
 def test_a_family_keeps_a_job_out_until_it_is_switched_off(family: Family) -> None:
     problem = _BINDING[family]()
     assert _placed(plan(problem)) == 0
     policy = replace(problem.policy, families_off=frozenset({family}))
     assert _placed(plan(replace(problem, policy=policy))) == 1
+
+
+@pytest.mark.parametrize("family", list(_GIVING))
+def test_a_family_gives_a_job_its_place_until_it_is_switched_off(family: Family) -> None:
+    problem = _GIVING[family]()
+    assert _placed(plan(problem)) == 1
+    policy = replace(problem.policy, families_off=frozenset({family}))
+    assert _placed(plan(replace(problem, policy=policy))) == 0
+
+
+def test_every_family_has_a_problem_in_which_it_binds() -> None:
+    assert {*_BINDING, *_GIVING} == set(Family)
