@@ -257,8 +257,8 @@ def _name(worth: Worth) -> str:
 
 
 def _worth_of_batch(upload: TelemetryUpload) -> Worth:
-    """Return the least worth of what is inside; reports of sources are plain."""
-    if upload.reports:
+    """Return the least worth of what is inside; reports and lists of sources are plain."""
+    if upload.reports or upload.sources is not None:
         return Worth.PLAIN
     return min((worth_of(key) for key in upload.readings.series), default=Worth.PLAIN)
 
@@ -293,5 +293,5 @@ def _thinned(body: bytes, worth: Worth) -> tuple[TelemetryUpload, int] | None:
         },
         rows=replace(rows, series=places[rows.series].astype(np.uint32)),
     )
-    thin = replace(upload, id=f"{upload.id}~", readings=left, reports=())
+    thin = replace(upload, id=f"{upload.id}~", readings=left, reports=(), sources=None)
     return thin, len(readings) - len(left)

@@ -79,6 +79,7 @@ class Agent:
         self._poller: Poller | None = None
         self._hello_every_s = self._beat.failure_s
         self._must_reread = asyncio.Event()
+        self._problem = ""
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until ``stop`` is set."""
@@ -87,6 +88,7 @@ class Agent:
         self._report_set_aside()
         poller = Poller(parts.sources, self._buffer.take, self._clock, parts.seed, parts.places)
         self._poller = poller
+        self._list_sources(poller)
         loops = [
             asyncio.create_task(self._forever(name, turn), name=name)
             for name, turn in (
@@ -187,8 +189,9 @@ class Agent:
         return self._beat.batch_s
 
     async def _tell_of_self(self) -> float:
-        """Tell how polling and spool do, as readings of the agent."""
+        """Tell how polling and spool do, as a source and as its readings."""
         if self._poller:
+            self._report_of_self(self._problem)
             facts = facts_of(self._poller, self._parts.spool)
             self._buffer.add(readings_of(facts, self._poller.lateness, self._clock.now()))
         return self._beat.self_s
@@ -211,15 +214,24 @@ class Agent:
         keeper, poller = self._parts.keeper, self._poller
         if keeper and poller:
             former = keeper.problem
-            await keeper.reread(poller)
+            if await keeper.reread(poller):
+                self._list_sources(poller)
             if keeper.problem != former:
                 said = f"the settings are not taken: {keeper.problem}"
                 self._report_of_self(said if keeper.problem else "")
         return 0.0
 
     async def _clean(self) -> float:
+        """Keep the spool small; tell again what is polled, since a full spool may drop that."""
         self._parts.spool.clean()
+        if self._poller:
+            self._list_sources(self._poller)
         return self._beat.clean_s
+
+    def _list_sources(self, poller: Poller) -> None:
+        """Tell the centre what is polled from now on: it looks after nothing else then."""
+        with contextlib.suppress(OSError):
+            self._buffer.list_sources(poller.names | {STARTED_AS})
 
     def _report_set_aside(self) -> None:
         """Tell the centre, as a source that is down, when the spool could not be read."""
@@ -230,12 +242,14 @@ class Agent:
 
     def _report_of_self(self, problem: str) -> None:
         """Tell the centre how the agent does, as if it were a source; no problem is up."""
+        self._problem = problem
         report = SourceReport(
             source=STARTED_AS,
             is_up=not problem,
             duration_s=0.0,
             at=self._clock.now(),
             error=problem,
+            interval_s=self._beat.self_s,
         )
         with contextlib.suppress(OSError):
             self._buffer.take((), report)

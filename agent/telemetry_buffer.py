@@ -36,6 +36,7 @@ class TelemetryBuffer:
         self._ids = ids
         self._readings = Gathering()
         self._reports: list[SourceReport] = []
+        self._listing: frozenset[str] | None = None
 
     def take(self, readings: Sequence[Reading], report: SourceReport) -> None:
         """Take one poll's outcome."""
@@ -56,17 +57,23 @@ class TelemetryBuffer:
             if len(self._readings) >= READINGS_MAX:
                 self.flush()
 
+    def list_sources(self, names: frozenset[str]) -> None:
+        """Tell with the next batch, which is made now, what is polled from now on."""
+        self._listing = names
+        self.flush()
+
     def flush(self) -> None:
         """Put into the spool what was gathered."""
-        if not len(self._readings) and not self._reports:
+        if not len(self._readings) and not self._reports and self._listing is None:
             return
         upload = TelemetryUpload(
             id=self._ids.new("tb"),
             made_at=self._clock.now(),
             readings=self._readings.readings(),
             reports=tuple(self._reports),
+            sources=self._listing,
         )
-        self._readings, self._reports = Gathering(), []
+        self._readings, self._reports, self._listing = Gathering(), [], None
         self._spool.batches.add(upload)
 
 

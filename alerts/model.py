@@ -67,7 +67,7 @@ class Chart(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limit:
-    """A limit of a rule: a number, or a fact of the site such as ``pue_limit``."""
+    """A limit of a rule: a number, or a fact such as ``site.pue_limit``."""
 
     number: float | None = None
     fact: str = ""
@@ -114,8 +114,8 @@ class Rule:
 class Observation:
     """A signal's value for a subject now; None where it cannot be told, which changes nothing.
 
-    ``facts`` are limits that the site itself has. ``excuse`` says why a bad value is nothing to act
-    on, which holds where ``baseline``, the value that it rose from, was not bad itself.
+    ``facts`` are limits that the subject or its site has itself. ``excuse`` says why a bad value is
+    nothing to act on, which holds where ``baseline``, the value that it rose from, was not bad.
     """
 
     site_id: str

@@ -6,7 +6,8 @@ from typing import Final
 from sqlalchemy import Connection
 
 from alerts import store_figures, store_loads, store_signals
-from alerts.model import Rule, Seen
+from alerts.model import Limit, Rule, Seen
+from alerts.signals import FACTS
 from alerts.store_signals import Ask
 
 Reader = Callable[[Connection, Ask], Seen]
@@ -41,7 +42,13 @@ def floor_of(rules: Iterable[Rule]) -> float | None:
     """
     floors: list[float] = []
     for rule in rules:
-        if rule.below is not None or rule.above is None or rule.above.number is None:
+        least = _least(rule.above) if rule.above is not None and rule.below is None else None
+        if least is None:
             return None
-        floors.append(rule.above.number - rule.margin)
+        floors.append(least - rule.margin)
     return min(floors, default=None)
+
+
+def _least(limit: Limit) -> float | None:
+    """Return the least that a limit can be, where that is known."""
+    return FACTS[limit.fact] if limit.fact else limit.number

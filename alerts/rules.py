@@ -4,7 +4,7 @@ Both are strict YAML. A file of one's own names a shipped rule by its id and giv
 differs, or writes a rule of its own whole.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
@@ -27,7 +27,6 @@ from suanwang.document import Document, complain, parse_document, read_document,
 
 SHIPPED: Final = "rules.yaml"
 LANGUAGES: Final = ("en", "zh")
-FACT: Final = "site."
 SECONDS_MAX: Final = 31_536_000
 RULES_MAX: Final = 500
 
@@ -38,9 +37,9 @@ Number = Annotated[float, Field(allow_inf_nan=False)]
 
 
 def _limit(value: object) -> object:
-    """Refuse facts of a site that nobody tells."""
-    if isinstance(value, str) and value.removeprefix(FACT) not in FACTS:
-        known = ", ".join(FACT + name for name in FACTS)
+    """Refuse facts that nobody tells."""
+    if isinstance(value, str) and value not in FACTS:
+        known = ", ".join(FACTS)
         raise ValueError(f"a limit is a number or one of {known}, not {value!r}")
     return value
 
@@ -162,16 +161,26 @@ def _fault(change: _Change, known: Mapping[str, _Change]) -> str:
         return "a rule needs signal, severity and summary"
     if change.above is None and change.below is None:
         return "a rule needs above or below"
-    low, high = change.below, change.above
-    if isinstance(low, float) and isinstance(high, float):
-        margin = change.margin or 0.0
-        if low + margin > high - margin:
-            return f"nothing is clear between {low:g} and {high:g} with a margin of {margin:g}"
+    if message := _limits_fault(change, SIGNALS[change.signal].limits):
+        return f"signal {change.signal}: {message}"
     lost = [id_ for id_ in change.inhibited_by or () if id_ not in known]
     if lost:
         return f"inhibited_by names {lost[0]!r}, which is no rule"
     if SIGNALS[change.signal].is_count and not change.lookback_s:
         return f"signal {change.signal} needs lookback_s"
+    return ""
+
+
+def _limits_fault(change: _Change, told: Sequence[str]) -> str:
+    """Return what is wrong with the limits of a rule about a signal that tells these facts."""
+    low, high = change.below, change.above
+    for limit in (low, high):
+        if isinstance(limit, str) and limit not in told:
+            return f"it does not tell {limit}"
+    if isinstance(low, float) and isinstance(high, float):
+        margin = change.margin or 0.0
+        if low + margin > high - margin:
+            return f"nothing is clear between {low:g} and {high:g} with a margin of {margin:g}"
     return ""
 
 
@@ -204,5 +213,5 @@ def _as_limit(value: float | str | None) -> Limit | None:
     if value is None:
         return None
     if isinstance(value, str):
-        return Limit(fact=value.removeprefix(FACT))
+        return Limit(fact=value)
     return Limit(number=float(value))

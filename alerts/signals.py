@@ -6,8 +6,7 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Final
 
-FACTS: Final = ("pue_limit",)
-"""Limits that a site has itself."""
+from suanwang.model.source import LOST_S_MIN, SILENT_S_MIN
 
 
 class Unit(StrEnum):
@@ -22,13 +21,27 @@ class Unit(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signal:
-    """A number about subjects. ``is_count`` ones count what happened in a rule's ``lookback``."""
+    """A number about subjects. ``is_count`` ones count what happened in a rule's ``lookback``.
+
+    ``limits`` are the facts that it tells of each subject, by which a rule may judge it.
+    """
 
     unit: Unit
     words: str
     every: timedelta = timedelta(seconds=15)
     is_count: bool = False
+    limits: tuple[str, ...] = ()
 
+
+PUE_LIMIT: Final = "site.pue_limit"
+LOST_AFTER: Final = "source.lost_after_s"
+SILENT_AFTER: Final = "source.silent_after_s"
+FACTS: Final[Mapping[str, float | None]] = {
+    PUE_LIMIT: None,
+    LOST_AFTER: LOST_S_MIN,
+    SILENT_AFTER: SILENT_S_MIN,
+}
+"""Limits that a subject or its site has itself, each with the least that it can be where known."""
 
 _SLOW: Final = timedelta(minutes=5)
 _SLOWER: Final = timedelta(hours=1)
@@ -38,10 +51,14 @@ SIGNALS: Final[Mapping[str, Signal]] = {
         unit=Unit.SECONDS, words="time since a site's agent called; of agents that ever did"
     ),
     "source_lost_s": Signal(
-        unit=Unit.SECONDS, words="time since a source that is down was polled with success"
+        unit=Unit.SECONDS,
+        words="time since a source that is down was polled with success",
+        limits=(LOST_AFTER,),
     ),
     "source_silent_s": Signal(
-        unit=Unit.SECONDS, words="time since a source's last report, good or bad; for seven days"
+        unit=Unit.SECONDS,
+        words="time since a source's last report, good or bad; for seven days",
+        limits=(SILENT_AFTER,),
     ),
     "clock_skew_s": Signal(
         unit=Unit.SECONDS, words="how far the agent's clock is off, either way; newest batch"
@@ -62,9 +79,15 @@ SIGNALS: Final[Mapping[str, Signal]] = {
         words="share of the last 24 h known by facility and IT meters, the lesser of the two",
         every=_SLOW,
     ),
-    "pue_24h": Signal(unit=Unit.RATIO, words="PUE of the last 24 h", every=_SLOW),
-    "pue_30d": Signal(unit=Unit.RATIO, words="PUE of the last 30 days", every=_SLOWER),
-    "pue_365d": Signal(unit=Unit.RATIO, words="PUE of the last 365 days", every=_SLOWER),
+    "pue_24h": Signal(
+        unit=Unit.RATIO, words="PUE of the last 24 h", every=_SLOW, limits=(PUE_LIMIT,)
+    ),
+    "pue_30d": Signal(
+        unit=Unit.RATIO, words="PUE of the last 30 days", every=_SLOWER, limits=(PUE_LIMIT,)
+    ),
+    "pue_365d": Signal(
+        unit=Unit.RATIO, words="PUE of the last 365 days", every=_SLOWER, limits=(PUE_LIMIT,)
+    ),
     "energy_ratio_1h": Signal(
         unit=Unit.RATIO,
         words="facility over IT energy of the last hour, also where it is no PUE",

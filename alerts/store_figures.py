@@ -10,6 +10,7 @@ from typing import Final
 from sqlalchemy import Connection, Row, case, func, or_, select
 
 from alerts.model import NETWORK, WHOLE_SITE, Observation, Seen
+from alerts.signals import PUE_LIMIT
 from alerts.store_signals import Ask
 from collectors import store_forecast, store_kpis
 from collectors.accumulator import WINDOW_MS
@@ -125,7 +126,7 @@ def pue_over(length: timedelta) -> Callable[[Connection, Ask], Seen]:
 def _pue(
     connection: Connection, ask: Ask, figure: PueFigure, length: timedelta, limit: float
 ) -> Observation:
-    facts = {"pue_limit": limit}
+    facts = {PUE_LIMIT: limit}
     if figure.value is None or _known(figure) < KNOWN_LEAST * length:
         return Observation(site_id=figure.site_id, subject=WHOLE_SITE, value=None, facts=facts)
     words = (

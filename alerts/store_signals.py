@@ -12,6 +12,7 @@ from typing import Final
 from sqlalchemy import Connection, Select, and_, func, or_, select
 
 from alerts.model import WHOLE_SITE, Observation, Seen
+from alerts.signals import LOST_AFTER, SILENT_AFTER
 from collectors.store_meters import EventKind
 from suanwang.chunk import Columns
 from suanwang.clock import from_epoch_ms, to_epoch_ms
@@ -26,13 +27,14 @@ from suanwang.db.tables import (
     telemetry_batch,
 )
 from suanwang.energy.catalogue import EnergyCatalogue
+from suanwang.model.source import lost_after_s, silent_after_s
 
 FRESH: Final = timedelta(minutes=5)
 """An older reading says nothing of now."""
 BLIND_AFTER: Final = timedelta(minutes=5)
 """Of a site whose agent is silent for so long, nothing that only the agent tells is judged."""
 FORGOTTEN: Final = timedelta(days=7)
-"""A source that reported nothing for so long was taken out of the agent's file."""
+"""A source that reported nothing for so long is not spoken of any more, though it is listed."""
 XID: Final = "xid_error"
 INLET: Final = "inlet_temperature_c"
 
@@ -85,9 +87,16 @@ def source_lost(connection: Connection, ask: Ask) -> Seen:
     """Return since when sources that are down have not answered."""
     state = source_state.c
     rows = connection.execute(
-        select(state.site_id, state.source, state.up_at, state.error, site.c.registered_at)
+        select(
+            state.site_id,
+            state.source,
+            state.up_at,
+            state.error,
+            state.interval_s,
+            site.c.registered_at,
+        )
         .join(site, site.c.id == state.site_id)
-        .where(~state.is_up, state.polled_at >= ask.now - FORGOTTEN)
+        .where(~state.is_up, state.retired_at.is_(None), state.polled_at >= ask.now - FORGOTTEN)
     )
     found = (
         Observation(
@@ -95,6 +104,7 @@ def source_lost(connection: Connection, ask: Ask) -> Seen:
             subject=f"source:{row.source}",
             value=_since_s(ask.now, row.up_at or row.registered_at),
             words=row.error,
+            facts={LOST_AFTER: lost_after_s(row.interval_s)},
         )
         for row in rows
     )
@@ -109,8 +119,10 @@ def source_silent(connection: Connection, ask: Ask) -> Seen:
     state = source_state.c
     least = ask.now - timedelta(seconds=max(0.0, ask.floor or 0.0))
     rows = connection.execute(
-        select(state.site_id, state.source, state.polled_at).where(
-            state.polled_at < least, state.polled_at >= ask.now - FORGOTTEN
+        select(state.site_id, state.source, state.polled_at, state.interval_s).where(
+            state.retired_at.is_(None),
+            state.polled_at < least,
+            state.polled_at >= ask.now - FORGOTTEN,
         )
     )
     return Seen(
@@ -119,6 +131,7 @@ def source_silent(connection: Connection, ask: Ask) -> Seen:
                 site_id=row.site_id,
                 subject=f"source:{row.source}",
                 value=_since_s(ask.now, row.polled_at),
+                facts={SILENT_AFTER: silent_after_s(row.interval_s)},
             )
             for row in rows
         ),

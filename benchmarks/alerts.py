@@ -78,7 +78,7 @@ def _fill(connection: Connection, targets: int) -> None:
     sources = [
         {
             "site_id": f"s{n % SITES}", "source": f"t{n}", "is_up": True, "duration_s": 0.1,
-            "readings": 3, "error": "", "polled_at": END, "up_at": END,
+            "readings": 3, "error": "", "polled_at": END, "up_at": END, "interval_s": 15.0,
         }
         for n in range(targets)
     ]  # fmt: skip

@@ -50,12 +50,19 @@ def _fact(fact: Json, digits: int) -> str:
 
 @app.command("show")
 def show(
-    site_id: SiteName, url: Url = None, api_key: ApiKey = None, as_json: AsJson = False
+    site_id: SiteName,
+    retired: Annotated[
+        bool, typer.Option("--retired", help="With sources that are not polled any more.")
+    ] = False,
+    url: Url = None,
+    api_key: ApiKey = None,
+    as_json: AsJson = False,
 ) -> None:
     """Show a site, its pools and its telemetry sources."""
     with connect(url, api_key) as client:
         site = client.get(f"/v1/sites/{site_id}")
-        sources = client.get(f"/v1/sites/{site_id}/sources")["items"]
+        wanted = "true" if retired else None
+        sources = client.get(f"/v1/sites/{site_id}/sources", retired=wanted)["items"]
     if as_json:
         emit_json({**site, "sources": sources})
         return
@@ -63,10 +70,11 @@ def show(
     of_class = f" (class {site['site_class']})" if site["site_class"] else ""
     line(f"PUE of a year at most {site['pue_limit']:g}{of_class}")
     table(
-        ("source", "up", "duration s", "readings", "error"),
+        ("source", "standing", "up", "duration s", "readings", "error"),
         [
             (
                 source["source"],
+                _standing(source),
                 "yes" if source["is_up"] else "NO",
                 number(source["duration_s"], 3),
                 str(source["readings"]),
@@ -75,6 +83,11 @@ def show(
             for source in sources
         ],
     )
+
+
+def _standing(source: Json) -> str:
+    since = source["retired_at"]
+    return f"{source['standing']} since {since}" if since else str(source["standing"])
 
 
 @app.command("register")

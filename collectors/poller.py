@@ -106,6 +106,11 @@ class Poller:
             self.add(source, (places or {}).get(source.name, Place()))
 
     @property
+    def names(self) -> frozenset[str]:
+        """Return the names of the sources that are polled."""
+        return frozenset(self._entries)
+
+    @property
     def stats(self) -> dict[str, PollStats]:
         """Return what each source's polls came to, by its name."""
         return {name: entry.stats for name, entry in self._entries.items()}
@@ -281,6 +286,7 @@ class Poller:
             circuit=entry.breaker.circuit,
             circuit_since=entry.breaker.since,
             next_at=poll.at + timedelta(seconds=next_s - poll.began_s),
+            interval_s=entry.source.interval_s,
         )
         self._count(entry, report, lateness_s)
         _tell(before, entry.breaker, report)

@@ -11,21 +11,22 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, select, tuple_, update
 
-from collectors import intake, quality, store_meters, store_samples
+from collectors import intake, quality, store_meters
 from collectors.series_book import SeriesBook
 from collectors.store_chunks import prune
 from collectors.store_energy import EnergyFigure, energy_wh
 from collectors.store_meters import EventKind, MeterEvent
 from collectors.store_pue import AskedPue, pue, pues
-from collectors.store_samples import insert_new, insert_or_put
+from collectors.store_samples import insert_new
+from collectors.store_sources import SourceState, source_states, take_listing, write_reports
 from suanwang.clock import from_epoch_ms
 from suanwang.db import samples
-from suanwang.db.tables import meter, meter_state, series, source_state, telemetry_batch
+from suanwang.db.tables import meter, meter_state, series, telemetry_batch
 from suanwang.errors import Conflict
 from suanwang.model.batch import Readings, SeriesKey, TelemetryBatch
 from suanwang.model.meter import Meter, MeterRole
 from suanwang.model.network import Fact
-from suanwang.model.reading import Quality, SourceReport
+from suanwang.model.reading import Quality
 
 __all__ = [
     "AskedPue",
@@ -64,19 +65,6 @@ class Ingested:
     admitted: Readings | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SourceState:
-    """A source's last word about itself; ``up_at`` is the last poll that succeeded."""
-
-    source: str
-    is_up: bool
-    duration_s: float
-    readings: int
-    error: str
-    polled_at: datetime
-    up_at: datetime | None
-
-
 def ingest(
     connection: Connection,
     batch: TelemetryBatch,
@@ -97,7 +85,9 @@ def ingest(
     if abs(skew_s) > quality.SKEW_ALERT.total_seconds():
         _note_skew(connection, batch, now, skew_s, shift)
     taken = intake.take(connection, batch, now, shift, book or SeriesBook())
-    _write_reports(connection, batch.site_id, batch.reports)
+    write_reports(connection, batch.site_id, batch.reports)
+    if batch.listing is not None:
+        take_listing(connection, batch.site_id, batch.listing)
     return Ingested(
         accepted=taken.accepted,
         duplicates=len(batch.readings) - taken.accepted - taken.refused_rows,
@@ -164,45 +154,6 @@ def _claim(
             batch=batch.id,
         )
     return False
-
-
-def _write_reports(connection: Connection, site_id: str, reports: Sequence[SourceReport]) -> None:
-    """Keep the newest word of each source, and when it was last up."""
-    if not reports:
-        return
-    names = sorted({report.source for report in reports})
-    known = {
-        row.source: row
-        for piece in store_samples.chunks(names)
-        for row in connection.execute(
-            select(source_state)
-            .where(source_state.c.site_id == site_id, source_state.c.source.in_(piece))
-            .with_for_update()
-        )
-    }
-    rows: dict[str, dict[str, object]] = {}
-    newest = {source: row.polled_at for source, row in known.items()}
-    up_at = {source: row.up_at for source, row in known.items()}
-    for report in sorted(reports, key=lambda each: each.at):
-        if report.is_up:
-            up_at[report.source] = max(up_at.get(report.source) or report.at, report.at)
-        if report.source in newest and report.at < newest[report.source]:
-            continue
-        newest[report.source] = report.at
-        rows[report.source] = {
-            "site_id": site_id,
-            "source": report.source,
-            "is_up": report.is_up,
-            "duration_s": report.duration_s,
-            "readings": report.readings,
-            "error": report.error,
-            "polled_at": report.at,
-            "up_at": up_at.get(report.source),
-        }
-    if rows:
-        values = ("is_up", "duration_s", "readings", "error", "polled_at", "up_at")
-        put = insert_or_put(connection, source_state, ("site_id", "source"), values)
-        connection.execute(put, list(rows.values()))
 
 
 def register_meters(connection: Connection, meters: Sequence[Meter]) -> None:
@@ -282,25 +233,4 @@ def _power_fact(powers: Sequence[tuple[float | None, int | None]]) -> Fact:
         value=sum(power for power, _ in known),
         at=from_epoch_ms(min(at for _, at in known)),
         quality=Quality.MEASURED if is_whole else Quality.ESTIMATED,
-    )
-
-
-def source_states(connection: Connection, site_id: str) -> tuple[SourceState, ...]:
-    """Return every source of a site with its last word, by name."""
-    rows = connection.execute(
-        select(source_state)
-        .where(source_state.c.site_id == site_id)
-        .order_by(source_state.c.source)
-    )
-    return tuple(
-        SourceState(
-            source=row.source,
-            is_up=row.is_up,
-            duration_s=row.duration_s,
-            readings=row.readings,
-            error=row.error,
-            polled_at=row.polled_at,
-            up_at=row.up_at,
-        )
-        for row in rows
     )

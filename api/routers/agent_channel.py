@@ -22,6 +22,7 @@ from suanwang.clock import from_epoch_ms
 from suanwang.errors import BadInput
 from suanwang.ids import SiteId
 from suanwang.model.batch import Readings, SeriesKey, TelemetryBatch
+from suanwang.model.reading import SourceListing
 from suanwang.wire.agent import (
     Hello,
     LogReceipt,
@@ -33,7 +34,7 @@ from suanwang.wire.agent import (
     ReportUpload,
     Welcome,
 )
-from suanwang.wire.batch import CLOCK_HEADER, CONTENT_TYPE, decode
+from suanwang.wire.batch import CLOCK_HEADER, CONTENT_TYPE, TelemetryUpload, decode
 
 router = APIRouter(prefix="/agent/v1", tags=["agents"])
 
@@ -93,6 +94,7 @@ def _ingest(body: bytes, site_id: SiteId, skew: timedelta, context: ApiContext) 
             replace(report, source=clean_text(report.source), error=clean_text(report.error))
             for report in upload.reports
         ),
+        listing=_listing(upload),
     )
     digest = hashlib.sha256(body).hexdigest()
     with context.writing() as connection:
@@ -102,6 +104,14 @@ def _ingest(body: bytes, site_id: SiteId, skew: timedelta, context: ApiContext) 
         context.remote.take_rows(site_id, taken.admitted)
     context.gate.count(taken, len(upload.readings) - taken.accepted - taken.duplicates)
     return Receipt(accepted=taken.accepted, duplicates=taken.duplicates, refused=taken.refused)
+
+
+def _listing(upload: TelemetryUpload) -> SourceListing | None:
+    if upload.sources is None:
+        return None
+    return SourceListing(
+        at=upload.made_at, sources=frozenset(clean_text(name) for name in upload.sources)
+    )
 
 
 def _cleaned(readings: Readings) -> Readings:

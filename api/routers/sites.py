@@ -1,9 +1,10 @@
 """Sites: registered by their operators, read by everyone with a key."""
 
 from datetime import datetime
+from typing import Annotated
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Query, Response
 from sqlalchemy import Connection
 
 from api.booking import Books, LedgerDesk
@@ -236,22 +237,31 @@ def close_site(site_id: str, identity: SiteManager, context: Context, books: Boo
 
 
 @router.get("/{site_id}/sources", summary="Telemetry sources of a site")
-def list_sources(site_id: str, identity: SiteManager, context: Context) -> SourceList:
+def list_sources(
+    site_id: str,
+    identity: SiteManager,
+    context: Context,
+    retired: Annotated[bool, Query(description="with those that are not polled any more")] = False,
+) -> SourceList:
     """Return each source's last word about itself: up or down, why, how long it took, how old."""
     now = context.clock.now()
     with context.reading() as connection:
         own_site(connection, identity, site_id)
-        states = telemetry.source_states(connection, SiteId(site_id))
+        states = telemetry.source_states(connection, site_id, with_retired=retired)
     return SourceList(
         items=[
             SourceOut(
                 source=state.source,
+                standing=state.standing(now),
                 is_up=state.is_up,
                 duration_s=state.duration_s,
                 readings=state.readings,
                 error=state.error,
                 polled_at=state.polled_at,
                 age_s=max(0.0, (now - state.polled_at).total_seconds()),
+                up_at=state.up_at,
+                interval_s=state.interval_s,
+                retired_at=state.retired_at,
             )
             for state in states
         ]

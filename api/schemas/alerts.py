@@ -275,7 +275,7 @@ def rule_out(rule: Rule, links: Links) -> RuleOut:
 def _limit(limit: Limit | None) -> float | str | None:
     if limit is None:
         return None
-    return f"site.{limit.fact}" if limit.fact else limit.number
+    return limit.fact or limit.number
 
 
 def silence_out(one: Silence) -> SilenceOut:

@@ -11,6 +11,7 @@ from suanwang.energy.limits import PueLimit, limit_of
 from suanwang.ids import MeterId, PoolId, SiteId
 from suanwang.model.meter import Carrier, Meter, MeterRole, PueCategory
 from suanwang.model.site import CoolingKind, DataClass, Pool, Site, SiteClass
+from suanwang.model.source import Standing
 from suanwang.units import INT64_MAX
 
 Milliseconds = Annotated[float, Field(ge=0, le=600_000, allow_inf_nan=False)]
@@ -250,15 +251,19 @@ class TokenOut(Out):
 
 
 class SourceOut(Out):
-    """A source's last word about itself."""
+    """A source's last word about itself; ``standing`` is by its own interval."""
 
     source: str
+    standing: Standing
     is_up: bool
     duration_s: float
     readings: int
     error: str
     polled_at: datetime
     age_s: float
+    up_at: datetime | None
+    interval_s: float = Field(description="0 where it was never told")
+    retired_at: datetime | None
 
 
 class DeclaredDead(Out):

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from suanwang.clock import from_epoch_ms, to_epoch_ms
 from suanwang.ids import SiteId
-from suanwang.model.reading import Quality, Reading, SourceReport
+from suanwang.model.reading import Quality, Reading, SourceListing, SourceReport
 
 QUALITIES: Final = tuple(Quality)
 """Codes of qualities are places in here: their order is part of every format."""
@@ -138,3 +138,4 @@ class TelemetryBatch:
     sent_at: datetime
     readings: Readings
     reports: tuple[SourceReport, ...] = ()
+    listing: SourceListing | None = None

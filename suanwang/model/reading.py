@@ -1,6 +1,6 @@
 """What a collector hands on: readings with a quality, and a report of each source about itself."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -53,7 +53,8 @@ class SourceReport:
     """A source's word about itself after each poll; when it is down, ``error`` says why.
 
     ``circuit`` is the state of its breaker, ``circuit_since`` when it last opened or closed (None:
-    never), and ``next_at`` when it is polled again.
+    never), and ``next_at`` when it is polled again. ``interval_s`` is its own pace, 0 where it has
+    none.
     """
 
     source: str
@@ -65,3 +66,12 @@ class SourceReport:
     circuit: Circuit = Circuit.CLOSED
     circuit_since: datetime | None = None
     next_at: datetime | None = None
+    interval_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceListing:
+    """All sources that an agent polls at a moment: whatever else it polled before has ended."""
+
+    at: datetime
+    sources: Set[str]

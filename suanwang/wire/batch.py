@@ -8,7 +8,8 @@
 | rest | deflated: length of the head (4 bytes), the head (JSON), four columns of ``rows`` values |
 
 The head has ``id``, ``made_ms``, ``rows``, ``series`` (pairs of subject and metric), ``labels``
-(by place of their series) and ``reports``. The columns are the place of the series (32 bits), the
+(by place of their series), ``reports``, and now and then ``sources``, the names of all that are
+polled. The columns are the place of the series (32 bits), the
 moment in ms since 1970 (64 bits), both as the change from the row before, the value (a double's
 bits), and the code of the quality (8 bits). Numbers are little-endian; the first three columns lie
 byte plane by byte plane, which deflates best.
@@ -42,6 +43,8 @@ VERSION: Final = 1
 ROWS_MAX: Final = 50_000
 SERIES_MAX: Final = ROWS_MAX
 REPORTS_MAX: Final = 20_000
+SOURCES_MAX: Final = 100_000
+INTERVAL_S_MAX: Final = 31_536_000.0
 RAW_BYTES_MAX: Final = 32 * 1024 * 1024
 """Most that a batch may be once it is inflated: a small body must not take all memory."""
 NAME_CHARS_MAX: Final = 200
@@ -57,15 +60,18 @@ _MS_MAX: Final = 253_402_300_799_999
 _Number = TypeVar("_Number", bound=np.generic)
 _Whole = TypeVar("_Whole", np.uint32, np.int64)
 Moment = Annotated[int, Field(ge=0, le=_MS_MAX)]
+SourceName = Annotated[str, Field(min_length=1, max_length=NAME_CHARS_MAX)]
 Report = tuple[
-    Annotated[str, Field(min_length=1, max_length=NAME_CHARS_MAX)],
+    SourceName,
     bool,
     Annotated[float, Field(ge=0, allow_inf_nan=False)],
     Moment,
     Annotated[int, Field(ge=0, lt=2**31)],
     Annotated[str, Field(max_length=ERROR_CHARS_MAX)],
+    Annotated[float, Field(ge=0, le=INTERVAL_S_MAX, allow_inf_nan=False)],
 ]
-"""Name of the source, whether it is up, duration in s, moment, readings, and why it is down."""
+"""Name of the source, whether it is up, duration in s, moment, readings, why it is down, and the
+interval of its polls in s (0: it has none)."""
 
 
 class BatchDamaged(BadInput):
@@ -93,6 +99,8 @@ class TelemetryUpload:
     made_at: datetime
     readings: Readings
     reports: tuple[SourceReport, ...] = ()
+    sources: frozenset[str] | None = None
+    """All that were polled at ``made_at``, where the batch tells it."""
 
 
 class _Head(WireModel):
@@ -102,6 +110,7 @@ class _Head(WireModel):
     series: tuple[tuple[str, str], ...] = Field(max_length=SERIES_MAX)
     labels: dict[int, dict[str, str]] = Field(default_factory=dict)
     reports: tuple[Report, ...] = Field(max_length=REPORTS_MAX)
+    sources: tuple[SourceName, ...] | None = Field(default=None, max_length=SOURCES_MAX)
 
 
 def encode(upload: TelemetryUpload) -> bytes:
@@ -124,6 +133,7 @@ def encode(upload: TelemetryUpload) -> bytes:
             for place, labels in readings.labels.items()
         },
         reports=tuple(_report(report) for report in upload.reports),
+        sources=_listed(upload.sources),
     )
     text = head.model_dump_json().encode()
     raw = b"".join(
@@ -148,13 +158,25 @@ def sealed(raw: bytes) -> bytes:
 def _report(report: SourceReport) -> Report:
     is_number = math.isfinite(report.duration_s) and report.duration_s >= 0
     return (
-        _text(report.source, NAME_CHARS_MAX) or "?",
+        _source(report.source),
         report.is_up,
         report.duration_s if is_number else 0.0,
         max(0, to_epoch_ms(report.at)),
         report.readings,
         _text(report.error, ERROR_CHARS_MAX),
+        min(max(0.0, report.interval_s), INTERVAL_S_MAX),
     )
+
+
+def _listed(names: frozenset[str] | None) -> tuple[str, ...] | None:
+    """Return names as they are sent; of too many none, since a part of them would end the rest."""
+    if names is None or len(names) > SOURCES_MAX:
+        return None
+    return tuple(sorted({_source(name) for name in names}))
+
+
+def _source(name: str) -> str:
+    return _text(name, NAME_CHARS_MAX) or "?"
 
 
 def _text(text: str, chars: int) -> str:
@@ -209,9 +231,11 @@ def decode(body: bytes) -> TelemetryUpload:
                 at=from_epoch_ms(at_ms),
                 readings=readings,
                 error=error,
+                interval_s=interval_s,
             )
-            for source, is_up, duration_s, at_ms, readings, error in head.reports
+            for source, is_up, duration_s, at_ms, readings, error, interval_s in head.reports
         ),
+        sources=None if head.sources is None else frozenset(head.sources),
     )
 
 

@@ -133,6 +133,27 @@ async def test_telemetry_of_an_outage_arrives_once_and_whole(
     assert numbers(centre) == [float(number) for number in range(1, counter.count + 1)]
 
 
+async def test_the_centre_is_told_what_is_polled_and_how_the_agent_itself_does(
+    tmp_path: Path, centre: Centre
+) -> None:
+    clock = EagerClock()
+    executor = FakeExecutor(clock)
+
+    def lists() -> list[frozenset[str]]:
+        return [one.sources for one in centre.batches.values() if one.sources is not None]
+
+    async with running_agent(tmp_path, centre, [Counter(clock)], executor):
+        await until(lambda: frozenset({"agent", "counter"}) in lists())
+        reports = [report for one in centre.batches.values() for report in one.reports]
+        await until(lambda: len(numbers(centre)) > 1)
+    centre.batches.clear()
+    async with running_agent(tmp_path, centre, [], executor):
+        await until(lambda: frozenset({"agent"}) in lists())
+        reports = [report for one in centre.batches.values() for report in one.reports]
+    assert {report.interval_s for report in reports if report.source == "counter"} <= {0.05}
+    assert {report.interval_s for report in reports if report.source == "agent"} == {15.0}
+
+
 async def test_an_order_runs_and_its_output_is_there_before_its_end(
     tmp_path: Path, centre: Centre
 ) -> None:

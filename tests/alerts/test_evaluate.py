@@ -137,9 +137,9 @@ def test_a_rule_may_have_both_limits(value: float, is_bad: bool) -> None:
 
 
 def test_a_limit_may_be_a_fact_of_the_site() -> None:
-    rule = replace(RULE, above=Limit(fact="pue_limit"), margin=0.0, lasts=timedelta())
-    assert Story(rule).look(0, 1.35, facts={"pue_limit": 1.3}) is AlertState.FIRING
-    assert Story(rule).look(0, 1.35, facts={"pue_limit": 1.4}) is None
+    rule = replace(RULE, above=Limit(fact="site.pue_limit"), margin=0.0, lasts=timedelta())
+    assert Story(rule).look(0, 1.35, facts={"site.pue_limit": 1.3}) is AlertState.FIRING
+    assert Story(rule).look(0, 1.35, facts={"site.pue_limit": 1.4}) is None
     assert Story(rule).look(0, 1.35) is None
 
 

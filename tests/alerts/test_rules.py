@@ -101,6 +101,9 @@ def test_the_channels_of_the_page_are_sound() -> None:
         pytest.param("- id: inlet-hot\n  below: 31\n", "nothing is clear", id="no room"),
         pytest.param("- id: inlet-hot\n  inhibited_by: [x-x]\n", "is no rule", id="inhibitor"),
         pytest.param("- id: inlet-hot\n  above: site.x\n", "site.pue_limit", id="unknown fact"),
+        pytest.param(
+            "- id: inlet-hot\n  above: site.pue_limit\n", "does not tell", id="a fact of another"
+        ),
         pytest.param("- id: inlet-hot\n  above: .nan\n", "finite", id="not a number"),
         pytest.param("- id: inlet-hot\n  severity: bad\n", "critical", id="severity"),
         pytest.param("- id: Inlet\n", "pattern", id="id"),

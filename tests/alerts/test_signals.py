@@ -21,14 +21,14 @@ from telemetry_builders import (
 from alerts.model import AlertState
 from alerts.readers import READERS
 from alerts.signals import SIGNALS
-from collectors import store
+from collectors import store, store_sources
 from collectors.upkeep import RawUpkeep, keep_up
 from suanwang.clock import VirtualClock
 from suanwang.db.engine import writing
 from suanwang.db.tables import feed, meter, rack, site
 from suanwang.ids import SeededIds
 from suanwang.model.meter import MeterRole
-from suanwang.model.reading import Reading
+from suanwang.model.reading import Reading, SourceListing
 
 HOUR, DAY = 3_600, 86_400
 
@@ -76,6 +76,61 @@ def test_a_source_that_is_down_for_five_minutes_is_lost(watch: Watch) -> None:
     watch.look()
     assert watch.firing() == []
     assert watch.alerts(AlertState.RESOLVED)
+
+
+@pytest.mark.parametrize(
+    ("interval_s", "minutes"),
+    [
+        pytest.param(1.0, 5, id="a quick one: the floor of five minutes"),
+        pytest.param(60.0, 5, id="a minute"),
+        pytest.param(600.0, 50, id="a slow one: five of its polls"),
+    ],
+)
+def test_a_source_is_lost_after_five_of_its_own_polls(
+    watch: Watch, interval_s: float, minutes: int
+) -> None:
+    watch.source("pdu-7", is_up=True, interval_s=interval_s)
+    for _ in range(minutes):
+        watch.look(60)
+        watch.source("pdu-7", is_up=False, interval_s=interval_s)
+    assert watch.firing() == []
+    watch.look(60)
+    assert watch.firing() == [("target-lost", "source:pdu-7")]
+    (one,) = watch.alerts(AlertState.FIRING)
+    assert one.threshold == minutes * 60
+
+
+def test_a_slow_source_is_silent_by_its_own_pace_only(watch: Watch) -> None:
+    watch.source("weather", is_up=True, interval_s=600.0)
+    watch.source("pdu-7", is_up=True, interval_s=15.0)
+    watch.look(1_200)
+    watch.look(130)
+    assert watch.firing() == [("source-silent", "source:pdu-7")]
+    watch.look(1_900)
+    watch.look(130)
+    assert watch.firing() == [
+        ("source-silent", "source:pdu-7"),
+        ("source-silent", "source:weather"),
+    ]
+
+
+def test_a_source_that_its_agent_does_not_poll_any_more_is_not_alarmed(watch: Watch) -> None:
+    for name in ("pdu-7", "pdu-8", "pdu-9"):
+        watch.source(name, is_up=name != "pdu-7", error="no answer")
+    watch.look(901)
+    watch.look(130)
+    assert watch.firing() == [
+        ("source-silent", "source:pdu-7"),
+        ("source-silent", "source:pdu-8"),
+        ("source-silent", "source:pdu-9"),
+        ("target-lost", "source:pdu-7"),
+    ]
+    with writing(watch.engine) as connection:
+        listing = SourceListing(at=watch.clock.now(), sources={"pdu-9"})
+        store_sources.take_listing(connection, SITE, listing)
+    watch.look()
+    watch.look()
+    assert watch.firing() == [("source-silent", "source:pdu-9")]
 
 
 def test_a_source_that_says_nothing_is_silent_not_lost(watch: Watch) -> None:

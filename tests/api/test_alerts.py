@@ -39,6 +39,7 @@ def lose(world: World, site_id: str, source: str = "pdu-7") -> None:
                 duration_s=5.0,
                 readings=0,
                 error="no answer within 5 s",
+                interval_s=60.0,
                 polled_at=now,
                 up_at=now - timedelta(minutes=10),
             )

@@ -59,6 +59,22 @@ def test_a_batch_is_recorded_once_with_its_reports(world: World) -> None:
     assert 'suanwang_intake_batches_total{outcome="repeat"} 1.0' in text
 
 
+def test_a_source_that_the_agent_gave_up_is_shown_on_demand(world: World) -> None:
+    world.register()
+    token = world.token()
+    send(world, token, encode(upload(world, [])))
+    world.clock.sleep(1)
+    told_now = TelemetryUpload(
+        id="b2", made_at=world.clock.now(), readings=gathered([]), sources=frozenset({"other"})
+    )
+    assert send(world, token, encode(told_now)).status_code == 200
+    path = "/v1/sites/east/sources"
+    assert world.client.get(path, world.admin).json() == {"items": []}
+    (one,) = world.client.get(f"{path}?retired=true", world.admin).json()["items"]
+    assert (one["source"], one["standing"]) == ("pdu", "retired")
+    assert one["retired_at"]
+
+
 def test_a_used_id_with_another_content_is_a_conflict(small_world: World) -> None:
     small_world.register()
     token = small_world.token()
@@ -220,7 +236,7 @@ def test_a_series_of_a_batch_that_was_rolled_back_is_not_kept(
     body = encode(upload(small_world, [told(small_world, "gpu:1")]))
     token, book = small_world.token(), small_world.client.context.series_book
     with monkeypatch.context() as broken:
-        broken.setattr("collectors.store._write_reports", SimpleNamespace())
+        broken.setattr("collectors.store.write_reports", SimpleNamespace())
         assert send(small_world, token, body).status_code == 500
     assert book.of(SiteId("east")) == {}
     assert send(small_world, token, body).json()["accepted"] == 1

@@ -15,6 +15,7 @@ from suanwang.model.meter import WindowState
 from suanwang.model.network import Freshness
 from suanwang.model.plan import PlannerKind, ReasonCode
 from suanwang.model.reading import Quality
+from suanwang.model.source import Standing
 from suanwang.model.voucher import HoldState
 from suanwang.settings import page
 
@@ -39,6 +40,7 @@ TEXT_SUFFIXES = {".md", ".py", ".yaml", ".yml", ".toml", ".html", ".tpl", ".sh",
         HoldState,
         Quality,
         Freshness,
+        Standing,
         WindowState,
         PlannerKind,
     ],

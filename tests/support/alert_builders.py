@@ -53,7 +53,15 @@ class Watch:
         assert report.failed == ()
         return report
 
-    def source(self, name: str, *, is_up: bool, site_id: str = SITE, error: str = "") -> None:
+    def source(
+        self,
+        name: str,
+        *,
+        is_up: bool,
+        site_id: str = SITE,
+        error: str = "",
+        interval_s: float = 15.0,
+    ) -> None:
         """Let a source report itself."""
         now = self.clock.now()
         with writing(self.engine) as connection:
@@ -70,6 +78,7 @@ class Watch:
                     error=error,
                     polled_at=now,
                     up_at=now if is_up else known and known.up_at,
+                    interval_s=interval_s,
                 )
             )
 

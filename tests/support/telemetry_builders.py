@@ -14,7 +14,7 @@ from suanwang.db.tables import energy_window, site
 from suanwang.ids import MeterId, SiteId
 from suanwang.model.batch import TelemetryBatch, gathered
 from suanwang.model.meter import Meter, MeterRole, PueCategory
-from suanwang.model.reading import Quality, Reading, SourceReport
+from suanwang.model.reading import Quality, Reading, SourceListing, SourceReport
 
 START: Final = datetime(2026, 10, 14, tzinfo=UTC)
 SITE: Final = SiteId("qd")
@@ -104,6 +104,7 @@ def a_batch(
     sent_s: float = 0.0,
     site_id: str = SITE,
     reports: Sequence[SourceReport] = (),
+    listing: SourceListing | None = None,
 ) -> TelemetryBatch:
     """Return a batch."""
     return TelemetryBatch(
@@ -112,6 +113,7 @@ def a_batch(
         sent_at=at(sent_s),
         readings=gathered(readings),
         reports=tuple(reports),
+        listing=listing,
     )
 
 

@@ -89,6 +89,8 @@ source_state: Final = Table(
     Column("error", Text, nullable=False, comment="why it is down"),
     Column("polled_at", UtcDateTime, nullable=False, comment="last poll, UTC"),
     Column("up_at", UtcDateTime, comment="last poll that succeeded, UTC"),
+    Column("interval_s", Float, nullable=False, comment="time between polls, s; 0 is not told"),
+    Column("retired_at", UtcDateTime, comment="when its agent ceased to poll it, UTC"),
     comment="Each source's last word about itself.",
 )
 

@@ -1153,6 +1153,15 @@ def upgrade() -> None:
         sa.Column("error", sa.Text(), nullable=False, comment="why it is down"),
         sa.Column("polled_at", UtcDateTime(), nullable=False, comment="last poll, UTC"),
         sa.Column("up_at", UtcDateTime(), nullable=True, comment="last poll that succeeded, UTC"),
+        sa.Column(
+            "interval_s", sa.Float(), nullable=False, comment="time between polls, s; 0 is not told"
+        ),
+        sa.Column(
+            "retired_at",
+            UtcDateTime(),
+            nullable=True,
+            comment="when its agent ceased to poll it, UTC",
+        ),
         sa.ForeignKeyConstraint(
             ["site_id"], ["site.id"], name=op.f("fk_source_state_site_id_site")
         ),
