@@ -6,6 +6,7 @@ from datetime import timedelta
 import numpy as np
 
 from optimizer.arrays import Floats
+from optimizer.certificate import Evidence
 from optimizer.explain import reject, verdicts_of_start
 from optimizer.money import Payment
 from optimizer.occupancy import Occupancy
@@ -23,6 +24,7 @@ class Verdict:
     solver: str
     build_s: float
     solve_s: float
+    evidence: Evidence
     bound: float | None = None
     note: str = ""
     is_complete: bool = True
@@ -43,6 +45,7 @@ def assemble(state: Occupancy, verdict: Verdict) -> Plan:
     Energy, carbon and cost of a placement are its share of the whole plan's, so they add up to it.
     """
     objective = state.objective()
+    bound = None if verdict.bound is None else min(verdict.bound, objective)
     placements, left = _placements(state)
     is_now = {placement.job_id: slot == 0 for placement, slot in placements}
     in_order = [placement for placement, _ in placements]
@@ -54,9 +57,10 @@ def assemble(state: Occupancy, verdict: Verdict) -> Plan:
         later=tuple(placement for placement in in_order if not is_now[placement.job_id]),
         rejections=_rejections(state, left, is_complete=verdict.is_complete),
         objective=objective,
-        bound=None if verdict.bound is None else min(verdict.bound, objective),
+        bound=bound,
         build_s=verdict.build_s,
         solve_s=verdict.solve_s,
+        certificate=verdict.evidence.certificate(objective, bound, is_complete=verdict.is_complete),
         note=verdict.note,
     )
 

@@ -7,13 +7,14 @@ import numpy as np
 
 from optimizer.arrays import Floats
 from optimizer.assembly import Verdict, assemble
+from optimizer.certificate import Evidence
 from optimizer.columns import columns_of
 from optimizer.deadline import Deadline
 from optimizer.instance import Instance, instance_of
 from optimizer.occupancy import Occupancy, empty_occupancy
 from optimizer.problem import Problem
 from optimizer.switches import in_force
-from suanwang.model.plan import Plan, PlannerKind
+from suanwang.model.plan import Plan, PlannerKind, PlanStep
 
 
 def plan_greedy(problem: Problem) -> Plan:
@@ -31,6 +32,7 @@ def plan_greedy(problem: Problem) -> Plan:
         solver="greedy",
         build_s=built_s,
         solve_s=deadline.elapsed_s() - built_s,
+        evidence=Evidence(step=PlanStep.GREEDY),
         is_complete=is_complete,
     )
     return assemble(state, verdict)

@@ -48,9 +48,9 @@ class LiveModel:
         self._highs = highspy.Highs()  # type: ignore[no-untyped-call]  # highspy is typed in parts
         _set_options(self._highs, model)
         _pass_model(self._highs, model)
-        if basis is not None:
+        if isinstance(basis, highspy.HighsBasis):
             self._highs.setOptionValue("solver", "simplex")
-            self._highs.setBasis(basis)  # type: ignore[call-overload]  # opaque to others
+            self._highs.setBasis(basis)
         self._handover_s = perf_counter() - began_s
 
     def bound(self, where: Ints, lower: Floats, upper: Floats) -> None:

@@ -10,25 +10,29 @@ from typing import Final
 import numpy as np
 
 from optimizer.assembly import Verdict, assemble
-from optimizer.certificate import lagrangian_bound
+from optimizer.certificate import Evidence, binding_families, lagrangian_bound
 from optimizer.check import violations
 from optimizer.columns import Columns, columns_of
 from optimizer.deadline import Deadline
 from optimizer.direct_route import solve_direct
 from optimizer.formulation import formulate
 from optimizer.greedy import fill
+from optimizer.guard import Guarded
 from optimizer.improvement import improve
 from optimizer.instance import Instance, instance_of
+from optimizer.model import Model
 from optimizer.occupancy import empty_occupancy
 from optimizer.problem import Problem
 from optimizer.rounding import Tools, Whole, round_down_and_fill, search
-from optimizer.solution import Limits, SolveModel
+from optimizer.solution import Limits, Solution, SolveModel
 from optimizer.switches import in_force
-from suanwang.model.plan import Plan, PlannerKind
+from suanwang.model.plan import Binding, Plan, PlannerKind, PlanStep, Proof
 
 _RELAXATION_SHARE: Final = 0.5
 """Share of the time left that the linear relaxation may take."""
 _YUAN_SLACK: Final = 0.005
+_BOUND_SLACK: Final = 1e-6
+"""Share of a plan's cost by which a bound may pass it: rounding of floats, no more."""
 
 
 def plan(problem: Problem, *, solve: SolveModel = solve_direct) -> Plan:
@@ -36,21 +40,31 @@ def plan(problem: Problem, *, solve: SolveModel = solve_direct) -> Plan:
 
     ``solve`` is the route to a solver. ``Plan.planner`` says ``optimal`` where the plan is within
     ``mip_gap`` of its bound or the search proved it, ``feasible`` where it is better than greedy
-    without proof, ``greedy`` otherwise. ``Plan.bound`` is our own bound, from the solver's duals.
-    Raise ValueError where the problem does not fit together.
+    without proof, ``greedy`` otherwise. ``Plan.bound`` is our own bound, from the solver's duals;
+    ``Plan.certificate`` says what else is known. Nothing that a route answers is believed, and one
+    that raises or hangs does no harm. Raise ValueError where the problem does not fit together.
     """
     deadline = Deadline(problem.policy.time_limit_s)
+    route = solve if isinstance(solve, Guarded) else Guarded(solve)
     problem = in_force(problem)
     instance = instance_of(problem)
     columns = columns_of(instance)
     baseline = _greedy(instance, columns, deadline)
-    found = _solved(instance, columns, baseline, _Run(deadline, solve))
+    found = _solved(instance, columns, baseline, _Run(deadline, route))
     made = _assembled(found.best, found.verdict)
     faults = violations(problem, made)
     if not faults:
         return made
     note = f"the solver's plan was refused by our check ({faults[0]}); this is the greedy plan"
-    verdict = replace(found.verdict, planner=PlannerKind.GREEDY, solver="greedy", note=note)
+    evidence = found.verdict.evidence
+    refused = (*evidence.refused, f"{len(faults)} faults in the plan by {evidence.step}")
+    verdict = replace(
+        found.verdict,
+        planner=PlannerKind.GREEDY,
+        solver="greedy",
+        note=note,
+        evidence=replace(evidence, step=PlanStep.GREEDY, proof=Proof.NONE, refused=refused),
+    )
     made = _assembled(baseline, verdict)
     faults = violations(problem, made)
     if faults:
@@ -61,7 +75,7 @@ def plan(problem: Problem, *, solve: SolveModel = solve_direct) -> Plan:
 @dataclass(frozen=True, slots=True)
 class _Run:
     deadline: Deadline
-    solve: SolveModel
+    solve: Guarded
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,21 +96,53 @@ def _greedy(instance: Instance, columns: Columns, deadline: Deadline) -> Whole:
 def _solved(instance: Instance, columns: Columns, baseline: Whole, run: _Run) -> _Found:
     """Relax, bound, round, search; return the best of all plans with its verdict."""
     if not columns.count:
-        return _Found(baseline, _verdict(baseline, baseline.objective, ("none needed", 0.0), run))
+        none = _Relaxed(baseline.objective, "nothing to choose", "none needed", 0.0)
+        return _Found(baseline, _verdict(baseline, none, run))
     formulation = formulate(instance, columns)
     built_s = run.deadline.elapsed_s()
     model = formulation.model
     time_s = run.deadline.left_s() * _RELAXATION_SHARE
-    relaxed = run.solve(model.relaxed(), Limits(time_s=time_s, gap=instance.problem.policy.mip_gap))
-    # Without duals (a time limit, a failure) the bound of no prices at all is the better one.
-    bound = max(lagrangian_bound(model, duals) for duals in (relaxed.duals, np.empty(0)))
+    answer = run.solve(model.relaxed(), Limits(time_s=time_s, gap=instance.problem.policy.mip_gap))
+    relaxed = _relaxed(model, answer, built_s)
     best = baseline
-    if relaxed.has_point and not _is_close(instance, best, bound):
-        best = _better(best, round_down_and_fill(formulation, relaxed, run.deadline))
-        if not _is_close(instance, best, bound):
-            tools = Tools(run.solve, bound, run.deadline)
-            best = _better(best, search(formulation, relaxed, best, tools))
-    return _Found(best, _verdict(best, bound, (relaxed.solver, built_s), run))
+    if answer.has_point and not _is_close(instance, best, relaxed.bound):
+        best = _better(best, round_down_and_fill(formulation, answer, run.deadline))
+        if not _is_close(instance, best, relaxed.bound):
+            tools = Tools(run.solve, relaxed.bound, run.deadline)
+            best = _better(best, search(formulation, answer, best, tools))
+    return _Found(best, _verdict(best, _held_to(relaxed, best, model), run))
+
+
+def _relaxed(model: Model, answer: Solution, built_s: float) -> "_Relaxed":
+    """What the relaxation teaches: our bound, from the solver's prices where they are any good.
+
+    Without duals (a time limit, a failure) the bound of no prices at all is the better one.
+    """
+    bound, bound_by = lagrangian_bound(model, np.empty(0)), "no prices"
+    priced = lagrangian_bound(model, answer.duals)
+    if np.isfinite(priced) and priced > bound:
+        bound, bound_by = priced, f"prices of {answer.solver}"
+    binding = binding_families(model, answer.values, answer.duals)
+    return _Relaxed(bound, bound_by, answer.solver, built_s, binding)
+
+
+def _held_to(relaxed: "_Relaxed", best: Whole, model: Model) -> "_Relaxed":
+    """The same without its bound where a plan costs less: such a bound cannot be true."""
+    if relaxed.bound <= best.objective + _BOUND_SLACK * max(1.0, abs(best.objective)):
+        return relaxed
+    bound = lagrangian_bound(model, np.empty(0))
+    return replace(relaxed, bound=bound, bound_by="no prices", binding=())
+
+
+@dataclass(frozen=True, slots=True)
+class _Relaxed:
+    """A bound, who gave it, and which limits hold the relaxation back."""
+
+    bound: float
+    bound_by: str
+    solver: str
+    built_s: float
+    binding: tuple[Binding, ...] = ()
 
 
 def _better(best: Whole, other: Whole | None) -> Whole:
@@ -115,15 +161,37 @@ def _is_close(instance: Instance, whole: Whole, bound: float) -> bool:
     return whole.is_proven or whole.objective - bound <= slack
 
 
-def _verdict(best: Whole, bound: float, told: tuple[str, float], run: _Run) -> Verdict:
-    solver, built_s = told
-    instance = best.state.instance
-    if _is_close(instance, best, bound):
+def _verdict(best: Whole, relaxed: _Relaxed, run: _Run) -> Verdict:
+    by_bound = _is_close(best.state.instance, replace(best, is_proven=False), relaxed.bound)
+    proof = Proof.BOUND if by_bound else Proof.SEARCH if best.is_proven else Proof.NONE
+    if proof is not Proof.NONE:
         kind = PlannerKind.OPTIMAL
     elif best.how == "greedy":
         kind = PlannerKind.GREEDY
     else:
         kind = PlannerKind.FEASIBLE
+    step = PlanStep(best.how) if best.state.columns.count else PlanStep.NOTHING
+    return Verdict(
+        planner=kind,
+        solver=relaxed.solver,
+        build_s=relaxed.built_s,
+        solve_s=run.deadline.elapsed_s() - relaxed.built_s,
+        evidence=Evidence(
+            step=step,
+            proof=proof,
+            bound_by=relaxed.bound_by,
+            violation=run.solve.violation,
+            binding=relaxed.binding,
+            refused=tuple(run.solve.refused),
+            solver_s=run.solve.solver_s,
+        ),
+        bound=relaxed.bound,
+        note="; ".join(_notes(best, kind)),
+        is_complete=best.is_complete,
+    )
+
+
+def _notes(best: Whole, kind: PlannerKind) -> list[str]:
     notes = []
     if best.how == "greedy" and kind is not PlannerKind.GREEDY:
         notes.append("the greedy plan is optimal")
@@ -131,15 +199,7 @@ def _verdict(best: Whole, bound: float, told: tuple[str, float], run: _Run) -> V
         notes.append("no better plan than the greedy one was found")
     if not best.is_complete:
         notes.append("the time limit ended before every job was tried")
-    return Verdict(
-        planner=kind,
-        solver=solver,
-        build_s=built_s,
-        solve_s=run.deadline.elapsed_s() - built_s,
-        bound=bound,
-        note="; ".join(notes),
-        is_complete=best.is_complete,
-    )
+    return notes
 
 
 def _assembled(whole: Whole, verdict: Verdict) -> Plan:

@@ -103,6 +103,63 @@ class Rejection:
     verdicts: tuple[SiteVerdict, ...] = ()
 
 
+class PlanStep(StrEnum):
+    """Which step of the planner found the plan; ``nothing`` where there was nothing to choose."""
+
+    NOTHING = "nothing"
+    GREEDY = "greedy"
+    ROUNDED = "rounded"
+    SEARCHED = "searched"
+
+
+class Proof(StrEnum):
+    """What stands behind a plan that is called optimal.
+
+    ``bound``: our own bound, which is true whatever the solver did. ``search``: the solver says
+    that its search is complete, and our bound alone does not show it.
+    """
+
+    BOUND = "bound"
+    SEARCH = "search"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Binding:
+    """Limits of one family that hold the plan back: ``count`` of them have a price.
+
+    ``worth_yuan`` is price times limit, summed: one per cent more of each is worth about one per
+    cent of it.
+    """
+
+    family: str
+    count: int
+    worth_yuan: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Certificate:
+    """What the planner itself knows about a plan, without believing a solver.
+
+    ``bound_by`` says whose prices gave the bound. ``gap`` is what the plan can lose at most, as a
+    share of its objective; None without a bound. ``faults`` counts the lines by which the last
+    check found the plan wrong: none in any plan that leaves. ``violation`` is the worst relative
+    break of a row by the point that the solver gave, recomputed; None where it gave none.
+    ``refused`` says which answers were not used and why.
+    """
+
+    step: PlanStep
+    proof: Proof
+    bound_by: str
+    gap: float | None
+    faults: int
+    violation: float | None
+    binding: tuple[Binding, ...] = ()
+    refused: tuple[str, ...] = ()
+    is_complete: bool = True
+    solver_s: float = 0.0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """A whole decision: ``starts`` begin in the first slot, ``later`` are meant for later slots.
@@ -120,4 +177,5 @@ class Plan:
     bound: float | None
     build_s: float
     solve_s: float
+    certificate: Certificate
     note: str = ""

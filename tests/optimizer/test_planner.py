@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from problem_builders import a_job, a_lot, a_pool, a_problem, a_random_problem, a_site
+from problem_builders import a_job, a_lot, a_pool, a_problem, a_random_problem, a_site, timeless
 
 from benchmarks.instances import Size, make_problem
 from optimizer.check import violations
@@ -23,13 +23,9 @@ from optimizer.planner import plan
 from optimizer.problem import Problem
 from optimizer.pulp_route import by_highs
 from optimizer.solution import Limits, Solution, SolveStatus
-from suanwang.model.plan import Plan, PlannerKind, ReasonCode
+from suanwang.model.plan import PlannerKind, ReasonCode
 
 _SEEDS = st.integers(0, 100_000)
-
-
-def _timeless(made: Plan) -> Plan:
-    return replace(made, build_s=0.0, solve_s=0.0)
 
 
 @settings(max_examples=60, deadline=None)
@@ -61,7 +57,7 @@ def test_the_order_of_the_jobs_does_not_matter(seed: int, shuffle: int) -> None:
     jobs = list(problem.jobs)
     Random(shuffle).shuffle(jobs)
     mixed = plan(replace(problem, jobs=tuple(jobs)))
-    assert _timeless(mixed) == _timeless(plan(problem))
+    assert timeless(mixed) == timeless(plan(problem))
 
 
 def test_new_names_for_the_jobs_give_the_same_plan() -> None:

@@ -15,6 +15,7 @@ from optimizer.problem import (
     SiteSpec,
     slots_of,
 )
+from suanwang.model.plan import Plan
 
 ORIGIN = datetime(2026, 10, 14, tzinfo=UTC)
 HOURLY = (3_600.0,) * 4
@@ -103,3 +104,9 @@ def a_random_problem(seed: int, **size: Any) -> Problem:
 def without_search(problem: Problem) -> Problem:
     """The same problem under a policy without the timed search: plans are then repeatable."""
     return replace(problem, policy=replace(problem.policy, mip_time_s=0.0))
+
+
+def timeless(made: Plan) -> Plan:
+    """A plan without the times that it took, to be compared with another."""
+    certificate = replace(made.certificate, solver_s=0.0)
+    return replace(made, build_s=0.0, solve_s=0.0, certificate=certificate)
