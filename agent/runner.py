@@ -441,5 +441,6 @@ def _spec(order: StartOrder, packages: Mapping[str, Path]) -> RunSpec:
         memory=order.entrypoint_memory,
         resources=order.entrypoint_resources,
         stop_grace_s=order.stop_grace_s,
+        units=order.units,
         packages=packages,
     )

@@ -44,6 +44,7 @@ def submit(
     units: wishes.Units = None,
     accelerator: wishes.Accelerator = None,
     max_minutes: wishes.MaxMinutes = None,
+    elastic: wishes.Elastic = None,
     extend_minutes: wishes.ExtendMinutes = None,
     extend_max_minutes: wishes.ExtendMaxMinutes = None,
     grace_s: wishes.GraceS = None,
@@ -64,7 +65,8 @@ def submit(
     import shlex
 
     metadata = wishes.metadata_of(
-        units=units, accelerator=accelerator, max_minutes=max_minutes, origin=origin,
+        units=units, accelerator=accelerator, max_minutes=max_minutes, elastic=elastic,
+        origin=origin,
         latency_ms=latency_ms, data_class=data_class, data_home=data_home, voucher=voucher,
         cash_max=cash_max, deadline=deadline, sites=sites, extend_minutes=extend_minutes,
         extend_max_minutes=extend_max_minutes, grace_s=grace_s,
@@ -119,6 +121,7 @@ def quote(
     units: wishes.Units = None,
     accelerator: wishes.Accelerator = None,
     max_minutes: wishes.MaxMinutes = None,
+    elastic: wishes.Elastic = None,
     origin: wishes.Origin = None,
     latency_ms: wishes.LatencyMs = None,
     data_class: wishes.DataClass = None,
@@ -133,7 +136,8 @@ def quote(
 ) -> None:
     """Show what a job would mean at each site: price, voucher, kWh, CO2, latency, or why not."""
     metadata = wishes.metadata_of(
-        units=units, accelerator=accelerator, max_minutes=max_minutes, origin=origin,
+        units=units, accelerator=accelerator, max_minutes=max_minutes, elastic=elastic,
+        origin=origin,
         latency_ms=latency_ms, data_class=data_class, data_home=data_home, voucher=voucher,
         cash_max=cash_max, deadline=deadline, sites=sites,
     )  # fmt: skip

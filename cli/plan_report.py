@@ -91,7 +91,8 @@ def _class_row(name: str, jobs: list[Job], placed: list[Placement]) -> ClassRow:
         tenant=jobs[0].tenant_id,
         jobs=len(jobs),
         placed=len(placed),
-        unit_hours=sum(one.units * by_id[one.job_id].wishes.run_s_max for one in placed) / 3_600,
+        unit_hours=sum(one.units * by_id[one.job_id].wishes.run_s_at(one.units) for one in placed)
+        / 3_600,
         sites=dict(Counter(str(one.site_id) for one in placed).most_common()),
         price_fen=sum(one.price_fen_max for one in placed),
         voucher_fen=sum(sum(one.lots.values()) for one in placed),

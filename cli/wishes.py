@@ -16,6 +16,10 @@ Accelerator = Annotated[
     str | None, typer.Option(help="Models it can use, separated by commas; `cpu` for cores.")
 ]
 MaxMinutes = Annotated[float | None, typer.Option(help="Longest run; money is held for all of it.")]
+Elastic = Annotated[
+    str | None,
+    typer.Option(help="Other widths that will do, `UNITS:MINUTES` with commas: `16:30,4:150`."),
+]
 ExtendMinutes = Annotated[
     float | None, typer.Option(help="Add this much by itself when its time runs short.")
 ]

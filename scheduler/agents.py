@@ -136,8 +136,8 @@ def _start_order(connection: Connection, job: Job, attempt: Attempt) -> StartOrd
         metadata=dict(job.metadata),
         units=attempt.units,
         accelerator="" if pool is None else pool.accelerator,
-        entrypoint_num_cpus=job.entrypoint_num_cpus,
-        entrypoint_num_gpus=job.entrypoint_num_gpus,
+        entrypoint_num_cpus=_at_width(job.entrypoint_num_cpus, job, attempt),
+        entrypoint_num_gpus=_at_width(job.entrypoint_num_gpus, job, attempt),
         entrypoint_memory=job.entrypoint_memory,
         entrypoint_resources=dict(job.entrypoint_resources),
         packages=packages.digests_of(connection, job.tenant_id, job.runtime_env),
@@ -145,6 +145,11 @@ def _start_order(connection: Connection, job: Job, attempt: Attempt) -> StartOrd
         run_s_max=attempt.run_s_max,
         lease_expires_at=attempt.lease_expires_at,
     )
+
+
+def _at_width(asked: float | None, job: Job, attempt: Attempt) -> float | None:
+    """What a driver that asks for all its job's units asks for at the width that it was given."""
+    return float(attempt.units) if asked == job.wishes.units else asked
 
 
 def acknowledge(

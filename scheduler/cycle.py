@@ -256,11 +256,10 @@ def _check(
         if attempt.pool_id == pool.id
     ]
     free = pool_state(pool, running, now).units_free
-    if free < job.wishes.units:
-        message = f"{pool.id} has {free} units free, the job needs {job.wishes.units}"
+    if free < placement.units:
+        message = f"{pool.id} has {free} units free, the job needs {placement.units}"
         raise _Refused(ReasonCode.CAPACITY, message)
-    wishes = job.wishes
-    lease_s = context.limits.start_margin_s + wishes.use_s_max
+    lease_s = context.limits.start_margin_s + job.wishes.use_s_at(placement.units)
     return Placed(
         at=now,
         site_id=placement.site_id,
@@ -269,6 +268,7 @@ def _check(
         epoch=0,
         lease_expires_at=now + timedelta(seconds=lease_s),
         slices=_slices(connection, job, placement, pool, now),
+        units=placement.units,
         message=_words(placement),
     )
 
@@ -277,7 +277,7 @@ def _slices(
     connection: Connection, job: Job, placement: Placement, pool: Pool, now: datetime
 ) -> tuple[HoldSlice, ...]:
     """Return what to hold: the planned lots in drawing order, cash for the rest."""
-    unit_ms = job.wishes.units * job.wishes.use_s_max * 1_000
+    unit_ms = placement.units * job.wishes.use_s_at(placement.units) * 1_000
     price_fen = hold_fen(unit_ms, pool.price_uyuan_per_unit_hour)
     if price_fen > placement.price_fen_max:
         message = f"the price rose from {placement.price_fen_max} to {price_fen} fen"

@@ -27,6 +27,8 @@ class Placed:
     epoch: int
     lease_expires_at: datetime
     slices: tuple[HoldSlice, ...]
+    units: int | None = None
+    """The width of those that the job names; None: the one that it asks for first."""
     message: str = ""
 
 

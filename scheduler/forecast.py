@@ -67,7 +67,7 @@ def forecast(
     end: datetime,
 ) -> tuple[SiteForecast, ...]:
     """Return the forecast of every site from ``network.at`` to ``end``; runs are cut at the end."""
-    run_s = {job.id: job.wishes.run_s_max for job in jobs}
+    wishes = {job.id: job.wishes for job in jobs}
     runs: dict[SiteId, list[Run]] = defaultdict(list)
     for placement in placements:
         pool = network.pool(placement.pool_id).pool
@@ -75,7 +75,8 @@ def forecast(
             Run(
                 placement=placement,
                 extra_w=placement.units * max(0.0, pool.power_w_busy - pool.power_w_idle),
-                end=placement.start + timedelta(seconds=run_s[placement.job_id]),
+                end=placement.start
+                + timedelta(seconds=wishes[placement.job_id].run_s_at(placement.units)),
             )
         )
     return tuple(

@@ -94,18 +94,19 @@ def _queue_event(job: Job, attempt: Attempt | None, event: QueueEvent) -> Step:
 
 def _place(job: Job, event: Placed) -> Step:
     number = job.attempts + 1
+    units = job.wishes.units if event.units is None else event.units
     intent = Attempt(
         id=attempt_id(job.id, number),
         job_id=job.id,
         number=number,
         site_id=event.site_id,
         pool_id=event.pool_id,
-        units=job.wishes.units,
+        units=units,
         state=AttemptState.INTENT,
         executor_id=executor_id(job.submission_id, number),
         hold_id=HoldId(f"hold:{attempt_id(job.id, number)}"),
         price_uyuan_per_unit_hour=event.price_uyuan_per_unit_hour,
-        run_s_max=job.wishes.run_s_max,
+        run_s_max=job.wishes.run_s_at(units),
         stop_grace_s=job.wishes.stop_grace_s,
         intent_at=event.at,
         epoch=event.epoch,

@@ -102,7 +102,9 @@ def _too_dear(
 
 
 def _price_fen(job: Job, pool: Pool) -> int:
-    unit_ms = job.wishes.units * job.wishes.use_s_max * 1_000
+    """The least that the job can cost in the pool, of the widths that it names."""
+    widths = [job.wishes.units, *(one.units for one in job.wishes.widths)]
+    unit_ms = min(units * job.wishes.use_s_at(units) * 1_000 for units in widths)
     return int(hold_fen(unit_ms, pool.price_uyuan_per_unit_hour))
 
 

@@ -60,7 +60,8 @@ class Capacity:
 class RunSpec:
     """What to run. ``id`` is the executor id: the same id is the same run, however often submitted.
 
-    ``packages`` maps each ``gcs://`` URI in ``runtime_env`` to the file with its bytes.
+    ``packages`` maps each ``gcs://`` URI in ``runtime_env`` to the file with its bytes. The run
+    finds ``units`` in its environment as ``SUANWANG_UNITS``: so an elastic job learns its width.
     """
 
     id: str
@@ -72,6 +73,7 @@ class RunSpec:
     memory: int | None = None
     resources: Mapping[str, float] = field(default_factory=dict)
     stop_grace_s: int = 3
+    units: int = 1
     packages: Mapping[str, Path] = field(default_factory=dict)
 
 

@@ -51,6 +51,8 @@ CANCEL_TRIES: Final = 60
 CANCEL_PAUSE_S: Final = 0.5
 ANSWER_CHARS: Final = 500
 STOP_WAIT: Final = "RAY_JOB_STOP_WAIT_TIME_S"
+UNITS: Final = "SUANWANG_UNITS"
+"""How many units a run was given, in its environment."""
 SUPERVISOR_NAMESPACE: Final = "SUPERVISOR_ACTOR_RAY_NAMESPACE"
 
 FenceScope = Literal["auto", "local", "none"]
@@ -147,6 +149,7 @@ class RayJobsExecutor:
         variables = {
             fence.MARKER_NAME: spec.id,
             STOP_WAIT: str(spec.stop_grace_s),
+            UNITS: str(spec.units),
         }
         await self._post_job(
             {

@@ -49,6 +49,13 @@ class JobIn(In):
     )
 
 
+class WishedWidth(Out):
+    """Another number of units that will do, and the longest run at it."""
+
+    units: int
+    run_s_max: int
+
+
 class WishesOut(Out):
     """The wishes as understood."""
 
@@ -68,6 +75,7 @@ class WishesOut(Out):
     sites: list[str]
     extend_s: int
     extend_s_max: int
+    widths: list[WishedWidth]
 
 
 class JobOut(Out):
@@ -291,6 +299,7 @@ def wishes_out(wishes: Wishes) -> WishesOut:
         sites=sorted(wishes.sites),
         extend_s=wishes.extend_s,
         extend_s_max=wishes.extend_s_max,
+        widths=[WishedWidth(units=one.units, run_s_max=one.run_s_max) for one in wishes.widths],
     )
 
 

@@ -30,6 +30,14 @@ class JobState(StrEnum):
 FINAL_JOB_STATES = frozenset({JobState.SUCCEEDED, JobState.FAILED, JobState.STOPPED})
 
 
+@dataclass(frozen=True, slots=True)
+class Width:
+    """Another number of units that will do, and the longest run at it."""
+
+    units: int
+    run_s_max: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wishes:
     """What the user asks of the placement, beside the program itself.
@@ -37,6 +45,7 @@ class Wishes:
     ``units`` accelerators of one of ``accelerators`` (empty: any, ``cpu`` for cores) for at most
     ``run_s_max`` seconds, within ``latency_ms_max`` of ``origin``. ``data_home`` names the data set
     the job reads, ``data_class`` says how far it may travel. ``uses_voucher`` False pays cash only.
+    An elastic job names other ``widths`` that will do as well; the plan decides which one it gets.
     An attempt that runs short is given ``extend_s`` more by itself, ``extend_s_max`` in all.
     """
 
@@ -56,11 +65,22 @@ class Wishes:
     sites: frozenset[str] = frozenset()
     extend_s: int = 0
     extend_s_max: int = 0
+    widths: tuple[Width, ...] = ()
 
     @property
     def use_s_max(self) -> int:
         """Most seconds that can be used and so be billed: the run, then the grace of its stop."""
         return self.run_s_max + self.stop_grace_s
+
+    def run_s_at(self, units: int) -> int:
+        """Return the longest run at a width that the job names."""
+        return {self.units: self.run_s_max, **{one.units: one.run_s_max for one in self.widths}}[
+            units
+        ]
+
+    def use_s_at(self, units: int) -> int:
+        """Return the most seconds that can be billed at a width that the job names."""
+        return self.run_s_at(units) + self.stop_grace_s
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Final, TypeVar
 
 from suanwang.errors import BadInput
-from suanwang.model.job import Wishes
+from suanwang.model.job import Width, Wishes
 from suanwang.model.site import DataClass
 from suanwang.units import parse_yuan
 
@@ -21,6 +21,8 @@ RUN_S_MAX: Final = MINUTES_MAX * 60
 EXTEND_S_MIN: Final = 30
 """Shorter steps would be used up before the site hears of the next one."""
 UNITS_MAX: Final = 1_000_000
+WIDTHS_MAX: Final = 8
+"""Other widths that a job may name: each is planned, so each costs time."""
 GRACE_S_MAX: Final = 3_600
 LATENCY_MS_MAX: Final = 60_000.0
 _ALIKE: Final = 0.8
@@ -30,6 +32,7 @@ WISH_KEYS: Final = (
     "units",
     "accelerator",
     "max_minutes",
+    "elastic",
     "extend_minutes",
     "extend_max_minutes",
     "origin",
@@ -80,6 +83,7 @@ def parse_wishes(
         sites=read.get("sites", _names, frozenset()),
         extend_s=read.get("extend_minutes", _minutes, 0),
         extend_s_max=read.get("extend_max_minutes", _minutes, 0),
+        widths=read.get("elastic", _widths, ()),
     )
     _check_together(wishes)
     return wishes
@@ -107,6 +111,14 @@ def _check_together(wishes: Wishes) -> None:
             key="latency_ms",
         )
     _check_extension(wishes)
+    named = [wishes.units, *(one.units for one in wishes.widths)]
+    twice = sorted({units for units in named if named.count(units) > 1})
+    if twice:
+        raise BadInput(
+            f"metadata key 'elastic' names {twice[0]} units, which were named before",
+            next_step="name each width once; the longest run at 'units' is 'max_minutes'",
+            key="elastic",
+        )
     first, last = wishes.earliest_start, wishes.deadline
     if first is not None and last is not None and last <= first:
         raise BadInput(
@@ -138,10 +150,11 @@ def _check_extension(wishes: Wishes) -> None:
             f"'extend_max_minutes' only {wishes.extend_s_max} s in all",
             key="extend_minutes",
         )
-    if wishes.run_s_max + wishes.extend_s_max > RUN_S_MAX:
+    longest_s = max(wishes.run_s_max, *(one.run_s_max for one in wishes.widths), 0)
+    if longest_s + wishes.extend_s_max > RUN_S_MAX:
         raise BadInput(
-            f"'max_minutes' and 'extend_max_minutes' together are "
-            f"{wishes.run_s_max + wishes.extend_s_max} s, allowed are {RUN_S_MAX}",
+            f"'max_minutes' (or the longest run of 'elastic') and 'extend_max_minutes' together "
+            f"are {longest_s + wishes.extend_s_max} s, allowed are {RUN_S_MAX}",
             key="extend_max_minutes",
         )
 
@@ -199,6 +212,19 @@ def _number(text: str, most: float) -> float:
 def _minutes(text: str) -> int:
     """Read minutes, fractions allowed, into whole seconds (at least one)."""
     return max(1, math.ceil(_number(text, MINUTES_MAX) * 60))
+
+
+def _widths(text: str) -> tuple[Width, ...]:
+    """Read ``16:30, 4:150``: units, and the longest run at them in minutes."""
+    widths = []
+    for part in text.split(","):
+        units, colon, minutes = part.partition(":")
+        if not colon:
+            raise ValueError("allowed are pairs of units and minutes, such as 16:30,4:150")
+        widths.append(Width(_whole(1, UNITS_MAX)(units.strip()), _minutes(minutes.strip())))
+    if len(widths) > WIDTHS_MAX:
+        raise ValueError(f"allowed are at most {WIDTHS_MAX} other widths")
+    return tuple(widths)
 
 
 def _latency_ms(text: str) -> float | None:

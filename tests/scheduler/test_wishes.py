@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from suanwang.errors import BadInput
-from suanwang.model.job import Wishes
+from suanwang.model.job import Width, Wishes
 from suanwang.model.site import DataClass
 from suanwang.model.wishes import WISH_KEYS, parse_wishes
 
@@ -30,6 +30,7 @@ def test_every_key_is_read() -> None:
             "earliest": "2026-10-14T00:00:00Z",
             "sites": "a,b",
             "grace_s": "20",
+            "elastic": "16:50, 4:170.5",
             "owner": "the user's own",
         }
     )
@@ -48,6 +49,7 @@ def test_every_key_is_read() -> None:
         earliest_start=datetime(2026, 10, 14, tzinfo=UTC),
         stop_grace_s=20,
         sites=frozenset({"a", "b"}),
+        widths=(Width(16, 3_000), Width(4, 10_230)),
     )
 
 
@@ -75,6 +77,9 @@ def test_without_words_the_driver_s_request_counts(
         ("units", "٣", "whole number"),
         ("accelerator", "h20,,a", "commas"),
         ("max_minutes", "0", "above 0"),
+        ("elastic", "4", "pairs of units and minutes"),
+        ("elastic", "0:5", "whole number from 1"),
+        ("elastic", ",".join(f"{at}:5" for at in range(2, 11)), "at most 8 other widths"),
         ("max_minutes", "nan", "above 0"),
         ("max_minutes", "1e9", "up to 44640"),
         ("latency_ms", "-3", "above 0"),
