@@ -406,7 +406,7 @@ def _bill_document(bill: Bill) -> Json:
         "voltage": bill.voltage,
         "lines": [
             {
-                "band": str(part.band),
+                "band": part.label,
                 "energy_wh": part.energy_wh,
                 "price_uyuan_per_kwh": part.price_uyuan_per_kwh,
                 "amount_fen": part.amount_fen,

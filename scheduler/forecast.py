@@ -99,8 +99,8 @@ def _site(
     period: tuple[datetime, datetime],
 ) -> SiteForecast:
     site, (start, end) = state.site, period
-    tariff = catalogue.tariff(site.tariff_id)
-    windows = _windows(start, end, timedelta(minutes=tariff.demand.window_minutes))
+    tariff = catalogue.tariff_versions(site.tariff_id)
+    windows = _windows(start, end, timedelta(minutes=tariff.at(start).demand.window_minutes))
     base_w = state.it_power_w.value
     it_w = [base_w + sum(run.extra_w * _share(run, window) for run in runs) for window in windows]
     uses = _uses(state, catalogue, windows, it_w)

@@ -86,7 +86,7 @@ def _known_site(
     state: SiteState, catalogue: EnergyCatalogue, now: datetime, slots: tuple[Slot, ...]
 ) -> SiteSpec:
     site = state.site
-    tariff, facility = catalogue.tariff(site.tariff_id), catalogue.facility_of(site)
+    tariff, facility = catalogue.tariff_versions(site.tariff_id), catalogue.facility_of(site)
     factor = catalogue.carbon.factor(site.carbon_region, now.year)
     wet_bulbs_c = _wet_bulbs_c(state, catalogue, now, slots)
     is_open, reason, message = _openness(state, now)

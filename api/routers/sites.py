@@ -75,6 +75,8 @@ def _site_out(
         site_class=site.site_class,
         pue_limit=site.pue_limit,
         pue_category=site.pue_category,
+        demand_basis=site.demand_basis,
+        transformer_kva=site.transformer_kva,
         accepts=sorted(site.accepts),
         data_homes=sorted(site.data_homes),
         is_open=registered.is_open,

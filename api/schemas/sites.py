@@ -10,7 +10,7 @@ from api.schemas.common import FactOut, In, Name, Out, Positive, Title, Watts
 from suanwang.energy.limits import PueLimit, limit_of
 from suanwang.ids import MeterId, PoolId, SiteId
 from suanwang.model.meter import Carrier, Meter, MeterRole, PueCategory
-from suanwang.model.site import CoolingKind, DataClass, Pool, Site, SiteClass
+from suanwang.model.site import CoolingKind, DataClass, DemandBasis, Pool, Site, SiteClass
 from suanwang.model.source import Standing
 from suanwang.units import INT64_MAX
 
@@ -111,6 +111,10 @@ class SiteIn(In):
     pue_category: PueCategory | None = Field(
         default=None, description="where IT energy is measured; without it the IT meters say so"
     )
+    demand_basis: DemandBasis | None = Field(
+        default=None, description="how demand is charged; without it bills have no demand charge"
+    )
+    transformer_kva: Annotated[int, Field(ge=0, le=10**9)] = 0
     accepts: list[DataClass] = Field(max_length=10)
     data_homes: list[Annotated[str, Field(min_length=1, max_length=64)]] = Field(
         default=[], max_length=1_000
@@ -123,6 +127,12 @@ class SiteIn(In):
     def _a_limit_is_known(self) -> Self:
         if self.pue_limit is None and self.site_class is None:
             raise ValueError("name a site_class, whose limit of PUE holds, or a pue_limit")
+        return self
+
+    @model_validator(mode="after")
+    def _capacity_is_known(self) -> Self:
+        if self.demand_basis is DemandBasis.CAPACITY and not self.transformer_kva:
+            raise ValueError("demand_basis capacity needs transformer_kva")
         return self
 
     def to_site(self, limits: Sequence[PueLimit], day: date) -> Site:
@@ -151,6 +161,8 @@ class SiteIn(In):
             pue_limit=pue_limit,
             site_class=self.site_class,
             pue_category=self.pue_category,
+            demand_basis=self.demand_basis,
+            transformer_kva=self.transformer_kva,
             accepts=frozenset(self.accepts),
             data_homes=frozenset(self.data_homes),
             pools=tuple(
@@ -222,6 +234,8 @@ class SiteOut(Out):
     site_class: SiteClass | None
     pue_limit: float
     pue_category: PueCategory | None
+    demand_basis: DemandBasis | None
+    transformer_kva: int
     accepts: list[DataClass]
     data_homes: list[str]
     is_open: bool

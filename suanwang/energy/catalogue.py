@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from importlib import resources
 from importlib.resources.abc import Traversable
 from typing import TypeVar
@@ -19,9 +19,10 @@ from suanwang.energy.schema import (
     EmissionFile,
     FacilityFile,
     PueLimitsFile,
-    TariffFile,
 )
-from suanwang.energy.tariff import Tariff
+from suanwang.energy.schema_tariff import build_tariff
+from suanwang.energy.tariff import BaseTariff
+from suanwang.energy.versions import TariffVersions
 from suanwang.errors import BadInput, NotFound
 from suanwang.model.site import CoolingKind, Site
 
@@ -32,16 +33,28 @@ EntryT = TypeVar("EntryT")
 class EnergyCatalogue:
     """Energy facts by id; an unknown id raises NotFound, which names the known ones."""
 
-    tariffs: Mapping[str, Tariff]
+    tariffs: Mapping[str, BaseTariff]
     coefficients: Mapping[CoolingKind, FacilityCoefficients]
     climates: Mapping[str, Climate]
     carbon: CarbonTable
     accelerators: Mapping[str, Accelerator]
     pue_limits: tuple[PueLimit, ...]
 
-    def tariff(self, tariff_id: str) -> Tariff:
-        """Return a tariff."""
+    def tariff(self, tariff_id: str) -> BaseTariff:
+        """Return one version of a tariff."""
         return _find(self.tariffs, tariff_id, "tariff")
+
+    def tariff_versions(self, name: str) -> TariffVersions:
+        """Return all versions of a tariff, by the name of its series or of one version.
+
+        A site that names last year's version is billed by this year's, as soon as there is one.
+        """
+        series = self.tariffs[name].series if name in self.tariffs else name
+        found = [one for one in self.tariffs.values() if one.series == series]
+        if not found:
+            known = ", ".join(sorted({*self.tariffs, *(t.series for t in self.tariffs.values())}))
+            raise NotFound(f"there is no tariff {name!r}; known: {known}", tariff=name)
+        return TariffVersions.of(found)
 
     def climate(self, climate_id: str) -> Climate:
         """Return a climate."""
@@ -62,14 +75,16 @@ class EnergyCatalogue:
         """Return the power model of a site."""
         return self.facility(site.cooling, site.it_design_w)
 
-    def with_tariffs(self, *tariffs: Tariff) -> "EnergyCatalogue":
+    def with_tariffs(self, *tariffs: BaseTariff) -> "EnergyCatalogue":
         """Return a catalogue with further tariffs; one of the same id is replaced."""
-        return replace(self, tariffs={**self.tariffs, **{one.id: one for one in tariffs}})
+        both = {**self.tariffs, **{one.id: one for one in tariffs}}
+        _check_series(both)
+        return replace(self, tariffs=both)
 
     def check_site(self, site: Site) -> None:
         """Raise BadInput unless tariff, voltage, climate, cooling and carbon region are known."""
         try:
-            tariff = self.tariff(site.tariff_id)
+            tariff = self.tariff_versions(site.tariff_id).versions[-1]
             self.climate(site.climate)
             self.facility_of(site)
             self.carbon.factor(site.carbon_region)
@@ -89,6 +104,12 @@ def _find(entries: Mapping[str, EntryT], name: str, noun: str) -> EntryT:
     return found
 
 
+def _check_series(tariffs: Mapping[str, BaseTariff]) -> None:
+    """Raise BadInput where versions of one tariff overlap, or are not of one place."""
+    for series in sorted({one.series for one in tariffs.values()}):
+        TariffVersions.of(one for one in tariffs.values() if one.series == series)
+
+
 @cache
 def load_catalogue() -> EnergyCatalogue:
     """Return the packaged catalogue, read once; raise BadInput where a file is not sound."""
@@ -97,17 +118,18 @@ def load_catalogue() -> EnergyCatalogue:
 
 def read_catalogue(folder: Traversable) -> EnergyCatalogue:
     """Read a folder of energy files; tariffs are all files named ``tariff_*.yaml``."""
-    tariffs: dict[str, Tariff] = {}
+    tariffs: dict[str, BaseTariff] = {}
     for entry in sorted(folder.iterdir(), key=lambda one: one.name):
         if entry.name.startswith("tariff_") and entry.name.endswith(".yaml"):
             document = _read(entry)
-            tariff = validate(document, TariffFile).build(document)
+            tariff = build_tariff(document, partial(_beside, folder))
             if tariff.id in tariffs:
                 message = (
                     f"{document.name}: tariff {tariff.id} is already in {tariffs[tariff.id].source}"
                 )
                 raise BadInput(message)
             tariffs[tariff.id] = tariff
+    _check_series(tariffs)
     return EnergyCatalogue(
         tariffs=tariffs,
         coefficients=validate(_read(folder / "pue_models.yaml"), FacilityFile).build(),
@@ -120,3 +142,11 @@ def read_catalogue(folder: Traversable) -> EnergyCatalogue:
 
 def _read(entry: Traversable) -> Document:
     return parse_document(entry.read_text(encoding="utf-8"), entry.name)
+
+
+def _beside(folder: Traversable, name: str) -> bytes:
+    """Return a table that lies beside the tariff that names it."""
+    table = folder / name
+    if not table.is_file():
+        raise BadInput(f"there is no table of prices {name}", next_step="put it beside the tariff")
+    return table.read_bytes()

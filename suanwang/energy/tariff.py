@@ -1,10 +1,14 @@
-"""Time-of-use tariffs: what a kilowatt-hour costs at a moment, exact in micro-yuan.
+"""Tariffs: what a kilowatt-hour costs at a moment, exact in micro-yuan.
+
+Every kind of tariff has dates of effect, a demand charge and clauses, and cuts any time into pieces
+of one price. ``Tariff`` is the time-of-use kind with bands; ``curve`` has the other.
 
 Only part of the price floats: ``price = flat x (1 + floating_share x multiplier of the band)``. The
 published +100 % or -90 % never apply to the whole price.
 """
 
-from collections.abc import Iterator, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
@@ -12,6 +16,7 @@ from fractions import Fraction
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from suanwang.energy.clauses import NO_CLAUSES, Clauses
 from suanwang.errors import BadInput
 
 MINUTES_PER_DAY: Final = 1_440
@@ -73,31 +78,100 @@ class DemandCharge:
     window_minutes: int
 
 
+@dataclass(frozen=True, slots=True)
+class PricedSegment:
+    """A piece of time with one price; ``label`` is the line of the bill that it goes to."""
+
+    start: datetime
+    end: datetime
+    label: str
+    uyuan_per_kwh: int
+
+    @property
+    def length_us(self) -> int:
+        """Length in microseconds, exact."""
+        return (self.end - self.start) // _MICROSECOND
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tariff:
-    """A time-of-use tariff with its dates of effect; ``source`` is the file it was read from."""
+class BaseTariff(ABC):
+    """What all tariffs have; ``source`` is the file it was read from.
+
+    Tariffs of one ``series`` are versions of each other, in force one after the other.
+    """
 
     id: str
+    series: str
     region: str
     timezone: str
     effective_from: date
     effective_to: date
+    demand: DemandCharge
+    clauses: Clauses = NO_CLAUSES
+    source: str = ""
+
+    @property
+    @abstractmethod
+    def voltages(self) -> tuple[str, ...]:
+        """Voltage classes that have a price."""
+
+    @abstractmethod
+    def priced(self, start: datetime, end: datetime, voltage: str) -> Iterator[PricedSegment]:
+        """Cut the time from ``start`` to ``end`` into pieces of one energy price, in UTC."""
+
+    def covers(self, moment: datetime) -> bool:
+        """Whether the tariff is in effect at ``moment``; outside, its prices are a stand-in."""
+        day = moment.astimezone(ZoneInfo(self.timezone)).date()
+        return self.effective_from <= day <= self.effective_to
+
+    def has_prices(self, start: datetime, end: datetime) -> bool:
+        """Whether each moment of a period has a price of its own, and not that of another day."""
+        return self.covers(start) and self.covers(end - _MICROSECOND)
+
+    def average_uyuan_per_kwh(self, start: datetime, end: datetime, voltage: str) -> int:
+        """Return what one more kWh over a period costs, with surcharges and taxes on top.
+
+        Weighted by time, rounded half up to a micro-yuan.
+        """
+        pieces = self.priced(start, end, voltage)
+        return average_of(((self, one) for one in pieces), (start, end), voltage)
+
+    def network_uyuan_per_kwh_at(self, voltage: str) -> int:
+        """Return the network's price of a kWh; 0 where the price of energy has it inside."""
+        return 0
+
+    def marginal_uyuan_per_kwh(self, energy_uyuan_per_kwh: int, voltage: str) -> Fraction:
+        """Return what one more kWh costs at a price of energy: network, surcharges and taxes."""
+        energy = Fraction(energy_uyuan_per_kwh + self.network_uyuan_per_kwh_at(voltage))
+        return self.clauses.per_kwh(energy)
+
+    def check_voltage(self, voltage: str) -> None:
+        """Raise BadInput for a voltage class that has no price."""
+        if voltage not in self.voltages:
+            known = ", ".join(self.voltages)
+            message = f"tariff {self.id} has no voltage class {voltage!r}; it has {known}"
+            raise BadInput(message, tariff=self.id, voltage=voltage)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tariff(BaseTariff):
+    """A time-of-use tariff: bands by month and local hour, of which a share of the price floats."""
+
     flat_uyuan_per_kwh: Mapping[str, int]
     floating_share: Fraction
     multiplier: Mapping[Band, Fraction]
     seasons: tuple[Season, ...]
-    demand: DemandCharge
-    source: str = ""
 
     @property
     def voltages(self) -> tuple[str, ...]:
         """Voltage classes that have a price."""
         return tuple(self.flat_uyuan_per_kwh)
 
-    def covers(self, moment: datetime) -> bool:
-        """Whether the tariff is in effect at ``moment``; outside, its prices are a stand-in."""
-        day = moment.astimezone(ZoneInfo(self.timezone)).date()
-        return self.effective_from <= day <= self.effective_to
+    def priced(self, start: datetime, end: datetime, voltage: str) -> Iterator[PricedSegment]:
+        """Cut the time from ``start`` to ``end`` at the edges of the bands."""
+        for one in self.segments(start, end):
+            price = self.band_price_uyuan_per_kwh(one.band, voltage)
+            yield PricedSegment(one.start, one.end, one.band, price)
 
     def band_price_uyuan_per_kwh(self, band: Band, voltage: str) -> int:
         """Return the price of a band, rounded half up to a whole micro-yuan."""
@@ -121,24 +195,9 @@ class Tariff:
             yield Segment(here, stop, span.band)
             here = stop
 
-    def average_uyuan_per_kwh(self, start: datetime, end: datetime, voltage: str) -> int:
-        """Return the price over a period, weighted by time, rounded half up to a micro-yuan."""
-        if end <= start:
-            raise BadInput(f"a period must end after its start, got {start} to {end}")
-        total_us = total_uyuan_us = 0
-        for segment in self.segments(start, end):
-            total_us += segment.length_us
-            price = self.band_price_uyuan_per_kwh(segment.band, voltage)
-            total_uyuan_us += price * segment.length_us
-        return round_half_up(Fraction(total_uyuan_us, total_us))
-
     def _flat(self, voltage: str) -> int:
-        price = self.flat_uyuan_per_kwh.get(voltage)
-        if price is None:
-            known = ", ".join(self.voltages)
-            message = f"tariff {self.id} has no voltage class {voltage!r}; it has {known}"
-            raise BadInput(message, tariff=self.id, voltage=voltage)
-        return price
+        self.check_voltage(voltage)
+        return self.flat_uyuan_per_kwh[voltage]
 
     def _span_at(self, moment: datetime) -> tuple[datetime, BandSpan]:
         """Return the span that holds at ``moment``, and the UTC moment at which it ends."""
@@ -152,6 +211,24 @@ class Tariff:
             # Where clocks are put back, the hour before the edge comes twice.
             edge = moment.astimezone(UTC) + timedelta(minutes=1)
         return edge, span
+
+
+def average_of(
+    pieces: Iterable[tuple[BaseTariff, PricedSegment]],
+    period: tuple[datetime, datetime],
+    voltage: str,
+) -> int:
+    """Return what one more kWh costs over pieces of a period, to a whole micro-yuan.
+
+    Weighted by time; raise BadInput for an empty period.
+    """
+    start, end = period
+    if end <= start:
+        raise BadInput(f"a period must end after its start, got {start} to {end}")
+    total = Fraction(0)
+    for tariff, one in pieces:
+        total += tariff.marginal_uyuan_per_kwh(one.uyuan_per_kwh, voltage) * one.length_us
+    return round_half_up(total / ((end - start) // _MICROSECOND))
 
 
 def round_half_up(value: Fraction | int) -> int:

@@ -37,6 +37,22 @@ class CoolingKind(StrEnum):
     COLDPLATE_LIQUID_80 = "coldplate_liquid_80"
 
 
+class DemandBasis(StrEnum):
+    """How the second part of a two-part tariff is counted; small sites pay a single-part tariff."""
+
+    MAX_DEMAND = "max_demand"
+    CAPACITY = "capacity"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DemandTerms:
+    """A site's choice of basis; ``transformer_kva`` is needed for the capacity basis."""
+
+    basis: DemandBasis
+    transformer_kva: int = 0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pool:
     """Equal accelerators at one site; ``accelerator`` is ``cpu`` for plain cores.
@@ -69,7 +85,8 @@ class Site:
     ``data_homes`` names the data sets (or tenants' homes) that are kept here; ``accepts`` lists the
     data classes that the law and the operator let come here from elsewhere. ``pue_category`` is
     where the site declares its IT energy to be measured; without it the IT meters say so.
-    ``site_class`` is what policies call it, where the operator says so.
+    ``site_class`` is what policies call it, where the operator says so. ``demand_basis`` is how the
+    second part of its tariff is counted; where it is None no demand is charged, and bills say so.
     """
 
     id: SiteId
@@ -91,6 +108,14 @@ class Site:
     pools: tuple[Pool, ...] = ()
     pue_category: PueCategory | None = None
     site_class: SiteClass | None = None
+    demand_basis: DemandBasis | None = None
+    transformer_kva: int = 0
+
+    @property
+    def demand_terms(self) -> DemandTerms:
+        """How demand is charged."""
+        basis = self.demand_basis or DemandBasis.NONE
+        return DemandTerms(basis=basis, transformer_kva=self.transformer_kva)
 
     @property
     def standard_racks(self) -> float:

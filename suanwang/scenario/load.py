@@ -9,7 +9,6 @@ from zoneinfo import ZoneInfo
 
 from suanwang.document import Document, Key, complain, read_document, validate
 from suanwang.energy.accelerators import HostOverhead, UnitPower
-from suanwang.energy.bill import DemandTerms
 from suanwang.energy.catalogue import EnergyCatalogue, load_catalogue
 from suanwang.energy.limits import limit_of
 from suanwang.errors import BadInput, NotFound
@@ -61,7 +60,7 @@ def load_world(path: Path, catalogue: EnergyCatalogue | None = None) -> World:
         slot_lengths_s=_slot_lengths_s(document, file),
         origins=tuple(Origin(id=o.id, name=o.name, lat=o.lat, lon=o.lon) for o in file.origins),
         sites=sites,
-        demand_terms={SiteId(site.id): _terms(site) for site in file.sites},
+        demand_terms={site.id: site.demand_terms for site in sites},
         meters=tuple(meter for site in file.sites for meter in _meters(site)),
         rtt_ms=_rtt_ms(file),
         datasets=tuple(
@@ -97,6 +96,8 @@ def _site(document: Document, energy: EnergyCatalogue, file: WorldFile, index: i
         pue_limit=_pue_limit(document, energy, file, index),
         site_class=source.site_class,
         pue_category=source.pue_category,
+        demand_basis=source.tariff.demand_basis,
+        transformer_kva=source.tariff.transformer_kva or 0,
         accepts=source.accepts,
         data_homes=source.data_homes,
         pools=tuple(
@@ -159,12 +160,6 @@ def _unit_power(energy: EnergyCatalogue, pool: PoolFile) -> tuple[UnitPower, boo
         )
     is_domestic = accelerator.is_domestic if pool.domestic is None else pool.domestic
     return accelerator.unit_power(host), is_domestic
-
-
-def _terms(site: SiteFile) -> DemandTerms:
-    return DemandTerms(
-        basis=site.tariff.demand_basis, transformer_kva=site.tariff.transformer_kva or 0
-    )
 
 
 def _meters(site: SiteFile) -> Iterator[Meter]:

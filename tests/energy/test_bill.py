@@ -4,15 +4,15 @@ from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
+from energy_builders import bands_of
 from hypothesis import given
 from hypothesis import strategies as st
 
 from suanwang.energy.bill import Bill, DemandBasis, DemandTerms, EnergyUse, bill_of
-from suanwang.energy.catalogue import load_catalogue
 from suanwang.energy.tariff import Band
 from suanwang.errors import BadInput
 
-SHANDONG = load_catalogue().tariff("cn-sd-tou-2026")
+SHANDONG = bands_of("cn-sd-tou-2026")
 MIDNIGHT = datetime(2026, 10, 14, tzinfo=ZoneInfo("Asia/Shanghai"))
 NO_DEMAND = DemandTerms(basis=DemandBasis.NONE)
 MAX_DEMAND = DemandTerms(basis=DemandBasis.MAX_DEMAND)
@@ -24,7 +24,7 @@ def window(hour: float, hours: float, energy_wh: int) -> EnergyUse:
 
 
 def amounts(bill: Bill) -> dict[Band, int]:
-    return {line.band: line.amount_fen for line in bill.lines}
+    return {Band(line.label): line.amount_fen for line in bill.lines}
 
 
 def test_a_day_of_a_megawatt_is_billed_by_band_and_peak() -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from energy_builders import bands_of
 
 from suanwang.document import parse_document, read_document
 from suanwang.energy.accelerators import HostOverhead
@@ -100,7 +101,7 @@ def test_a_site_with_unknown_energy_facts_is_refused(site: Site, message: str) -
 
 
 def test_further_tariffs_replace_those_of_their_id() -> None:
-    dearer = replace(CATALOGUE.tariff("cn-sd-tou-2026"), flat_uyuan_per_kwh={"35kV": 1_000_000})
+    dearer = replace(bands_of("cn-sd-tou-2026"), flat_uyuan_per_kwh={"35kV": 1_000_000})
     assert CATALOGUE.with_tariffs(dearer).tariff("cn-sd-tou-2026") is dearer
 
 

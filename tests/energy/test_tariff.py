@@ -8,17 +8,17 @@ from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
+from energy_builders import bands_of
 from hypothesis import given
 from hypothesis import strategies as st
 
 from suanwang.document import parse_document, validate
-from suanwang.energy.catalogue import load_catalogue
-from suanwang.energy.schema import TariffFile
+from suanwang.energy.schema_tariff import TariffFile
 from suanwang.energy.tariff import Band, Tariff
 from suanwang.errors import BadInput
 
 CHINA = ZoneInfo("Asia/Shanghai")
-SHANDONG = load_catalogue().tariff("cn-sd-tou-2026")
+SHANDONG = bands_of("cn-sd-tou-2026")
 FILE = resources.files("suanwang.energy").joinpath("data/tariff_shandong.yaml")
 
 

@@ -487,6 +487,19 @@ def upgrade() -> None:
             comment="declared category PUE1, PUE2 or PUE3, if any",
         ),
         sa.Column(
+            "demand_basis",
+            sa.Text(),
+            nullable=True,
+            comment="max_demand, capacity or none; empty: not said",
+        ),
+        sa.Column(
+            "transformer_kva",
+            Int64,
+            server_default="0",
+            nullable=False,
+            comment="transformer capacity, kVA; 0: not said",
+        ),
+        sa.Column(
             "accepts", Json, nullable=False, comment="data classes that may come from elsewhere"
         ),
         sa.Column("data_homes", Json, nullable=False, comment="data sets that are kept here"),
