@@ -135,13 +135,19 @@ def read_curves(content: bytes, source: str) -> dict[date, Curve]:
 
 
 def _check_header(source: str, table: Table) -> None:
-    names = tuple(name.zfill(5) if ":" in name else name.lower() for name in table.header)
+    names = tuple(_heading(name) for name in table.header)
     if names[:2] == ("day", "unit") and names[2:] in (_BEGINS, _ENDS):
         return
     raise BadInput(
         f"{source}:{table.header_line}: the headings must be day, unit and {POINTS} times",
         next_step="name the times 00:00 to 23:45 (beginnings) or 00:15 to 24:00 (ends)",
     )
+
+
+def _heading(name: str) -> str:
+    """Return a heading in small letters; a time as spreadsheets show it (0:15:00) as 00:15."""
+    parts = name.split(":")
+    return ":".join(parts[:2]).zfill(5) if len(parts) in (2, 3) else name.lower()
 
 
 def _row(source: str, row: Row) -> tuple[date, Curve]:
