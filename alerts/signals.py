@@ -113,6 +113,16 @@ SIGNALS: Final[Mapping[str, Signal]] = {
     "inlet_temperature_c": Signal(
         unit=Unit.CELSIUS, words="newest temperature of air that enters, not older than 5 min"
     ),
+    "partition_strays": Signal(
+        unit=Unit.COUNT,
+        words="rows of a table that have no part by time, 10,000 at most; on PostgreSQL",
+        every=_SLOW,
+    ),
+    "partitions_missing": Signal(
+        unit=Unit.COUNT,
+        words="parts by time that a table should have by now and has not; on PostgreSQL",
+        every=_SLOW,
+    ),
     "intelligent_share_ratio": Signal(
         unit=Unit.SHARE, words="intelligent over all compute of the network at FP32", every=_SLOWER
     ),

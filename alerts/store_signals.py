@@ -4,19 +4,20 @@ Each is one or two statements whatever the size of the fleet, and gives back onl
 rule: what is beyond ``floor``. Values that are too old to say anything come as None.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
 from sqlalchemy import Connection, Select, and_, func, or_, select
 
-from alerts.model import WHOLE_SITE, Observation, Seen
+from alerts.model import NETWORK, WHOLE_SITE, Observation, Seen
 from alerts.signals import LOST_AFTER, SILENT_AFTER
 from collectors.store_meters import EventKind
 from suanwang.chunk import Columns
 from suanwang.clock import from_epoch_ms, to_epoch_ms
-from suanwang.db import samples
+from suanwang.db import partitions, samples
+from suanwang.db.partitions import PartFacts
 from suanwang.db.tables import (
     alert_counter,
     meter_event,
@@ -285,6 +286,30 @@ def ecc_errors(connection: Connection, ask: Ask) -> Seen:
         sums[key] = sums.get(key, 0.0) + rise
         names.setdefault(key, []).append(f"{metric} +{rise:g}")
     return Seen(observations=tuple(_errors(sums, names)))
+
+
+def partition_strays(connection: Connection, ask: Ask) -> Seen:
+    """Return how many rows of each table in parts have none."""
+    return _parts(connection, ask, lambda part: part.strays)
+
+
+def partitions_missing(connection: Connection, ask: Ask) -> Seen:
+    """Return how many parts of each table are not there though they should be."""
+    return _parts(connection, ask, lambda part: part.missing)
+
+
+def _parts(connection: Connection, ask: Ask, count: Callable[[PartFacts], int]) -> Seen:
+    return Seen(
+        observations=tuple(
+            Observation(
+                site_id=NETWORK,
+                subject=f"table:{part.table}",
+                value=float(count(part)),
+                words=f"{part.parts} parts, {part.ahead} of them ahead",
+            )
+            for part in partitions.facts(connection, ask.now)
+        )
+    )
 
 
 def _errors(

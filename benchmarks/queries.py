@@ -13,6 +13,7 @@ from typing import Final
 
 from sqlalchemy import Connection, Engine, insert, update
 
+from api.schemas.energy import hours_json
 from api.server import GC_THRESHOLDS
 from benchmarks.frame import Figure, Options, Scalar
 from benchmarks.submit import SITE, databases
@@ -34,6 +35,7 @@ from suanwang.db.tables import (
 )
 from suanwang.ids import MeterId, SiteId
 from suanwang.model.meter import Meter, MeterRole, PueCategory
+from suanwang.periods import Period
 
 SITES: Final = 20
 SERIES: Final = 500
@@ -66,6 +68,7 @@ def times(options: Options) -> Iterator[Figure]:
         queries: dict[str, Callable[[Connection, int], int]] = {
             "kpi.series_day_ms": _series_day,
             "kpi.pue_year_hourly_ms": _year_hourly,
+            "kpi.pue_year_hourly_json_ms": _year_hourly_json,
             "kpi.pue_annual_20_sites_ms": _annual,
         }
         for name, query in queries.items():
@@ -104,6 +107,12 @@ def _year_hourly(connection: Connection, number: int) -> int:
     found = list(hours_of_pue(connection, f"s{number % SITES}", _ASKED).rows())
     assert len(found) == YEAR / HOUR
     return len(found)
+
+
+def _year_hourly_json(connection: Connection, number: int) -> int:
+    site_id = f"s{number % SITES}"
+    found = hours_of_pue(connection, site_id, _ASKED)
+    return len(hours_json(site_id, found, Period(START, END)))
 
 
 def _annual(connection: Connection, _number: int) -> int:

@@ -50,6 +50,9 @@ class HourPue(NamedTuple):
     withheld: str
 
 
+HourFields = tuple[float | None, float, float, float, Quality, WindowState, int, str]
+
+
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class PueHours:
     """Hours of a site in order of time, by column; energies are of the common time.
@@ -88,10 +91,23 @@ class PueHours:
 
     def rows(self) -> Iterator[HourPue]:
         """Yield the hours one by one."""
+        starts = (at.replace(tzinfo=UTC) for at in self.start_s.astype("datetime64[s]").tolist())
+        return (HourPue(at, *fields) for at, fields in zip(starts, self.fields(), strict=True))
+
+    def starts_text(self) -> list[str]:
+        """Return the start of each hour as RFC 3339 says it."""
+        moments = self.start_s.astype("datetime64[s]")
+        texts: list[str] = np.datetime_as_string(moments, unit="s", timezone="UTC").tolist()
+        return texts
+
+    def fields(self) -> "zip[HourFields]":
+        """Yield what is known of each hour but its start, as plain tuples in the order of HourPue.
+
+        An answer of a year is made of these: objects of 8,760 hours cost more than the query.
+        """
         reasons = self.reasons().tolist()
         ratios = (self.facility_mwh / np.maximum(self.it_mwh, 1)).tolist()
-        columns = zip(
-            (at.replace(tzinfo=UTC) for at in self.start_s.astype("datetime64[s]").tolist()),
+        return zip(
             [None if why else ratio for ratio, why in zip(ratios, reasons, strict=True)],
             (self.facility_mwh / _MWH_PER_WH).tolist(),
             (self.it_mwh / _MWH_PER_WH).tolist(),
@@ -102,7 +118,6 @@ class PueHours:
             [_REASONS[why] for why in reasons],
             strict=True,
         )
-        return map(HourPue._make, columns)
 
 
 def hours_of_pue(connection: Connection, site_id: str, asked: AskedPue) -> PueHours:

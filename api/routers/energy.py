@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Depends, Query
 from sqlalchemy import Connection
+from starlette.responses import Response
 
 from api.context import Context
 from api.identity import Identity, SiteManager, SiteReader
@@ -18,13 +19,12 @@ from api.schemas.energy import (
     MeterList,
     MeterOut,
     PueHourList,
-    PueHourOut,
     PueList,
+    hours_json,
 )
 from collectors import store as telemetry
 from collectors import store_explain as explaining
 from collectors import store_meters
-from collectors.kpi import FORMULA
 from collectors.store import AskedPue
 from collectors.store_explain import Checked, Explained
 from collectors.store_hours import hours_of_pue
@@ -100,10 +100,10 @@ def read_pue(site_id: str, identity: SiteReader, context: Context, asked: Asked)
         return telemetry.pue(connection, site_id, period.start, period.end, now, asked.category)
 
 
-@router.get("/{site_id}/pue/hours", summary="PUE of a site hour by hour")
-def read_pue_hours(
-    site_id: str, identity: SiteReader, context: Context, asked: Asked
-) -> PueHourList:
+@router.get(
+    "/{site_id}/pue/hours", summary="PUE of a site hour by hour", response_model=PueHourList
+)
+def read_pue_hours(site_id: str, identity: SiteReader, context: Context, asked: Asked) -> Response:
     """Return the hours that a period touches and that are over, as they stand in the record.
 
     A year at most. An hour that changed is as it was until it is summed up again, half a minute
@@ -114,15 +114,7 @@ def read_pue_hours(
         touched = asked_period(connection, site_id, asked.period, asked.hours, now)
         period = _whole_hours(touched, now)
         found = hours_of_pue(connection, site_id, asked.question(period, now))
-    return PueHourList(
-        site_id=site_id,
-        category=found.category,
-        formula=FORMULA,
-        start=period.start,
-        end=period.end,
-        hours=(period.end - period.start) // HOUR,
-        items=[PueHourOut(**hour._asdict()) for hour in found.rows()],
-    )
+    return Response(hours_json(site_id, found, period), media_type="application/json")
 
 
 def _whole_hours(period: Period, now: datetime) -> Period:

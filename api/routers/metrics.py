@@ -66,6 +66,7 @@ class _Parts(Collector):
         for name, help_text in (
             ("parts", "Parts of a table."),
             ("ahead", "Parts that begin later than now."),
+            ("missing", "Parts that should be there, for late readings and ahead; made hourly."),
             ("strays", "Rows of a time without a part, 10,000 at most; the upkeep makes it."),
         ):
             family = GaugeMetricFamily(f"suanwang_partition_{name}", help_text, labels=["table"])

@@ -1,14 +1,19 @@
 """Bodies around meters and their energy record."""
 
-from typing import Annotated
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Annotated, Final
 
-from pydantic import AwareDatetime, Field
+from pydantic import AwareDatetime, Field, TypeAdapter
 
 from api.schemas.common import In, Out, Title
+from collectors.kpi import FORMULA
+from collectors.store_hours import PueHours
 from collectors.store_meters import FACTOR_MAX, NewEpisode
 from suanwang.model.inventory import Measures
 from suanwang.model.meter import Carrier, MeterRole, PueCategory, PueFigure, WindowState
 from suanwang.model.reading import Quality
+from suanwang.periods import Period
 
 RegisterWh = Annotated[float, Field(ge=0, le=9e12, allow_inf_nan=False)]
 Factor = Annotated[int, Field(ge=1, le=FACTOR_MAX)]
@@ -87,6 +92,57 @@ class PueHourList(Out):
     end: AwareDatetime
     hours: int
     items: list[PueHourOut]
+
+
+@dataclass(slots=True)
+class _HourWords:
+    """A ``PueHourOut`` that is only written: not frozen, which would take three times as long."""
+
+    start: str
+    value: float | None
+    facility_wh: float
+    it_wh: float
+    coverage: float
+    quality: Quality
+    state: WindowState
+    revision: int
+    withheld: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _HourListWords:
+    site_id: str
+    category: PueCategory | None
+    formula: str
+    start: datetime
+    end: datetime
+    hours: int
+    items: list[_HourWords]
+
+
+_HOUR_LIST: Final = TypeAdapter(_HourListWords)
+
+
+def hours_json(site_id: str, found: PueHours, period: Period) -> bytes:
+    """Return a ``PueHourList`` as JSON, written from columns: a year is 8,760 items.
+
+    A model of each item, and a second look at all of them, took three times as long as the query.
+    """
+    items = [
+        _HourWords(start, *fields)
+        for start, fields in zip(found.starts_text(), found.fields(), strict=True)
+    ]
+    return _HOUR_LIST.dump_json(
+        _HourListWords(
+            site_id=site_id,
+            category=found.category,
+            formula=FORMULA,
+            start=period.start,
+            end=period.end,
+            hours=(period.end - period.start) // timedelta(hours=1),
+            items=items,
+        )
+    )
 
 
 class EpisodeOut(Out):

@@ -133,12 +133,16 @@ def default_of_created(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartFacts:
-    """How a table in parts does: its parts, how many lie ahead, and rows that have none."""
+    """How a table in parts does: its parts, how many lie ahead, and rows that have none.
+
+    ``missing`` are parts that should be there by now, for the past and ahead.
+    """
 
     table: str
     parts: int
     ahead: int
     strays: int
+    missing: int
 
 
 def facts(connection: Connection, now: datetime) -> tuple[PartFacts, ...]:
@@ -161,6 +165,7 @@ def _facts(connection: Connection, parted: Parted, now: datetime) -> PartFacts:
         parts=len(starts),
         ahead=sum(start > now for start in starts),
         strays=int(strays or 0),
+        missing=len(set(parted.wanted(now)) - set(starts)),
     )
 
 

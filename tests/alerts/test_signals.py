@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 from alert_builders import Watch
-from sqlalchemy import Engine
+from sqlalchemy import Engine, insert
 from telemetry_builders import (
     SITE,
     START,
@@ -20,12 +20,14 @@ from telemetry_builders import (
 
 from alerts.model import AlertState
 from alerts.readers import READERS
+from alerts.rules import shipped
 from alerts.signals import SIGNALS
 from collectors import store, store_sources
 from collectors.upkeep import RawUpkeep, keep_up
 from suanwang.clock import VirtualClock
+from suanwang.db import partitions
 from suanwang.db.engine import writing
-from suanwang.db.tables import feed, meter, rack, site
+from suanwang.db.tables import energy_window, feed, meter, rack, site
 from suanwang.ids import SeededIds
 from suanwang.model.meter import MeterRole
 from suanwang.model.reading import Reading, SourceListing
@@ -46,6 +48,15 @@ def take(watch: Watch, name: str, readings: Sequence[Reading]) -> None:
 
 def reading(subject: str, metric: str, value: float, seconds: float) -> Reading:
     return Reading(subject=subject, metric=metric, value=value, at=at(seconds))
+
+
+def a_window(meter_id: str) -> dict[str, object]:
+    """Return a window of the record."""
+    return {
+        "meter_id": meter_id, "start_at": START, "revision": 0, "energy_mwh": 1,
+        "covered_ms": 900_000, "interpolated_ms": 0, "estimated_ms": 0, "quality": "measured",
+        "source": "register", "state": "final", "reason": "", "updated_at": START,
+    }  # fmt: skip
 
 
 def meters(watch: Watch, *ids: tuple[str, MeterRole]) -> None:
@@ -151,6 +162,37 @@ def test_of_a_site_whose_agent_is_silent_its_sources_are_not_judged(watch: Watch
     watch.source("pdu-7", is_up=True)
     watch.look()
     assert watch.firing() == []
+
+
+@pytest.mark.postgresql
+def test_missing_parts_and_rows_without_one_are_told_until_the_upkeep_has_made_them(
+    postgres_engine: Engine, clock: VirtualClock, ids: SeededIds
+) -> None:
+    watch = Watch(postgres_engine, clock, ids, rules=shipped())
+    with writing(postgres_engine) as connection:
+        store.register_meters(connection, [a_meter("m1")])
+        connection.execute(insert(energy_window).values(a_window("m1")))
+    watch.look()
+    assert watch.firing() == []
+    for _ in range(9):
+        watch.look(900)
+    assert watch.firing() == [
+        ("partition-missing", "table:energy_window"),
+        ("partition-missing", "table:sample_chunk"),
+        ("partition-strays", "table:energy_window"),
+    ]
+    partitions.make_ahead(postgres_engine, clock.now())
+    watch.look(900)
+    assert watch.firing() == []
+
+
+def test_a_database_without_parts_lacks_none(
+    sqlite_engine: Engine, clock: VirtualClock, ids: SeededIds
+) -> None:
+    watch = Watch(sqlite_engine, clock, ids, rules=shipped())
+    for _ in range(10):
+        watch.look(900)
+    assert watch.alerts() == []
 
 
 def test_a_clock_that_is_wrong(watch: Watch) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from alert_builders import judged
 from api_client import World
 from in_process import InProcess
 from sqlalchemy import update
@@ -44,7 +45,7 @@ def lose(world: World, site_id: str, source: str = "pdu-7") -> None:
                 up_at=now - timedelta(minutes=10),
             )
         )
-    policy = Policy(rules=shipped(), routes=(Route(channel="pager"),))
+    policy = Policy(rules=judged(), routes=(Route(channel="pager"),))
     Evaluator(world.engine, world.clock, world.ids, load_catalogue(), policy).run()
     world.clock.sleep(16)
     Evaluator(world.engine, world.clock, world.ids, load_catalogue(), policy).run()

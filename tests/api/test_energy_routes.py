@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from api_client import World
 
+from api.schemas.energy import PueHourList
 from collectors import store
 from collectors.upkeep import keep_up
 from suanwang.clock import VirtualClock
@@ -91,6 +92,7 @@ def test_hours_are_told_one_by_one_and_add_up_to_the_figure(metered: World) -> N
     assert got.status_code == 200, got.text
     answer = got.json()
     hours = answer["items"]
+    assert PueHourList.model_validate(answer).model_dump(mode="json") == answer
     assert (answer["category"], answer["formula"], answer["hours"]) == ("PUE3", "pue-1", 72)
     assert len(hours) == 48
     assert {round(hour["value"], 9) for hour in hours} == {1.25}
