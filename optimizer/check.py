@@ -9,7 +9,15 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
-from optimizer.problem import Breakpoints, JobSpec, LotSpec, PoolSpec, Problem, SiteSpec
+from optimizer.problem import (
+    Breakpoints,
+    JobSpec,
+    LotSpec,
+    PoolSpec,
+    Problem,
+    ReservationSpec,
+    SiteSpec,
+)
 from suanwang.model.plan import Placement, Plan
 
 _INSTANT_S: Final = 1e-6
@@ -50,6 +58,7 @@ def violations(problem: Problem, plan: Plan) -> tuple[str, ...]:
         found += _price_of(booking)
         found += _lots_of(problem, booking)
     found += _capacity(problem, bookings)
+    found += _reserved(problem, bookings)
     found += _power(problem, bookings)
     found += _money(problem, bookings)
     return tuple(found)
@@ -152,6 +161,32 @@ def _capacity(problem: Problem, bookings: list[_Booking]) -> Iterable[str]:
     for (pool_id, t), units in sorted(used.items()):
         if units > max(0, free[pool_id][t]):
             yield f"pool {pool_id} slot {t}: {units} units in use of {free[pool_id][t]}"
+
+
+def _reserved(problem: Problem, bookings: list[_Booking]) -> Iterable[str]:
+    """What sits in no reservation, and what is more than was reserved, is within the rest."""
+    order = sorted(problem.reservations, key=lambda one: one.id)
+    for pool in problem.pools:
+        own = [one for one in order if one.pool_id == pool.id]
+        here = [booking for booking in bookings if booking.pool.id == pool.id]
+        for t, slot in enumerate(problem.slots):
+            now = [one for one in own if one.from_s < slot.end_s and one.until_s > slot.start_s]
+            inside: Counter[str] = Counter()
+            used = 0
+            for booking in here if now else ():
+                if t in _touched(problem, booking):
+                    used += booking.placement.units
+                    inside[_seat(booking.job, now)] += booking.placement.units
+            outside = used - sum(min(one.units, inside[one.id]) for one in now)
+            left = max(0, pool.units_free[t] - sum(one.units for one in now))
+            if now and outside > left:
+                yield f"pool {pool.id} slot {t}: {outside} units outside reservations of {left}"
+
+
+def _seat(job: JobSpec, now: list[ReservationSpec]) -> str:
+    named = [one.id for one in now if job.id in one.jobs]
+    shared = [one.id for one in now if job.tenant_id in one.tenants]
+    return next(iter((*named, *shared)), "")
 
 
 def _power(problem: Problem, bookings: list[_Booking]) -> Iterable[str]:

@@ -5,7 +5,7 @@ jobs is then a plan for the class (count them) and back (deal them out), at the 
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -33,11 +33,17 @@ class JobClass:
         return len(self.members)
 
 
-def classify(jobs: Iterable[JobSpec], policy: Policy) -> tuple[JobClass, ...]:
-    """Return the classes in an order that does not depend on the order or the ids of the jobs."""
+def classify(
+    jobs: Iterable[JobSpec], policy: Policy, singled: Container[str] = frozenset()
+) -> tuple[JobClass, ...]:
+    """Return the classes in an order that does not depend on the order or the ids of the jobs.
+
+    Jobs in ``singled`` are named by others, so each is a class of its own, with its id.
+    """
     groups: dict[tuple[object, ...], list[JobSpec]] = defaultdict(list)
     for job in jobs:
-        groups[_shape(job, policy)].append(job)
+        own = job.id if job.id in singled else ""
+        groups[*_shape(job, policy), own].append(job)
     return tuple(
         JobClass(
             spec=members[0],

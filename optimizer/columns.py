@@ -16,7 +16,13 @@ import numpy as np
 
 from optimizer.arrays import Bools, Floats, Ints
 from optimizer.funding import Funder, Funding
-from optimizer.hindrances import no_capacity, no_money, no_power, out_of_time
+from optimizer.hindrances import (
+    no_capacity,
+    no_money,
+    no_power,
+    out_of_time,
+    reserved_for_others,
+)
 from optimizer.instance import Instance
 from optimizer.problem import JobSpec, Shape
 from optimizer.rules import REASON_RANK, Hindrance, first_hindrance
@@ -139,7 +145,12 @@ class _Builder:
         span = instance.timeline.span(shape.run_s)
         is_allowed, broken = self._lawful(job, shape.units)
         in_time = is_allowed[:, None] & self._in_time(job, shape)[None, :]
-        has_units = in_time & _whole_windows(instance.units_free >= shape.units, span)
+        free = instance.units_free
+        if instance.reserved.count:
+            free = instance.reserved.room(
+                k, free, np.zeros_like(instance.reserved.covers, np.int64)
+            )
+        has_units = in_time & _whole_windows(free >= shape.units, span)
         need_w = shape.units * instance.busy_w
         has_power = _whole_windows(self._room_w + _WATT_SLACK >= need_w[:, None], span)
         is_built = has_units & has_power
@@ -152,8 +163,13 @@ class _Builder:
                 room_w = float(self._room_w[p].max())
                 hindrances[int(p)] = no_power(float(need_w[p]), room_w)
             elif in_time[p].any():
-                free_max = int(instance.units_free[p].max(initial=0))
-                hindrances[int(p)] = no_capacity(shape, free_max)
+                plain = _whole_windows(instance.units_free[p : p + 1] >= shape.units, span)[0]
+                if (in_time[p] & plain).any():
+                    free_max = int(free[p, in_time[p]].max(initial=0))
+                    hindrances[int(p)] = reserved_for_others(shape.units, free_max)
+                else:
+                    free_max = int(instance.units_free[p].max(initial=0))
+                    hindrances[int(p)] = no_capacity(shape, free_max)
             else:
                 hindrances[int(p)] = out_of_time(job, shape, instance.timeline)
         pool, slot = np.nonzero(is_built)

@@ -117,9 +117,9 @@ def _payers(state: Occupancy, column: int) -> list[int]:
 
 def _nearest_columns(state: Occupancy, k: int) -> Ints:
     """For each pool the column that lacks the fewest units; of these the few that lack least."""
-    columns, instance = state.columns, state.instance
+    columns = state.columns
     own = columns.of_class(k)
-    free = instance.units_free - state.used
+    free = state.free_for(k)
     lacking = np.array(
         [
             columns.units[at]
@@ -164,7 +164,7 @@ def _is_in_the_way(state: Occupancy, column: int, blocker: int) -> bool:
     s = int(instance.site_of[p])
     first = max(int(columns.slot[column]), int(columns.slot[blocker]))
     both = slice(first, min(int(columns.last[column]), int(columns.last[blocker])) + 1)
-    free = instance.units_free[p, both] - state.used[p, both]
+    free = state.free_for(int(columns.klass[column]))[p, both]
     room_w = instance.facilities.room_w[s, both] - state.peak_w[s, both]
     lacks_units = bool((free < columns.units[column]).any())
     lacks_power = bool((room_w + WATT_SLACK < state.watts(column)).any())

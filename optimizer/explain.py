@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 
 from optimizer.arrays import Bools, Floats, Ints
-from optimizer.hindrances import no_money
+from optimizer.hindrances import no_money, reserved_for_others
 from optimizer.money import Payment, Shortfall
 from optimizer.occupancy import Occupancy
 from optimizer.rules import FINAL_REASONS, REASON_RANK, Hindrance, units_text
@@ -101,7 +101,10 @@ class ClassView:
 
     def _no_units(self, p: int) -> Hindrance:
         units = self._units_min(p)
-        free = self._most_in_a_window(p, self.state.instance.units_free[p] - self.state.used[p])
+        plain = self.state.instance.units_free[p] - self.state.used[p]
+        free = self._most_in_a_window(p, self.state.free_for(self.k)[p])
+        if self._most_in_a_window(p, plain) >= units:
+            return reserved_for_others(units, int(free))
         return Hindrance(
             ReasonCode.CAPACITY,
             f"the job needs {units_text(units)} at a time; other jobs leave at most {free:g} "

@@ -42,6 +42,16 @@ def no_capacity(shape: Shape, free_max: int) -> Hindrance:
     )
 
 
+def reserved_for_others(units: int, free_max: int) -> Hindrance:
+    """Return the hindrance of a pool that would have room, were it not for reservations."""
+    return Hindrance(
+        ReasonCode.RESERVED,
+        f"the job needs {units_text(units)} for as long as it may run; reservations of others "
+        f"leave at most {free_max}; it waits for their end, or starts where it ends before them",
+        {"units": units, "units_free": free_max},
+    )
+
+
 def no_power(need_w: float, room_w: float) -> Hindrance:
     """Return the hindrance of a site whose power limit leaves too little at all times."""
     return Hindrance(

@@ -10,6 +10,7 @@ from optimizer.classes import JobClass, classify
 from optimizer.facility import Facilities, facilities_of
 from optimizer.money import Purse, purse_of
 from optimizer.problem import JobSpec, PoolSpec, Problem, SiteSpec
+from optimizer.reserved import Reservations, reservations_of
 from optimizer.rules import Pair
 from optimizer.timeline import Timeline, timeline_of
 
@@ -27,6 +28,7 @@ class Instance:
     site_of: Ints
     units_free: Ints
     busy_w: Floats
+    reserved: Reservations
 
     def pair(self, job: JobSpec, pool_at: int, units: int) -> Pair:
         """Return the job at a width and the pool as the rules want them."""
@@ -63,16 +65,20 @@ def instance_of(problem: Problem, jobs: Sequence[JobSpec] | None = None) -> Inst
     site_at = {site.id: at for at, site in enumerate(problem.sites)}
     slots = len(problem.slots)
     free = np.array([pool.units_free for pool in problem.pools], dtype=np.int64)
+    units_free = np.maximum(0, free.reshape(len(problem.pools), slots))
+    singled = frozenset[str]().union(*(one.jobs for one in problem.reservations))
+    classes = classify(wanted, problem.policy, singled)
     return Instance(
         problem=problem,
         timeline=timeline_of(problem.slots),
         facilities=facilities_of(problem),
-        classes=classify(wanted, problem.policy),
+        classes=classes,
         pools=problem.pools,
         sites=problem.sites,
         site_of=np.array([site_at[pool.site_id] for pool in problem.pools], dtype=np.int64),
-        units_free=np.maximum(0, free.reshape(len(problem.pools), slots)),
+        units_free=units_free,
         busy_w=np.array([max(0.0, pool.busy_extra_w) for pool in problem.pools], dtype=np.float64),
+        reserved=reservations_of(problem, [klass.spec for klass in classes], units_free),
     )
 
 
@@ -81,7 +87,12 @@ def _check_shapes(problem: Problem) -> None:
     _check_ids("site", [site.id for site in problem.sites])
     _check_ids("pool", [pool.id for pool in problem.pools])
     _check_ids("lot", [lot.id for lot in problem.lots])
+    _check_ids("reservation", [one.id for one in problem.reservations])
     known = {site.id for site in problem.sites}
+    pools = {pool.id for pool in problem.pools}
+    for one in problem.reservations:
+        if one.pool_id not in pools:
+            raise ValueError(f"reservation {one.id} is of pool {one.pool_id}, which is not there")
     for pool in problem.pools:
         if pool.site_id not in known:
             raise ValueError(f"pool {pool.id} is at site {pool.site_id}, which the problem lacks")

@@ -28,6 +28,8 @@ WATT_SLACK: Final = 1e-6
 class Occupancy:
     """What is taken so far. ``payments[column]`` holds one payment a job that starts there.
 
+    ``held[r,t]`` are units in use by jobs that sit in a reservation.
+
     ``used[p,t]`` are units in use in any part of a slot, ``peak_w[s,t]`` their IT power together,
     ``mean_w[s,t]`` the mean IT power over the slot (a run may end in the middle of one).
     """
@@ -35,6 +37,7 @@ class Occupancy:
     instance: Instance
     columns: Columns
     used: Ints
+    held: Ints
     peak_w: Floats
     mean_w: Floats
     purse: Purse
@@ -56,8 +59,17 @@ class Occupancy:
 
     def has_units(self, k: int) -> Bools:
         """For each column of class k: whether enough units are free in every slot it touches."""
-        free = self.instance.units_free - self.used
+        free = self.free_for(k)
         return self._windows_are_clear(lambda units: free < units, k)
+
+    def free_for(self, k: int) -> Ints:
+        """Return how many more units jobs of class k may take, by (p, t): reserved ones are not."""
+        free = self.instance.units_free - self.used
+        reserved = self.instance.reserved
+        if not reserved.count:
+            return free
+        inside = np.minimum(self.held, reserved.units[:, None] * reserved.covers)
+        return reserved.room(k, free, inside)
 
     def has_power(self, k: int) -> Bools:
         """For each column of class k: whether its site has power left in every slot it touches."""
@@ -70,7 +82,10 @@ class Occupancy:
         columns, instance = self.columns, self.instance
         p = int(columns.pool[column])
         window = slice(int(columns.slot[column]), int(columns.last[column]) + 1)
-        free = int((instance.units_free[p, window] - self.used[p, window]).min())
+        if instance.reserved.count:
+            free = int(self.free_for(int(columns.klass[column]))[p, window].min())
+        else:
+            free = int((instance.units_free[p, window] - self.used[p, window]).min())
         count = free // int(columns.units[column])
         watts = self.watts(column)
         if count <= 0 or watts <= 0:
@@ -155,7 +170,12 @@ class Occupancy:
         s = int(self.instance.site_of[p])
         window = slice(int(columns.slot[column]), last + 1)
         watts = self.watts(column)
-        self.used[p, window] += sign * int(columns.units[column])
+        units = sign * int(columns.units[column])
+        self.used[p, window] += units
+        seat = self.instance.reserved.seat(int(columns.klass[column]))
+        if seat is not None:
+            at = np.flatnonzero(seat[p, window] >= 0) + window.start
+            self.held[seat[p, at], at] += units
         self.peak_w[s, window] += sign * watts
         self.mean_w[s, window] += sign * watts
         self.mean_w[s, last] -= sign * watts * (1.0 - float(columns.last_share[column]))
@@ -220,6 +240,7 @@ def empty_occupancy(instance: Instance, columns: Columns) -> Occupancy:
         instance=instance,
         columns=columns,
         used=np.zeros(instance.units_free.shape, dtype=np.int64),
+        held=np.zeros(instance.reserved.covers.shape, dtype=np.int64),
         peak_w=np.zeros(power),
         mean_w=np.zeros(power),
         purse=instance.purse(),

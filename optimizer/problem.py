@@ -132,6 +132,19 @@ class JobSpec:
         return (Shape(self.units, self.run_s), *self.shapes)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReservationSpec:
+    """Units of a pool that only its holders' jobs may use: those of ``tenants``, and ``jobs``."""
+
+    id: str
+    pool_id: str
+    units: int
+    from_s: float
+    until_s: float
+    tenants: frozenset[str] = frozenset()
+    jobs: frozenset[str] = frozenset()
+
+
 class Family(StrEnum):
     """Families of limits that can be switched off; ``docs/placement-model.md`` has their lines."""
 
@@ -141,6 +154,7 @@ class Family(StrEnum):
     DATA = "data"
     DEADLINE = "deadline"
     ELASTIC = "elastic"
+    RESERVATION = "reservation"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,6 +198,7 @@ class Problem:
     cash_fen: Mapping[str, int] = field(default_factory=dict)
     rtt_ms: Mapping[tuple[str, str], float] = field(default_factory=dict)
     policy: Policy = field(default_factory=Policy)
+    reservations: tuple[ReservationSpec, ...] = ()
 
 
 def slots_of(lengths_s: tuple[float, ...]) -> tuple[Slot, ...]:

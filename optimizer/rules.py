@@ -26,6 +26,7 @@ REASON_RANK: Final = (
     ReasonCode.CASH_BUDGET,
     ReasonCode.VOUCHER,
     ReasonCode.SITE_POWER,
+    ReasonCode.RESERVED,
     ReasonCode.CAPACITY,
     ReasonCode.DEARER,
 )

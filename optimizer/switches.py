@@ -60,6 +60,10 @@ def _without_elastic(problem: Problem) -> Problem:
     return replace(problem, jobs=tuple(replace(job, shapes=()) for job in problem.jobs))
 
 
+def _without_reservation(problem: Problem) -> Problem:
+    return replace(problem, reservations=())
+
+
 _WITHOUT: Final[Mapping[Family, Callable[[Problem], Problem]]] = MappingProxyType(
     {
         Family.POWER: _without_power,
@@ -68,5 +72,6 @@ _WITHOUT: Final[Mapping[Family, Callable[[Problem], Problem]]] = MappingProxyTyp
         Family.DATA: _without_data,
         Family.DEADLINE: _without_deadline,
         Family.ELASTIC: _without_elastic,
+        Family.RESERVATION: _without_reservation,
     }
 )

@@ -21,6 +21,7 @@ class ReasonCode(StrEnum):
     SITE_NOT_ASKED = "site-not-asked"
     TOO_LARGE = "too-large"
     CAPACITY = "capacity"
+    RESERVED = "reserved"
     SITE_POWER = "site-power"
     VOUCHER = "voucher"
     CASH_BUDGET = "cash-budget"

@@ -6,7 +6,7 @@ import pytest
 from problem_builders import a_job, a_pool, a_problem, a_site
 
 from optimizer.planner import plan
-from optimizer.problem import Family, Problem, Shape
+from optimizer.problem import Family, Problem, ReservationSpec, Shape
 from suanwang.model.plan import Plan
 from suanwang.model.site import DataClass
 
@@ -38,12 +38,20 @@ def _elastic() -> Problem:
     return a_problem(jobs=[narrow], pools=[a_pool(units=8, units_free=(2,) * 4)])
 
 
+def _reservation() -> Problem:
+    others = ReservationSpec(
+        id="r", pool_id="near-gpu", units=8, from_s=0.0, until_s=1e6, tenants=frozenset({"other"})
+    )
+    return a_problem(jobs=[a_job()], reservations=(others,))
+
+
 _BINDING = {
     Family.POWER: _power,
     Family.MONEY: _money,
     Family.LATENCY: _latency,
     Family.DATA: _data,
     Family.DEADLINE: _deadline,
+    Family.RESERVATION: _reservation,
 }
 
 
