@@ -12,6 +12,7 @@ import typer
 from cli import (
     agent,
     alerts,
+    bill,
     collect,
     demo,
     discover,
@@ -73,6 +74,7 @@ app.command("stop")(jobs.stop)
 app.add_typer(sites.app, name="sites")
 app.add_typer(series.app, name="series")
 app.add_typer(energy.app, name="pue")
+app.command("bill")(bill.bill)
 app.add_typer(energy.meters_app, name="meters")
 app.add_typer(inventory.app, name="inventory")
 app.add_typer(discover.app, name="discover")
