@@ -89,6 +89,11 @@ def make_problem(size: Size, seed: int) -> Problem:
     )
 
 
+def make_job(random: Random, size: Size, slots: tuple[Slot, ...], name: str) -> JobSpec:
+    """Return a job like those of a problem of this size."""
+    return replace(_shape(random, size, slots), id=name)
+
+
 def _tenants(size: Size) -> list[str]:
     return [f"t{at}" for at in range(size.tenants)]
 

@@ -147,8 +147,27 @@ def quote(
         emit_json(answer)
     else:
         verdict_table(answer["rows"])
+        line(_with_the_queue(answer))
     if not any(row["price_fen"] is not None and row["start"] for row in answer["rows"]):
         raise typer.Exit(3)
+
+
+def _with_the_queue(answer: Json) -> str:
+    """Say what the best place is when those who wait are counted, and how that is known."""
+    best, queued = answer["best"], answer["queued"]
+    if best is None:
+        return "no pool can take it as things are"
+    if not queued:
+        return "nobody waits: the first row is the answer"
+    known = {"prices": "at the plan's prices", "what-if": "by solving the plan again"}
+    start = f"from {clock_time(best['start'])}" if best["start"] else "later than the plan looks"
+    most = best["cost_most"]
+    spread = "" if most is None or most - best["cost"] < 0.005 else f" to {most:.2f}"
+    sure = "" if answer["is_sure"] else "; an estimate, large jobs can cost more"
+    return (
+        f"with {queued} jobs that wait: {answer['pool_id'] or 'no pool'} {start}, adds "
+        f"{best['cost']:.2f}{spread} CNY to the plan's cost ({known.get(best['by'], '')}{sure})"
+    )
 
 
 def verdict_table(rows: list[Json], title: str = "") -> None:

@@ -24,6 +24,7 @@ from cli import (
     kpis,
     local,
     plan,
+    prices,
     series,
     sites,
     vouchers,
@@ -83,6 +84,7 @@ app.add_typer(alerts.app, name="alerts")
 app.add_typer(vouchers.app, name="voucher")
 app.add_typer(vouchers.tenants_app, name="tenants")
 app.command("plan")(plan.plan)
+app.command("prices")(prices.prices)
 app.command("doctor")(doctor.doctor)
 app.add_typer(doctor.config_app, name="config")
 app.add_typer(collect.app, name="collect")

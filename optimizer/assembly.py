@@ -13,6 +13,7 @@ from optimizer.occupancy import Occupancy
 from optimizer.problem import JobSpec
 from suanwang.ids import JobId, PoolId, SiteId
 from suanwang.model.plan import Placement, Plan, PlannerKind, Rejection, SiteVerdict
+from suanwang.model.prices import PriceBoard
 from suanwang.units import SECONDS_PER_HOUR
 
 
@@ -28,6 +29,7 @@ class Verdict:
     bound: float | None = None
     note: str = ""
     is_complete: bool = True
+    prices: PriceBoard | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,7 @@ def assemble(state: Occupancy, verdict: Verdict) -> Plan:
         solve_s=verdict.solve_s,
         certificate=verdict.evidence.certificate(objective, bound, is_complete=verdict.is_complete),
         note=verdict.note,
+        prices=verdict.prices,
     )
 
 

@@ -85,9 +85,16 @@ class Columns:
         return numbers
 
 
-def columns_of(instance: Instance) -> Columns:
-    """Build the columns of all classes; reasons are kept for the pairs that get none."""
-    builder = _Builder(instance)
+RuleAnswers = dict[tuple[object, ...], tuple[Bools, Mapping[int, Hindrance]]]
+"""What the rules say of jobs that are alike to them: pools that are allowed, reasons of others."""
+
+
+def columns_of(instance: Instance, answers: RuleAnswers | None = None) -> Columns:
+    """Build the columns of all classes; reasons are kept for the pairs that get none.
+
+    ``answers`` of the rules may be kept for other jobs of the same network.
+    """
+    builder = _Builder(instance, {} if answers is None else answers)
     parts: list[_Part] = []
     stretches: list[tuple[Stretch, ...]] = []
     hindrances: list[Mapping[int, Hindrance]] = []
@@ -121,11 +128,11 @@ class _Part:
 class _Builder:
     """Builds the columns of one class after the other."""
 
-    def __init__(self, instance: Instance) -> None:
+    def __init__(self, instance: Instance, answers: RuleAnswers) -> None:
         self.funder = Funder(instance)
         self._instance = instance
         self._room_w = instance.facilities.room_w[instance.site_of]
-        self._rules: dict[tuple[object, ...], tuple[Bools, Mapping[int, Hindrance]]] = {}
+        self._rules = answers
 
     def of_class(self, k: int, job: JobSpec) -> tuple[list[_Part], dict[int, Hindrance]]:
         """Return the columns of a class, and the hindrance of every pool that has none."""

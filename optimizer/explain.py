@@ -1,7 +1,9 @@
 """Reasons: what every pool would mean for a job, in figures or in words, on top of a state."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from types import MappingProxyType
 from typing import Final
 
 import numpy as np
@@ -12,9 +14,10 @@ from optimizer.money import Payment, Shortfall
 from optimizer.occupancy import Occupancy
 from optimizer.rules import FINAL_REASONS, REASON_RANK, Hindrance, units_text
 from suanwang.ids import JobId, PoolId, SiteId
-from suanwang.model.plan import ReasonCode, Rejection, SiteVerdict
+from suanwang.model.plan import Estimate, ReasonCode, Rejection, SiteVerdict
 
 _RANK: Final = {code: at for at, code in enumerate(REASON_RANK)}
+NO_ESTIMATES: Final[Mapping[int, Estimate]] = MappingProxyType({})
 _SAME_YUAN: Final = 0.005
 """Costs nearer than half a fen are called equal."""
 
@@ -67,7 +70,23 @@ class ClassView:
             raise AssertionError("a pool with room and without an offer must lack money")
         return no_money(self.state.instance.classes[self.k].spec, shortfall)
 
-    def verdict(self, offer: Offer, reason: ReasonCode, message: str) -> SiteVerdict:
+    def offers(self) -> list[Offer | Hindrance]:
+        """Return ``offer`` for every pool: of most pools the cheapest open column will do."""
+        columns = self.state.columns
+        pools = columns.pool[columns.of_class(self.k)]
+        open_now = np.flatnonzero(self.has_units & self.has_power)
+        order = open_now[np.lexsort((open_now, self.cost[open_now], pools[open_now]))]
+        is_first = np.diff(pools[order], prepend=-1) != 0
+        found: dict[int, Offer] = {}
+        for at in order[is_first]:
+            payment = self.state.split(self.first + int(at))
+            if isinstance(payment, Payment):
+                found[int(pools[at])] = Offer(self.first + int(at), float(self.cost[at]), payment)
+        return [found.get(p) or self.offer(p) for p in range(len(self.state.instance.pools))]
+
+    def verdict(
+        self, offer: Offer, reason: ReasonCode, message: str, estimate: Estimate | None = None
+    ) -> SiteVerdict:
         """Return the row of a pool that could take the job."""
         instance, columns = self.state.instance, self.state.columns
         pool = instance.pools[columns.pool[offer.column]]
@@ -87,6 +106,7 @@ class ClassView:
             carbon_g=float(self.carbon_g[at]),
             latency_ms=instance.problem.rtt_ms.get((job.origin, pool.site_id)),
             cost=offer.cost,
+            estimate=estimate,
         )
 
     def refusal(self, p: int, hindrance: Hindrance) -> SiteVerdict:
@@ -162,10 +182,9 @@ def verdicts_of_start(state: Occupancy, column: int) -> tuple[SiteVerdict, ...]:
     own = Offer(column, float(seen.cost[column - seen.first]), payment)
     rows = [seen.verdict(own, *_why_this_slot(seen, own))]
     others = []
-    for p in range(len(state.instance.pools)):
+    for p, offer in enumerate(seen.offers()):
         if p == int(state.columns.pool[column]):
             continue
-        offer = seen.offer(p)
         if isinstance(offer, Hindrance):
             others.append(seen.refusal(p, offer))
         else:
@@ -174,20 +193,27 @@ def verdicts_of_start(state: Occupancy, column: int) -> tuple[SiteVerdict, ...]:
     return (*rows, *cheapest_first(others))
 
 
-def verdicts_of_quote(state: Occupancy, k: int) -> tuple[SiteVerdict, ...]:
-    """Return a row for every pool for one more job of class k, cheapest first, refusals last."""
+def verdicts_of_quote(
+    state: Occupancy, k: int, estimates: Mapping[int, Estimate] = NO_ESTIMATES
+) -> tuple[SiteVerdict, ...]:
+    """Return a row for every pool for one more job of class k, cheapest first, refusals last.
+
+    ``estimates`` count the queue, by pool.
+    """
     seen = view(state, k)
-    found = [(p, seen.offer(p)) for p in range(len(state.instance.pools))]
-    offers = [offer for _, offer in found if isinstance(offer, Offer)]
+    found = seen.offers()
+    offers = [offer for offer in found if isinstance(offer, Offer)]
     best = min(offers, key=lambda offer: (offer.cost, offer.column), default=None)
     rows = []
-    for p, offer in found:
+    for p, offer in enumerate(found):
         if isinstance(offer, Hindrance):
             rows.append(seen.refusal(p, offer))
         elif best is None or offer.column == best.column:
-            rows.append(seen.verdict(offer, ReasonCode.PLACED, "cheapest place for the job"))
+            why = (ReasonCode.PLACED, "cheapest place for the job")
+            rows.append(seen.verdict(offer, *why, estimates.get(p)))
         else:
-            rows.append(seen.verdict(offer, ReasonCode.DEARER, _dearer(offer, best)))
+            why = (ReasonCode.DEARER, _dearer(offer, best))
+            rows.append(seen.verdict(offer, *why, estimates.get(p)))
     return cheapest_first(rows)
 
 
@@ -200,8 +226,7 @@ def reject(state: Occupancy, k: int, *, is_complete: bool) -> Rejection:
     klass = state.instance.classes[k]
     nearest: Hindrance | None = None
     nearest_pool, rows = "", []
-    for p in range(len(state.instance.pools)):
-        found = seen.offer(p)
+    for p, found in enumerate(seen.offers()):
         if isinstance(found, Offer):
             hindrance = _not_used(found, klass.unserved_yuan, is_complete=is_complete)
             rows.append(seen.verdict(found, hindrance.code, hindrance.message))

@@ -59,6 +59,13 @@ class Facilities:
         added: Floats = (after_w - before_w) / _W_PER_KW * self.hours[place[1]] * self.price[place]
         return added
 
+    def marginal_yuan(self, load_w: Floats) -> Floats:
+        """Return what one more watt of IT over a whole slot costs at a load, in yuan, by (s, t)."""
+        sites, slots = np.indices(load_w.shape)
+        everywhere = (sites.ravel(), slots.ravel())
+        one = self.added_cost_yuan(everywhere, load_w.ravel(), np.ones(load_w.size))
+        return one.reshape(load_w.shape)
+
     def added_w(self, place: tuple[Ints, Ints], load_w: Floats, more_w: Floats) -> Floats:
         """Return facility watts that ``more_w`` of IT adds to ``load_w`` at the (s, t) pairs."""
         slope, offset = self.slope[place], self.offset[place]

@@ -6,7 +6,7 @@ same lots may pay). Variables: ``start[c]`` jobs that start by column c, ``left[
 power above the base (kW), ``price[f]`` and ``voucher[f,l]`` money (yuan).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -42,12 +42,13 @@ _FAMILIES: Final[tuple[Callable[[Draft], None], ...]] = (
 
 @dataclass(frozen=True, slots=True)
 class Formulation:
-    """The model of an instance, and where its starts are."""
+    """The model of an instance, where its starts are, and its rows of lots and cash by name."""
 
     instance: Instance
     columns: Columns
     model: Model
     start: Block
+    row_of: Mapping[str, int]
 
 
 def formulate(instance: Instance, columns: Columns) -> Formulation:
@@ -62,7 +63,8 @@ def formulate(instance: Instance, columns: Columns) -> Formulation:
         klass=columns.klass,
         group=columns.group,
     )
-    return Formulation(instance, columns, draft.builder.build(layout), draft.start)
+    model = draft.builder.build(layout)
+    return Formulation(instance, columns, model, draft.start, draft.row_of)
 
 
 def _draft(instance: Instance, columns: Columns) -> Draft:

@@ -22,12 +22,14 @@ from optimizer.improvement import improve
 from optimizer.instance import Instance, instance_of
 from optimizer.model import Model
 from optimizer.occupancy import empty_occupancy
+from optimizer.prices import board_of
 from optimizer.problem import Problem
 from optimizer.rounding import Tools, Whole, round_down_and_fill, search
 from optimizer.solution import Limits, Solution, SolveModel
 from optimizer.switches import in_force
 from suanwang.model.plan import Binding, Plan, PlannerKind, PlanStep, Proof
 
+_NO_PRICES: Final = "no prices"
 _RELAXATION_SHARE: Final = 0.5
 """Share of the time left that the linear relaxation may take."""
 _YUAN_SLACK: Final = 0.005
@@ -110,7 +112,11 @@ def _solved(instance: Instance, columns: Columns, baseline: Whole, run: _Run) ->
         if not _is_close(instance, best, relaxed.bound):
             tools = Tools(run.solve, relaxed.bound, run.deadline)
             best = _better(best, search(formulation, answer, best, tools))
-    return _Found(best, _verdict(best, _held_to(relaxed, best, model), run))
+    held = _held_to(relaxed, best, model)
+    verdict = _verdict(best, held, run)
+    if answer.has_point and held is relaxed and relaxed.bound_by != _NO_PRICES:
+        verdict = replace(verdict, prices=board_of(formulation, answer))
+    return _Found(best, verdict)
 
 
 def _relaxed(model: Model, answer: Solution, built_s: float) -> "_Relaxed":
@@ -118,7 +124,7 @@ def _relaxed(model: Model, answer: Solution, built_s: float) -> "_Relaxed":
 
     Without duals (a time limit, a failure) the bound of no prices at all is the better one.
     """
-    bound, bound_by = lagrangian_bound(model, np.empty(0)), "no prices"
+    bound, bound_by = lagrangian_bound(model, np.empty(0)), _NO_PRICES
     priced = lagrangian_bound(model, answer.duals)
     if np.isfinite(priced) and priced > bound:
         bound, bound_by = priced, f"prices of {answer.solver}"
@@ -131,7 +137,7 @@ def _held_to(relaxed: "_Relaxed", best: Whole, model: Model) -> "_Relaxed":
     if relaxed.bound <= best.objective + _BOUND_SLACK * max(1.0, abs(best.objective)):
         return relaxed
     bound = lagrangian_bound(model, np.empty(0))
-    return replace(relaxed, bound=bound, bound_by="no prices", binding=())
+    return replace(relaxed, bound=bound, bound_by=_NO_PRICES, binding=())
 
 
 @dataclass(frozen=True, slots=True)

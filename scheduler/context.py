@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from optimizer.planner import plan
 from optimizer.problem import Policy, Problem
+from scheduler.desk import DeskHolder
 from suanwang.clock import Clock
 from suanwang.energy.catalogue import EnergyCatalogue, load_catalogue
 from suanwang.ids import IdSource
@@ -38,7 +39,10 @@ def _go_on(_step: str) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """The scheduler's surroundings; ``on_step`` hears the name of each finished step of a cycle."""
+    """The scheduler's surroundings; ``on_step`` hears the name of each finished step of a cycle.
+
+    ``desk`` holds what the newest cycle left for quotes and explanations.
+    """
 
     clock: Clock
     ids: IdSource
@@ -46,6 +50,7 @@ class Context:
     limits: Limits = field(default_factory=Limits)
     planner: Callable[[Problem], Plan] = plan
     on_step: Callable[[str], None] = _go_on
+    desk: DeskHolder = field(default_factory=DeskHolder)
 
 
 def make_context(clock: Clock, ids: IdSource, settings: Settings | None = None) -> Context:

@@ -29,6 +29,7 @@ from optimizer.problem import Problem
 from scheduler import registry, store, store_plans, store_registry
 from scheduler.billing import HoldRefused
 from scheduler.context import Context
+from scheduler.desk import standing_of
 from scheduler.events import GivenUp, Placed, Waited
 from scheduler.problem import Money, build_problem
 from scheduler.quotes import constrain
@@ -103,9 +104,12 @@ def run_cycle(engine: Engine, writer: Writer, context: Context) -> CycleReport:
     if epoch is None:
         return CycleReport(is_leader=False)
     view = _look(engine, context)  # 1 queue, 2 snapshot
+    problem = _problem(view, context)
     if not view.jobs:
+        context.desk.leave(standing_of(view.network, problem, None))
         return CycleReport(is_leader=True, epoch=epoch)
-    plan = context.planner(_problem(view, context))  # 3 plan
+    plan = context.planner(problem)  # 3 plan
+    context.desk.leave(standing_of(view.network, problem, plan))
     context.on_step("plan")
     jobs = {job.id: job for job in view.jobs}
     started: list[JobId] = []

@@ -65,10 +65,10 @@ def build_problem(
         slots=slots,
         sites=tuple(_site(state, catalogue, now, slots) for state in states),
         pools=tuple(_pool(pool, now, slots) for pool in pools),
-        jobs=tuple(_job(job, now) for job in jobs),
-        lots=tuple(_lot(lot, now) for lot in money.lots if lot.available_fen > 0),
+        jobs=tuple(job_spec(job, now) for job in jobs),
+        lots=tuple(lot_spec(lot, now) for lot in money.lots if lot.available_fen > 0),
         cash_fen=dict(money.cash_fen),
-        rtt_ms=_rtt_ms(network, jobs),
+        rtt_ms=rtt_ms_of(network, jobs),
         policy=policy,
     )
 
@@ -247,7 +247,8 @@ def _pool(state: PoolState, now: datetime, slots: tuple[Slot, ...]) -> PoolSpec:
     )
 
 
-def _job(job: Job, now: datetime) -> JobSpec:
+def job_spec(job: Job, now: datetime) -> JobSpec:
+    """Return a job in the planner's numbers, with times from ``now``."""
     wishes = job.wishes
     earliest = max(now, job.submitted_at, wishes.earliest_start or now)
     deadline_s = None
@@ -274,7 +275,8 @@ def _job(job: Job, now: datetime) -> JobSpec:
     )
 
 
-def _lot(lot: Lot, now: datetime) -> LotSpec:
+def lot_spec(lot: Lot, now: datetime) -> LotSpec:
+    """Return a voucher lot in the planner's numbers, with times from ``now``."""
     return LotSpec(
         id=lot.id,
         tenant_id=lot.tenant_id,
@@ -289,7 +291,7 @@ def _lot(lot: Lot, now: datetime) -> LotSpec:
     )
 
 
-def _rtt_ms(network: ComputeNetwork, jobs: Iterable[Job]) -> dict[tuple[str, str], float]:
+def rtt_ms_of(network: ComputeNetwork, jobs: Iterable[Job]) -> dict[tuple[str, str], float]:
     """Round-trip times, with an entry for each job's origin: its own row, or that of anywhere."""
     known = {(origin, str(site)): rtt_ms for (origin, site), rtt_ms in network.rtt_ms.items()}
     for origin in sorted({job.wishes.origin for job in jobs}):

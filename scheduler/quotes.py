@@ -1,22 +1,26 @@
 """Quotes: what a job would cost in each pool of the live network, or why it cannot run there."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
 from sqlalchemy import Connection
 
 from optimizer.problem import DEFAULT_SLOT_LENGTHS_S, JobSpec, Problem
+from optimizer.quote import Asker, settle
+from optimizer.quote import ask as ask_desk
 from optimizer.quote import quote as quote_pools
+from scheduler import store
 from scheduler.context import Context
-from scheduler.problem import Money, build_problem
+from scheduler.desk import Standing
+from scheduler.problem import Money, build_problem, job_spec, lot_spec, rtt_ms_of
 from scheduler.snapshot import idle_network, take_snapshot
 from suanwang.errors import Refused
 from suanwang.ids import JobId, TenantId
 from suanwang.model.job import Job, JobState, Wishes
 from suanwang.model.network import ComputeNetwork
-from suanwang.model.plan import ReasonCode, SiteVerdict
+from suanwang.model.plan import Quote, ReasonCode, SiteVerdict
 from suanwang.model.site import Pool
 from suanwang.model.voucher import Lot
 from suanwang.units import hold_fen
@@ -41,15 +45,83 @@ _SLOT_S: Final = 3_600.0
 _BUDGET: Final = frozenset({ReasonCode.VOUCHER, ReasonCode.CASH_BUDGET})
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A question with all that was read for it: nothing more is read to answer it."""
+
+    standing: Standing
+    job: JobSpec
+    asker: Asker
+
+
+def ask(connection: Connection, wishes: Wishes, tenant_id: TenantId, context: Context) -> Asked:
+    """Read what a quote needs: the newest cycle's standing, or the network; and the money."""
+    standing = look(connection, context)
+    job = _as_job(wishes, tenant_id, standing.at)
+    lots = money_store.lots(connection, tenant_id=tenant_id, now=standing.at)
+    asker = Asker(
+        lots=tuple(lot_spec(lot, standing.at) for lot in lots if lot.available_fen > 0),
+        cash_fen={tenant_id: money_store.cash_fen(connection, tenant_id)},
+        rtt_ms=_links(standing, job),
+    )
+    return Asked(standing, job_spec(job, standing.at), asker)
+
+
+def answer(asked: Asked, *, is_exact: bool = True) -> Quote:
+    """Return a row for every pool; nothing is promised or held.
+
+    ``is_exact`` solves again where the prices are not sure of the best place.
+    """
+    found = ask_desk(asked.standing.desk, asked.job, asked.asker)
+    if found.is_sure or not is_exact:
+        return found
+    relaxation = asked.standing.relaxation()
+    if relaxation is None:
+        return found
+    return settle(found, relaxation, asked.job, asked.asker)
+
+
 def quote(
     connection: Connection, wishes: Wishes, tenant_id: TenantId, context: Context
 ) -> tuple[SiteVerdict, ...]:
     """Return a row for every pool, feasible ones first and by cost; nothing is promised or held."""
+    return answer(ask(connection, wishes, tenant_id, context), is_exact=False).rows
+
+
+def look(connection: Connection, context: Context) -> Standing:
+    """Return the newest cycle's standing; where this process schedules not, one of this moment.
+
+    That one has the network as it is, and prices of the queue that are a few seconds old at most.
+    """
     now = context.clock.now()
+    found = context.desk.newest(now)
+    if found is not None:
+        return found
     network = take_snapshot(connection, now)
-    lots = money_store.lots(connection, tenant_id=tenant_id, now=now)
-    money = Money(lots=lots, cash_fen={tenant_id: money_store.cash_fen(connection, tenant_id)})
-    return _ask(network, money, _as_job(wishes, tenant_id, now), context)
+    jobs = [
+        job
+        for job in store.queued_jobs(connection, context.limits.queue_limit)
+        if not job.stop_requested
+    ]
+    tenants = {job.tenant_id for job in jobs}
+    cash = money_store.cash_by_tenant(connection) if jobs else {}
+    lots = money_store.lots(connection, now=now) if jobs else ()
+    money = Money(
+        lots=tuple(lot for lot in lots if lot.tenant_id in tenants),
+        cash_fen={tenant: cash.get(tenant, 0) for tenant in sorted(tenants)},
+    )
+    problem = build_problem(network, jobs, money, context.catalogue, context.limits.policy)
+    return context.desk.priced(network, constrain(problem, jobs, {}), now)
+
+
+def _links(standing: Standing, job: Job) -> Mapping[tuple[str, str], float]:
+    """Round trips from every origin that is known and from the job's own."""
+    known = standing.desk.instance.problem.rtt_ms
+    origin = job.wishes.origin
+    sites = standing.network.sites
+    if not sites or (origin, sites[0].site.id) in known:
+        return known
+    return {**rtt_ms_of(standing.network, [job]), **known}
 
 
 def refuse_hopeless(connection: Connection, job: Job, context: Context) -> None:

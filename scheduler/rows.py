@@ -88,8 +88,10 @@ def attempt_of(row: Row) -> Attempt:
 
 
 def verdict_document(verdict: SiteVerdict) -> dict[str, object]:
-    """Return a verdict as JSON."""
-    return {key: _plain(value) for key, value in asdict(verdict).items()}
+    """Return a verdict as JSON; a decision has no estimate, it is exact."""
+    document = {key: _plain(value) for key, value in asdict(verdict).items()}
+    del document["estimate"]
+    return document
 
 
 def verdict_of(document: Row) -> SiteVerdict:

@@ -17,6 +17,7 @@ from scheduler import metrics as scheduler_metrics
 from scheduler.metrics import Metric as Sample
 from suanwang.db import partitions
 from suanwang.db.partitions import PartFacts
+from suanwang.model.prices import PriceBoard
 
 router = APIRouter(tags=["health"])
 
@@ -75,6 +76,28 @@ class _Parts(Collector):
             yield family
 
 
+class _Prices(Collector):
+    """The newest plan's prices of the first slot; nothing where this process does not schedule."""
+
+    def __init__(self, board: PriceBoard | None) -> None:
+        self._board = board
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield a family with the parts of each pool's price."""
+        if self._board is None:
+            return
+        family = GaugeMetricFamily(
+            "suanwang_price_yuan_per_unit_hour",
+            "What one more unit in use now would cost the plan, by part.",
+            labels=["site", "pool", "part"],
+        )
+        for pool in self._board.pools:
+            for part in ("energy", "power", "scarcity"):
+                value = float(getattr(pool, part)[0])
+                family.add_metric([pool.site_id, pool.pool_id, part], value)
+        yield family
+
+
 def summed_over_tenants(samples: Iterable[Sample]) -> tuple[Sample, ...]:
     """Return the samples with the label ``tenant`` taken off and equal series added up."""
     sums: dict[tuple[str, tuple[tuple[str, str], ...]], Sample] = {}
@@ -114,6 +137,8 @@ def metrics(request: Request, context: Context) -> Response:
     registry.register(alerts)
     registry.register(_Parts(parts))
     registry.register(_Samples(samples if is_by_tenant else summed_over_tenants(samples)))
+    standing = context.scheduling.desk.newest(context.clock.now())
+    registry.register(_Prices(None if standing is None else standing.prices))
     if context.remote is not None:
         registry.register(RemoteMetrics(context.remote))
     return Response(

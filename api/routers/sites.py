@@ -152,6 +152,7 @@ def register_site(
         return _site(connection, context, site.id), former is None
 
     registered, is_new = books.change(register)
+    context.scheduling.desk.forget()
     response.status_code = 201 if is_new else 200
     return registered
 
@@ -204,7 +205,9 @@ def _set_open(
         registry.set_open(turn.connection, SiteId(site_id), is_open)
         return _site(turn.connection, context, site_id)
 
-    return books.change(change)
+    changed = books.change(change)
+    context.scheduling.desk.forget()
+    return changed
 
 
 @router.post("/{site_id}/open", summary="Take new jobs")

@@ -11,7 +11,7 @@ from api.schemas.money import IdempotencyKey
 from suanwang.ids import SUBMISSION_ID
 from suanwang.model.attempt import AttemptState, FailureKind
 from suanwang.model.job import Job, JobState, Wishes
-from suanwang.model.plan import ReasonCode, SiteVerdict
+from suanwang.model.plan import Estimate, ReasonCode, SiteVerdict
 from suanwang.model.wishes import RUN_S_MAX
 
 REDACTED: Final = "<redacted>"
@@ -263,12 +263,23 @@ class QuoteIn(In):
     )
     entrypoint_num_cpus: Units | None = None
     entrypoint_num_gpus: Units | None = None
+    is_exact: bool = Field(
+        default=True, description="solve again where prices alone are not sure of the best place"
+    )
 
 
 class QuoteOut(Out):
-    """A row for each pool: figures, or the reason why not; the cheapest comes first."""
+    """A row for each pool: figures, or the reason why not; the cheapest comes first.
+
+    Rows are on top of what runs now; ``best`` counts the jobs that wait as well.
+    """
 
     rows: list[SiteVerdict]
+    made_at: datetime = Field(description="moment of the prices")
+    queued: int = Field(description="jobs of the queue that the prices count")
+    pool_id: str | None = Field(description="where it would start, the queue counted")
+    best: Estimate | None = Field(description="what it adds to the plan's cost there")
+    is_sure: bool = Field(description="best is within 5 % of solving everything again")
 
 
 def redacted_env(runtime_env: Mapping[str, object]) -> dict[str, object]:

@@ -1,6 +1,6 @@
 """A model in the making: the variables that several families touch."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -15,7 +15,8 @@ class Draft:
     """Builder, data, and blocks: ``start`` by column, ``left`` by class, ``used`` by (p, t).
 
     ``mean`` is mean IT power above the base by (s, t), kW; ``reach_w`` the most that any plan can
-    make of it, W. ``place`` are the rows of the classes.
+    make of it, W. ``place`` are the rows of the classes. ``row_of`` gets the rows of single lots
+    (``lot:ID``) and of tenants' cash (``cash:ID``): the price board looks them up.
     """
 
     builder: ModelBuilder
@@ -27,6 +28,7 @@ class Draft:
     mean: Block
     place: Block
     reach_w: Floats
+    row_of: dict[str, int] = field(default_factory=dict)
 
     @property
     def slots(self) -> int:

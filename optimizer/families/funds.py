@@ -64,7 +64,8 @@ class _Funds:
         self._group = np.array([at for at, _ in draws], dtype=np.int64)
         self._lots = [lot for _, lot in draws]
         available = np.array([lot.available_fen for lot in self._lots], dtype=np.float64)
-        self._voucher = self._builder.add_variables("voucher", upper=available / FEN_PER_YUAN)
+        # Twice what there is: then the row of the lot is what binds, and carries its price.
+        self._voucher = self._builder.add_variables("voucher", upper=2 * available / FEN_PER_YUAN)
 
     def sum_price(self, paid: Ints, group: Ints, price_yuan: Floats) -> None:
         """For every group f:  price[f]  =  sum over its columns of price * start."""
@@ -89,6 +90,7 @@ class _Funds:
         available = {lot.id: lot.available_fen / FEN_PER_YUAN for lot in self._lots}
         upper = np.array([available[lot_id] for lot_id in ids])
         rows = self._builder.add_rows("lot", len(ids), lower=-INFINITY, upper=upper)
+        self._draft.row_of.update({f"lot:{lot}": rows.first + at for lot, at in row_of.items()})
         where = np.array([row_of[lot.id] for lot in self._lots], dtype=np.int64)
         self._builder.add_entries(rows.first + where, every(self._voucher), 1.0)
 
@@ -98,6 +100,7 @@ class _Funds:
         upper = np.array([max(0, cash_fen.get(tenant, 0)) / FEN_PER_YUAN for tenant in tenants])
         rows = self._builder.add_rows("cash", len(tenants), lower=-INFINITY, upper=upper)
         row_of = {tenant: at for at, tenant in enumerate(tenants)}
+        self._draft.row_of.update({f"cash:{name}": rows.first + at for name, at in row_of.items()})
         of_group = np.array([row_of[tenant] for tenant in self._tenant_of], dtype=np.int64)
         self._builder.add_entries(rows.first + of_group, every(self._price), 1.0)
         self._builder.add_entries(rows.first + of_group[self._group], every(self._voucher), -1.0)

@@ -6,6 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from suanwang.ids import JobId, PoolId, SiteId
+from suanwang.model.prices import PriceBoard
 
 
 class ReasonCode(StrEnum):
@@ -47,13 +48,37 @@ class PlannerKind(StrEnum):
     GREEDY = "greedy"
 
 
+class QuotedBy(StrEnum):
+    """How a cost was found: nobody waits, by the newest plan's prices, or by solving again."""
+
+    IDLE = "idle"
+    PRICES = "prices"
+    WHAT_IF = "what-if"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """What a job would add to the cost of the plan, the queue counted, in the planner's yuan.
+
+    ``cost`` is the least that it can be, ``cost_most`` what it costs at the best place that the
+    plan leaves free (None: there is none); where both meet it is exact. ``start`` is when it would
+    start; None: it would wait beyond the plan.
+    """
+
+    start: datetime | None
+    cost: float
+    cost_most: float | None
+    by: QuotedBy
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SiteVerdict:
     """One row of a quote or an explanation: what this pool would mean for the job.
 
     Where the pool is out of the question ``reason`` and ``message`` say why and the figures that
     cannot be known are None. ``voucher_fen`` and ``cash_fen`` add up to ``price_fen``. ``cost`` is
-    the planner's own scale (yuan): price, energy, carbon, latency and waiting together.
+    the planner's own scale (yuan): price, energy, carbon, latency and waiting together. In a quote
+    ``start`` and ``cost`` are on top of what runs; ``estimate`` counts the queue, if there is one.
     """
 
     site_id: SiteId
@@ -68,6 +93,23 @@ class SiteVerdict:
     carbon_g: float | None = None
     latency_ms: float | None = None
     cost: float | None = None
+    estimate: Estimate | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quote:
+    """What a job would mean: a row for every pool, and the best of them with the queue counted.
+
+    ``made_at`` is the moment of the prices, ``queued`` how many jobs they count. ``is_sure`` where
+    ``best`` is within five per cent of what solving again would say.
+    """
+
+    made_at: datetime
+    queued: int
+    rows: tuple[SiteVerdict, ...]
+    pool_id: PoolId | None
+    best: Estimate | None
+    is_sure: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,6 +208,7 @@ class Plan:
     """A whole decision: ``starts`` begin in the first slot, ``later`` are meant for later slots.
 
     ``objective`` and ``bound`` are in yuan; their difference is what this plan can lose at most.
+    ``prices`` are those of the plan's relaxation; None where it gave none.
     """
 
     made_at: datetime
@@ -180,3 +223,4 @@ class Plan:
     solve_s: float
     certificate: Certificate
     note: str = ""
+    prices: PriceBoard | None = None
