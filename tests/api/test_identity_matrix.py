@@ -89,6 +89,7 @@ MATRIX: Final[dict[tuple[str, str], frozenset[str]]] = {
     ("POST", "/v1/jobs/{submission_id}/stop"): TENANTS,
     ("POST", "/v1/jobs/{submission_id}/extensions"): TENANTS,
     ("POST", "/v1/quotes"): TENANTS,
+    ("GET", "/v1/prices"): TENANTS,
     ("GET", "/v1/vouchers"): TENANTS,
     ("POST", "/v1/vouchers"): ADMIN,
     ("POST", "/v1/cash"): ADMIN,

@@ -56,7 +56,8 @@ def test_an_answer_that_breaks_a_row_is_refused_whatever_the_solver_says() -> No
     model = _formulation(1).model
     good = solve_direct(model, _EXACT)
     wrong = good.values.copy()
-    wrong[int(np.argmax(model.upper))] += 1.0
+    assert model.layout is not None
+    wrong[model.layout.left.first] += 1.0
     answer = Answer("liar", "Optimal", True, False, wrong, good.duals, 0.0, 0.0)
     assert checked(model, answer).status is SolveStatus.NO_POINT
 
