@@ -175,5 +175,7 @@ def _figures(state: Occupancy, shares: _Shares, column: int) -> _Figures:
         energy_wh=float(mean_w @ shares.wh[s, window]) + tail_wh,
         carbon_g=float(mean_w @ shares.g[s, window])
         + tail_wh * float(facilities.carbon_g[s, -1]) / 1_000.0,
-        cost=float(mean_w @ shares.yuan[s, window]) + float(columns.cost[column]),
+        cost=float(mean_w @ shares.yuan[s, window])
+        + float(columns.cost[column])
+        + state.order.arriving_yuan(int(columns.klass[column])),
     )

@@ -59,6 +59,7 @@ def violations(problem: Problem, plan: Plan) -> tuple[str, ...]:
         found += _lots_of(problem, booking)
     found += _capacity(problem, bookings)
     found += _reserved(problem, bookings)
+    found += _order(problem, bookings)
     found += _power(problem, bookings)
     found += _money(problem, bookings)
     return tuple(found)
@@ -187,6 +188,34 @@ def _seat(job: JobSpec, now: list[ReservationSpec]) -> str:
     named = [one.id for one in now if job.id in one.jobs]
     shared = [one.id for one in now if job.tenant_id in one.tenants]
     return next(iter((*named, *shared)), "")
+
+
+def _order(problem: Problem, bookings: list[_Booking]) -> Iterable[str]:
+    """Nothing starts before what it waits for is over and its data has come."""
+    placed = {booking.job.id: booking for booking in bookings}
+    known = {job.id for job in problem.jobs}
+    for booking in bookings:
+        for after in booking.job.after:
+            first = placed.get(after.job_id)
+            if after.job_id in known and after.end_s is None:
+                end_s = None if first is None else first.start_s + first.run_s
+                site_id = "" if first is None else first.site.id
+            else:
+                end_s, site_id = after.end_s, after.site_id
+            if end_s is None:
+                yield f"job {booking.job.id} starts, and {after.job_id} that it waits for does not"
+                continue
+            ready_s = end_s + after.transfer_gb * _s_per_gb(problem, site_id, booking.site.id)
+            if booking.start_s < ready_s - _INSTANT_S:
+                yield f"job {booking.job.id} starts {ready_s - booking.start_s} s before its data"
+
+
+def _s_per_gb(problem: Problem, one: str, other: str) -> float:
+    link = problem.links.get((one, other))
+    if link is None:
+        is_free = one == other or not one
+        return 0.0 if is_free else 8.0 / problem.usual_link.gbps
+    return 8.0 / link.gbps
 
 
 def _power(problem: Problem, bookings: list[_Booking]) -> Iterable[str]:

@@ -22,8 +22,10 @@ from optimizer.hindrances import (
     no_power,
     out_of_time,
     reserved_for_others,
+    waits_for,
 )
 from optimizer.instance import Instance
+from optimizer.precedence import INSTANT_S
 from optimizer.problem import JobSpec, Shape
 from optimizer.rules import REASON_RANK, Hindrance, first_hindrance
 from optimizer.timeline import Span
@@ -151,7 +153,10 @@ class _Builder:
         instance = self._instance
         span = instance.timeline.span(shape.run_s)
         is_allowed, broken = self._lawful(job, shape.units)
-        in_time = is_allowed[:, None] & self._in_time(job, shape)[None, :]
+        ready_s = instance.precedence.ready_s(k, instance.site_of)
+        is_ready = instance.timeline.start_s[None, :] + INSTANT_S >= ready_s[:, None]
+        on_time = is_allowed[:, None] & self._in_time(job, shape)[None, :]
+        in_time = on_time & is_ready
         free = instance.units_free
         if instance.reserved.count:
             free = instance.reserved.room(
@@ -177,6 +182,9 @@ class _Builder:
                 else:
                     free_max = int(instance.units_free[p].max(initial=0))
                     hindrances[int(p)] = no_capacity(shape, free_max)
+            elif on_time[p].any():
+                names = [after.job_id for after in instance.precedence.fixed[k]]
+                hindrances[int(p)] = waits_for(names, float(ready_s[p]))
             else:
                 hindrances[int(p)] = out_of_time(job, shape, instance.timeline)
         pool, slot = np.nonzero(is_built)
@@ -248,6 +256,9 @@ def _joined(
         * (tail_s / SECONDS_PER_HOUR)
         * _tail_prices(instance)[instance.site_of[pool]]
     )
+    for k in instance.precedence.fixed:
+        own = slice(first[k], first[k + 1])
+        cost[own] += instance.precedence.fixed_yuan(k, instance.site_of)[pool[own]]
     return Columns(
         klass=klass,
         pool=pool,

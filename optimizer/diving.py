@@ -43,6 +43,8 @@ def dive(formulation: Formulation, relaxed: Solution, state: Occupancy, deadline
         if not len(tried) or own.is_over:
             return
         for column in tried:
+            if not state.order.has_turn(int(columns.klass[column])):
+                continue
             wanted = max(1, int(more[column] + _WHOLE))
             done = state.place(int(column), wanted)
             placed[column] += done

@@ -109,6 +109,7 @@ def _payers(state: Occupancy, column: int) -> list[int]:
             at
             for at in state.payments
             if classes[int(columns.klass[at])].spec.tenant_id == tenant
+            and not state.order.is_awaited(int(columns.klass[at]))
             and _weight(state, at) < weight
         ),
         key=lambda at: (-float(columns.price_fen[at]) / _weight(state, at), at),
@@ -149,6 +150,7 @@ def _blockers(state: Occupancy, column: int) -> list[int]:
             at
             for at in state.payments
             if instance.site_of[columns.pool[at]] == site
+            and not state.order.is_awaited(int(columns.klass[at]))
             and columns.slot[at] <= last
             and columns.last[at] >= first
             and _weight(state, at) < weight

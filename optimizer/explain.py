@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 
 from optimizer.arrays import Bools, Floats, Ints
-from optimizer.hindrances import no_money, reserved_for_others
+from optimizer.hindrances import no_money, reserved_for_others, waits_for
 from optimizer.money import Payment, Shortfall
 from optimizer.occupancy import Occupancy
 from optimizer.rules import FINAL_REASONS, REASON_RANK, Hindrance, units_text
@@ -42,6 +42,7 @@ class ClassView:
     carbon_g: Floats
     has_units: Bools
     has_power: Bools
+    in_order: Bools
 
     @property
     def first(self) -> int:
@@ -54,7 +55,9 @@ class ClassView:
         if known is not None:
             return known
         pools = self.state.columns.pool[self.state.columns.of_class(self.k)]
-        own = np.flatnonzero(pools == p)
+        own = np.flatnonzero((pools == p) & self.in_order)
+        if not len(own):
+            return self._out_of_order(p)
         if not self.has_units[own].any():
             return self._no_units(p)
         open_now = own[(self.has_units & self.has_power)[own]]
@@ -119,6 +122,15 @@ class ClassView:
             message=hindrance.message,
         )
 
+    def _out_of_order(self, p: int) -> Hindrance:
+        """The pool has columns, and all of them begin before what the job waits for is there."""
+        instance = self.state.instance
+        ready_s = self.state.order.ready_s(self.k, int(instance.site_of[p]))
+        names = {
+            instance.classes[arc.before].spec.id for arc in instance.precedence.into.get(self.k, ())
+        }
+        return waits_for(names, ready_s)
+
     def _no_units(self, p: int) -> Hindrance:
         units = self._units_min(p)
         plain = self.state.instance.units_free[p] - self.state.used[p]
@@ -163,11 +175,12 @@ def view(state: Occupancy, k: int) -> ClassView:
     return ClassView(
         state=state,
         k=k,
-        cost=state.columns.cost[state.columns.of_class(k)] + state.energy_yuan(k),
+        cost=state.columns.cost[state.columns.of_class(k)] + state.added_yuan(k),
         energy_wh=state.energy_wh(k),
         carbon_g=state.carbon_g(k),
         has_units=state.has_units(k),
         has_power=state.has_power(k),
+        in_order=state.order.in_order(k),
     )
 
 

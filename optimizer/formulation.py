@@ -23,6 +23,7 @@ from optimizer.families.power import (
     reach_w_of,
     straight_cost,
 )
+from optimizer.families.precede import come_after
 from optimizer.families.reserve import keep_reserved
 from optimizer.families.starts import count_usage, serve_every_job
 from optimizer.instance import Instance
@@ -32,6 +33,7 @@ _FAMILIES: Final[tuple[Callable[[Draft], None], ...]] = (
     serve_every_job,
     count_usage,
     keep_reserved,
+    come_after,
     limit_power,
     average_power,
     price_facility_power,

@@ -54,11 +54,20 @@ def fill(state: Occupancy, deadline: Deadline, order_cost: Floats | None = None)
 
 
 def _class_order(instance: Instance) -> list[int]:
-    """Those who waited longest first, then the large, then the order of the classes."""
+    """Those who waited longest first, then the large, then the order of the classes.
 
-    def weight(k: int) -> tuple[float, float, int]:
+    What others wait for comes before them.
+    """
+    depth = instance.precedence.depth
+
+    def weight(k: int) -> tuple[int, float, float, int]:
         klass = instance.classes[k]
-        return (-klass.members[0].waited_s, -klass.spec.units * klass.spec.run_s, k)
+        return (
+            depth.get(k, 0),
+            -klass.members[0].waited_s,
+            -klass.spec.units * klass.spec.run_s,
+            k,
+        )
 
     return sorted(range(len(instance.classes)), key=weight)
 
@@ -66,7 +75,7 @@ def _class_order(instance: Instance) -> list[int]:
 def fill_class(state: Occupancy, k: int, order_cost: Floats | None = None) -> list[int]:
     """Place what is left of class k; return the column of every job placed, in that order."""
     own = state.columns.of_class(k)
-    cost = state.columns.cost[own] + state.energy_yuan(k)
+    cost = state.columns.cost[own] + state.added_yuan(k)
     is_open = state.fits(k) & (cost < state.instance.classes[k].unserved_yuan)
     order = cost if order_cost is None else order_cost[own]
     candidates = np.flatnonzero(is_open)

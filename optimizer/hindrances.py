@@ -1,5 +1,7 @@
 """Why a pool has no column for a job, in words with both numbers and the next step."""
 
+from collections.abc import Iterable
+
 from optimizer.money import Shortfall
 from optimizer.problem import JobSpec, Shape
 from optimizer.rules import Hindrance, units_text
@@ -29,6 +31,23 @@ def out_of_time(job: JobSpec, shape: Shape, timeline: Timeline) -> Hindrance:
         "no slot begins between the earliest start and the latest start that meets the "
         "deadline; widen the window",
         {"earliest_s": job.earliest_s, "deadline_s": job.deadline_s or 0.0},
+    )
+
+
+def waits_for(jobs: Iterable[str], ready_s: float | None) -> Hindrance:
+    """Return the hindrance of a job that comes after others, of which one ends too late."""
+    names = ", ".join(sorted(jobs))
+    if ready_s is None or ready_s == float("inf"):
+        return Hindrance(
+            ReasonCode.WAITS_FOR,
+            f"it comes after {names}, and when that ends is not known yet; it is planned then",
+            {"jobs": names},
+        )
+    return Hindrance(
+        ReasonCode.WAITS_FOR,
+        f"it comes after {names}; that has ended and its data has come in {ready_s / 60:.0f} min "
+        "at the latest, too late for every start that is left; it waits",
+        {"jobs": names, "ready_s": ready_s},
     )
 
 

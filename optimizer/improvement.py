@@ -37,7 +37,7 @@ def _move_one(state: Occupancy, column: int) -> bool:
     k = int(state.columns.klass[column])
     own = state.columns.of_class(k)
     payment = state.give_back(column)
-    cost = state.columns.cost[own] + state.energy_yuan(k)
+    cost = state.columns.cost[own] + state.added_yuan(k)
     better = np.flatnonzero(state.fits(k) & (cost < cost[column - own.start] - GAIN_YUAN_MIN))
     for at in better[np.argsort(cost[better], kind="stable")]:
         target = own.start + int(at)

@@ -9,6 +9,7 @@ from optimizer.arrays import Floats, Ints
 from optimizer.classes import JobClass, classify
 from optimizer.facility import Facilities, facilities_of
 from optimizer.money import Purse, purse_of
+from optimizer.precedence import Precedence, precedence_of, singled_by_order
 from optimizer.problem import JobSpec, PoolSpec, Problem, SiteSpec
 from optimizer.reserved import Reservations, reservations_of
 from optimizer.rules import Pair
@@ -29,6 +30,7 @@ class Instance:
     units_free: Ints
     busy_w: Floats
     reserved: Reservations
+    precedence: Precedence
 
     def pair(self, job: JobSpec, pool_at: int, units: int) -> Pair:
         """Return the job at a width and the pool as the rules want them."""
@@ -66,8 +68,10 @@ def instance_of(problem: Problem, jobs: Sequence[JobSpec] | None = None) -> Inst
     slots = len(problem.slots)
     free = np.array([pool.units_free for pool in problem.pools], dtype=np.int64)
     units_free = np.maximum(0, free.reshape(len(problem.pools), slots))
-    singled = frozenset[str]().union(*(one.jobs for one in problem.reservations))
+    singled = singled_by_order(wanted).union(*(one.jobs for one in problem.reservations))
     classes = classify(wanted, problem.policy, singled)
+    specs = [klass.spec for klass in classes]
+    place_of = {klass.spec.id: k for k, klass in enumerate(classes) if klass.spec.id in singled}
     return Instance(
         problem=problem,
         timeline=timeline_of(problem.slots),
@@ -78,7 +82,8 @@ def instance_of(problem: Problem, jobs: Sequence[JobSpec] | None = None) -> Inst
         site_of=np.array([site_at[pool.site_id] for pool in problem.pools], dtype=np.int64),
         units_free=units_free,
         busy_w=np.array([max(0.0, pool.busy_extra_w) for pool in problem.pools], dtype=np.float64),
-        reserved=reservations_of(problem, [klass.spec for klass in classes], units_free),
+        reserved=reservations_of(problem, specs, units_free),
+        precedence=precedence_of(problem, specs, place_of),
     )
 
 

@@ -16,6 +16,7 @@ from optimizer.columns import Columns, Stretch
 from optimizer.instance import Instance
 from optimizer.money import Payment, Purse, Run, Shortfall
 from optimizer.problem import JobSpec
+from optimizer.sequence import Sequence
 from suanwang.units import SECONDS_PER_HOUR
 
 Place = tuple[Ints, Ints]
@@ -42,6 +43,7 @@ class Occupancy:
     mean_w: Floats
     purse: Purse
     left: Ints
+    order: Sequence
     payments: dict[int, list[Payment]] = field(default_factory=lambda: defaultdict(list))
 
     def job(self, column: int) -> JobSpec:
@@ -54,8 +56,8 @@ class Occupancy:
         return float(self.columns.units[column] * busy_w)
 
     def fits(self, k: int) -> Bools:
-        """For each column of class k: whether units and power have room for one more job."""
-        return self.has_units(k) & self.has_power(k)
+        """For each column of class k: whether one more job has room, and comes in order."""
+        return self.has_units(k) & self.has_power(k) & self.order.in_order(k)
 
     def has_units(self, k: int) -> Bools:
         """For each column of class k: whether enough units are free in every slot it touches."""
@@ -80,10 +82,13 @@ class Occupancy:
     def room(self, column: int) -> int:
         """Return how many jobs of the column still fit into units and power."""
         columns, instance = self.columns, self.instance
-        p = int(columns.pool[column])
+        p, k = int(columns.pool[column]), int(columns.klass[column])
+        is_tied = instance.precedence.is_tied(k)
+        if is_tied and not self.order.in_order(k)[column - int(columns.first[k])]:
+            return 0
         window = slice(int(columns.slot[column]), int(columns.last[column]) + 1)
         if instance.reserved.count:
-            free = int(self.free_for(int(columns.klass[column]))[p, window].min())
+            free = int(self.free_for(k)[p, window].min())
         else:
             free = int((instance.units_free[p, window] - self.used[p, window]).min())
         count = free // int(columns.units[column])
@@ -93,6 +98,10 @@ class Occupancy:
         s = int(instance.site_of[p])
         room_w = float((instance.facilities.room_w[s, window] - self.peak_w[s, window]).min())
         return max(0, min(count, int((room_w + WATT_SLACK) / watts)))
+
+    def added_yuan(self, k: int) -> Floats:
+        """For each column of class k: what one more job adds to the plan, beside its own cost."""
+        return self.energy_yuan(k) + self.order.moving_yuan(k)
 
     def energy_yuan(self, k: int) -> Floats:
         """For each column of class k: what the energy of one more job costs at the present load."""
@@ -130,6 +139,7 @@ class Occupancy:
         self.purse.take(self.job(column), payment)
         self.left[self.columns.klass[column]] -= 1
         self._load(column, 1)
+        self.order.note(column, is_placed=True)
 
     def give_back(self, column: int) -> Payment:
         """Undo the column's last start and return how it was paid."""
@@ -139,6 +149,7 @@ class Occupancy:
         self.purse.give_back(self.job(column), payment)
         self.left[self.columns.klass[column]] += 1
         self._load(column, -1)
+        self.order.note(column, is_placed=False)
         return payment
 
     def place(self, column: int, wanted: int) -> int:
@@ -152,7 +163,7 @@ class Occupancy:
         return max(0, count)
 
     def objective(self) -> float:
-        """Return the plan's cost in yuan: columns, energy above the base, and the unserved."""
+        """Return the plan's cost in yuan: columns, energy above the base, data, the unserved."""
         starts = sum(
             float(self.columns.cost[column]) * len(self.payments[column])
             for column in sorted(self.payments)
@@ -162,7 +173,7 @@ class Occupancy:
             klass.unserved_yuan * int(left)
             for klass, left in zip(self.instance.classes, self.left, strict=True)
         )
-        return starts + energy + unserved
+        return starts + energy + unserved + self.order.total_yuan()
 
     def _load(self, column: int, sign: int) -> None:
         columns = self.columns
@@ -245,6 +256,7 @@ def empty_occupancy(instance: Instance, columns: Columns) -> Occupancy:
         mean_w=np.zeros(power),
         purse=instance.purse(),
         left=np.array([klass.count for klass in instance.classes], dtype=np.int64),
+        order=Sequence(instance, columns),
     )
 
 

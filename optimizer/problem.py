@@ -89,6 +89,28 @@ class LotSpec:
         return start_s < self.expires_s and end_s <= self.expires_s + self.grace_s
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkSpec:
+    """What lies between two sites: bandwidth, and what moving a gigabyte costs."""
+
+    gbps: float
+    price_uyuan_per_gb: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class After:
+    """A job that must have ended before, and how much data it hands over.
+
+    Where it is not among the jobs of the problem ``end_s`` is its latest end (zero or less: it has
+    ended) at ``site_id``; None there means that nobody knows when it ends.
+    """
+
+    job_id: str
+    transfer_gb: float = 0.0
+    end_s: float | None = None
+    site_id: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Shape:
     """A width that a job can run at, and the longest that it may then run."""
@@ -125,6 +147,7 @@ class JobSpec:
     waited_s: float = 0.0
     avoid: Mapping[str, str] = field(default_factory=dict)
     shapes: tuple[Shape, ...] = ()
+    after: tuple[After, ...] = ()
 
     @property
     def options(self) -> tuple[Shape, ...]:
@@ -155,6 +178,7 @@ class Family(StrEnum):
     DEADLINE = "deadline"
     ELASTIC = "elastic"
     RESERVATION = "reservation"
+    AFTER = "after"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,6 +223,8 @@ class Problem:
     rtt_ms: Mapping[tuple[str, str], float] = field(default_factory=dict)
     policy: Policy = field(default_factory=Policy)
     reservations: tuple[ReservationSpec, ...] = ()
+    links: Mapping[tuple[str, str], LinkSpec] = field(default_factory=dict)
+    usual_link: LinkSpec = field(default_factory=lambda: LinkSpec(gbps=1.0))
 
 
 def slots_of(lengths_s: tuple[float, ...]) -> tuple[Slot, ...]:

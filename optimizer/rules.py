@@ -23,6 +23,7 @@ REASON_RANK: Final = (
     ReasonCode.STALE,
     ReasonCode.NOT_YET,
     ReasonCode.DEADLINE,
+    ReasonCode.WAITS_FOR,
     ReasonCode.CASH_BUDGET,
     ReasonCode.VOUCHER,
     ReasonCode.SITE_POWER,

@@ -64,6 +64,10 @@ def _without_reservation(problem: Problem) -> Problem:
     return replace(problem, reservations=())
 
 
+def _without_after(problem: Problem) -> Problem:
+    return replace(problem, jobs=tuple(replace(job, after=()) for job in problem.jobs))
+
+
 _WITHOUT: Final[Mapping[Family, Callable[[Problem], Problem]]] = MappingProxyType(
     {
         Family.POWER: _without_power,
@@ -73,5 +77,6 @@ _WITHOUT: Final[Mapping[Family, Callable[[Problem], Problem]]] = MappingProxyTyp
         Family.DEADLINE: _without_deadline,
         Family.ELASTIC: _without_elastic,
         Family.RESERVATION: _without_reservation,
+        Family.AFTER: _without_after,
     }
 )

@@ -32,6 +32,8 @@ class ReasonCode(StrEnum):
     RETRY_ELSEWHERE = "retry-elsewhere"
     LATER_IS_CHEAPER = "later-is-cheaper"
     NOT_YET = "not-yet"
+    WAITS_FOR = "waits-for"
+    PREDECESSOR_FAILED = "predecessor-failed"
     USER_STOPPED = "user-stopped"
     USER_FAILED = "user-failed"
     SITE_FAILED = "site-failed"

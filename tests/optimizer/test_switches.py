@@ -6,7 +6,7 @@ import pytest
 from problem_builders import a_job, a_pool, a_problem, a_site
 
 from optimizer.planner import plan
-from optimizer.problem import Family, Problem, ReservationSpec, Shape
+from optimizer.problem import After, Family, Problem, ReservationSpec, Shape
 from suanwang.model.plan import Plan
 from suanwang.model.site import DataClass
 
@@ -45,6 +45,11 @@ def _reservation() -> Problem:
     return a_problem(jobs=[a_job()], reservations=(others,))
 
 
+def _after() -> Problem:
+    unknown = After(job_id="elsewhere")
+    return a_problem(jobs=[a_job(after=(unknown,))])
+
+
 _BINDING = {
     Family.POWER: _power,
     Family.MONEY: _money,
@@ -52,6 +57,7 @@ _BINDING = {
     Family.DATA: _data,
     Family.DEADLINE: _deadline,
     Family.RESERVATION: _reservation,
+    Family.AFTER: _after,
 }
 
 
