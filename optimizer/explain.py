@@ -77,7 +77,7 @@ class ClassView:
         """Return ``offer`` for every pool: of most pools the cheapest open column will do."""
         columns = self.state.columns
         pools = columns.pool[columns.of_class(self.k)]
-        open_now = np.flatnonzero(self.has_units & self.has_power)
+        open_now = np.flatnonzero(self.has_units & self.has_power & self.in_order)
         order = open_now[np.lexsort((open_now, self.cost[open_now], pools[open_now]))]
         is_first = np.diff(pools[order], prepend=-1) != 0
         found: dict[int, Offer] = {}

@@ -1,7 +1,7 @@
 """A problem made ready for planning: arrays, classes and look-ups that every step shares."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -68,20 +68,50 @@ def instance_of(problem: Problem, jobs: Sequence[JobSpec] | None = None) -> Inst
     slots = len(problem.slots)
     free = np.array([pool.units_free for pool in problem.pools], dtype=np.int64)
     units_free = np.maximum(0, free.reshape(len(problem.pools), slots))
-    singled = singled_by_order(wanted).union(*(one.jobs for one in problem.reservations))
-    classes = classify(wanted, problem.policy, singled)
-    specs = [klass.spec for klass in classes]
-    place_of = {klass.spec.id: k for k, klass in enumerate(classes) if klass.spec.id in singled}
+    asked = _asked(problem, wanted, units_free)
     return Instance(
         problem=problem,
         timeline=timeline_of(problem.slots),
         facilities=facilities_of(problem),
-        classes=classes,
+        classes=asked.classes,
         pools=problem.pools,
         sites=problem.sites,
         site_of=np.array([site_at[pool.site_id] for pool in problem.pools], dtype=np.int64),
         units_free=units_free,
         busy_w=np.array([max(0.0, pool.busy_extra_w) for pool in problem.pools], dtype=np.float64),
+        reserved=asked.reserved,
+        precedence=asked.precedence,
+    )
+
+
+def for_jobs(instance: Instance, problem: Problem, jobs: Sequence[JobSpec]) -> Instance:
+    """Return the instance with other jobs; ``problem`` has its network, other money or links."""
+    asked = _asked(problem, jobs, instance.units_free)
+    return replace(
+        instance,
+        problem=problem,
+        classes=asked.classes,
+        reserved=asked.reserved,
+        precedence=asked.precedence,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """All of an instance that depends on its jobs."""
+
+    classes: tuple[JobClass, ...]
+    reserved: Reservations
+    precedence: Precedence
+
+
+def _asked(problem: Problem, jobs: Sequence[JobSpec], units_free: Ints) -> _Asked:
+    singled = singled_by_order(jobs).union(*(one.jobs for one in problem.reservations))
+    classes = classify(jobs, problem.policy, singled)
+    specs = [klass.spec for klass in classes]
+    place_of = {klass.spec.id: k for k, klass in enumerate(classes) if klass.spec.id in singled}
+    return _Asked(
+        classes=classes,
         reserved=reservations_of(problem, specs, units_free),
         precedence=precedence_of(problem, specs, place_of),
     )

@@ -87,9 +87,9 @@ def precedence_of(
             arc = Arc(before, k, after.transfer_gb)
             into.setdefault(k, []).append(arc)
             out_of.setdefault(before, []).append(arc)
-    site_at = {site.id: at for at, site in enumerate(problem.sites)}
-    links = [[_link(problem, one.id, other.id) for other in problem.sites] for one in problem.sites]
-    sites = len(problem.sites)
+    # Quotes of jobs that wait for nobody must not pay for a table of all pairs of sites.
+    sites = problem.sites if into or fixed else ()
+    links = [[_link(problem, one.id, other.id) for other in sites] for one in sites]
     return Precedence(
         arcs=tuple(arc for k in sorted(into) for arc in into[k]),
         into={k: tuple(arcs) for k, arcs in into.items()},
@@ -97,11 +97,11 @@ def precedence_of(
         fixed={k: tuple(ones) for k, ones in fixed.items()},
         seconds_per_gb=np.array(
             [[_BITS_PER_BYTE / link.gbps for link in row] for row in links]
-        ).reshape(sites, sites),
+        ).reshape(len(sites), len(sites)),
         yuan_per_gb=np.array(
             [[link.price_uyuan_per_gb / UYUAN_PER_YUAN for link in row] for row in links]
-        ).reshape(sites, sites),
-        site_at=site_at,
+        ).reshape(len(sites), len(sites)),
+        site_at={site.id: at for at, site in enumerate(sites)},
         depth=_depths(jobs, into),
     )
 

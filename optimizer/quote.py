@@ -14,10 +14,9 @@ from typing import Final
 import numpy as np
 
 from optimizer.arrays import Floats, Ints
-from optimizer.classes import classify
 from optimizer.columns import Columns, RuleAnswers, columns_of
 from optimizer.explain import verdicts_of_quote
-from optimizer.instance import Instance, instance_of
+from optimizer.instance import Instance, for_jobs, instance_of
 from optimizer.money import price_fen_max
 from optimizer.occupancy import empty_occupancy
 from optimizer.problem import JobSpec, LotSpec, PoolSpec, Problem
@@ -160,7 +159,7 @@ def _with(instance: Instance, job: JobSpec, asker: Asker | None) -> Instance:
         problem = replace(
             problem, lots=tuple(asker.lots), cash_fen=asker.cash_fen, rtt_ms=asker.rtt_ms
         )
-    return replace(instance, problem=problem, classes=classify((job,), problem.policy))
+    return for_jobs(instance, problem, (job,))
 
 
 def _as_idle(row: SiteVerdict | None) -> Estimate | None:

@@ -14,12 +14,11 @@ import highspy
 import numpy as np
 
 from optimizer.arrays import Floats, Ints
-from optimizer.classes import classify
 from optimizer.columns import Columns, columns_of
 from optimizer.direct_route import solve_direct
 from optimizer.formulation import Formulation, formulate
 from optimizer.highs_route import LiveModel
-from optimizer.instance import Instance, instance_of
+from optimizer.instance import Instance, for_jobs, instance_of
 from optimizer.model import Block, Model
 from optimizer.problem import JobSpec, Problem
 from optimizer.solution import Limits, Solution, SolveStatus
@@ -95,12 +94,12 @@ class Relaxation:
         ``data`` is the problem with money and links that the queue did not need and this job does.
         """
         data = self.problem if data is None else in_force(data)
-        classes = classify((job,), self.problem.policy)
-        instance = replace(self.instance, problem=data, classes=classes)
+        instance = for_jobs(self.instance, data, (job,))
         columns = columns_of(instance)
         if not columns.count or not self.has_answers:
             return None
-        if self._runs_short(job, columns):
+        # Rows of reservations and of order are not grown: such a question is solved from nothing.
+        if self._runs_short(job, columns) or job.after or self.instance.reserved.count:
             return self._anew(job, data, columns)
         grown = _Grown(self, instance, columns)
         model, basis = grown.model, grown.basis
