@@ -7,6 +7,8 @@ import numpy as np
 
 from optimizer.arrays import Floats
 from optimizer.certificate import Evidence
+from optimizer.dispatch import Settled
+from optimizer.energy_report import energy_report
 from optimizer.explain import reject, verdicts_of_start
 from optimizer.money import Payment
 from optimizer.occupancy import Occupancy
@@ -41,12 +43,13 @@ class _Shares:
     yuan: Floats
 
 
-def assemble(state: Occupancy, verdict: Verdict) -> Plan:
+def assemble(state: Occupancy, verdict: Verdict, settled: Settled) -> Plan:
     """Return the plan of a state: of each class, who waited longest starts first.
 
-    Energy, carbon and cost of a placement are its share of the whole plan's, so they add up to it.
+    Energy, carbon and cost of a placement are its share of the whole plan's, so they add up to it;
+    where a site has energy data they are shares of what its guide says, and ``energy`` is exact.
     """
-    objective = state.objective()
+    objective = settled.objective
     bound = None if verdict.bound is None else min(verdict.bound, objective)
     placements, left = _placements(state)
     is_now = {placement.job_id: slot == 0 for placement, slot in placements}
@@ -65,6 +68,7 @@ def assemble(state: Occupancy, verdict: Verdict) -> Plan:
         certificate=verdict.evidence.certificate(objective, bound, is_complete=verdict.is_complete),
         note=verdict.note,
         prices=verdict.prices,
+        energy=energy_report(state.instance, settled.schedule),
     )
 
 

@@ -22,12 +22,18 @@ _PRICE_MIN: Final = 1e-6
 """Smallest price, yuan, that counts as one: interior points leave dust on every row."""
 _SLACK_MAX: Final = 1e-4
 """A limit binds where the point is this near to it, relative to its size."""
-_ON_VARIABLES: Final = {"used": "capacity", "voucher": "lot"}
+_ON_VARIABLES: Final = {
+    "used": "capacity",
+    "voucher": "lot",
+    "draw": "draw",
+    "solar": "sun",
+    "stored": "battery",
+}
 """Blocks of variables whose upper bounds are limits, and the families that they belong to.
 
 The bounds of all other variables only keep the Lagrangian bound finite: a row says the same.
 """
-_NOT_LIMITS: Final = frozenset({"facility"})
+_NOT_LIMITS: Final = frozenset({"facility", "balance", "paid", "draw", "wakes", "peak"})
 """Rows with one open side that bend a cost and limit nothing."""
 
 

@@ -4,20 +4,13 @@ A plan that breaks one line is never handed out.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Final
 
-from optimizer.problem import (
-    Breakpoints,
-    JobSpec,
-    LotSpec,
-    PoolSpec,
-    Problem,
-    ReservationSpec,
-    SiteSpec,
-)
+from optimizer.check_energy import Taken, asleep_w, energy_violations
+from optimizer.check_lines import facility_w
+from optimizer.problem import JobSpec, LotSpec, PoolSpec, Problem, ReservationSpec, SiteSpec
 from suanwang.model.plan import Placement, Plan
 
 _INSTANT_S: Final = 1e-6
@@ -60,7 +53,9 @@ def violations(problem: Problem, plan: Plan) -> tuple[str, ...]:
     found += _capacity(problem, bookings)
     found += _reserved(problem, bookings)
     found += _order(problem, bookings)
-    found += _power(problem, bookings)
+    taken = _taken(problem, bookings)
+    found += _power(problem, taken, asleep_w(problem, plan))
+    found += energy_violations(problem, plan, taken)
     found += _money(problem, bookings)
     return tuple(found)
 
@@ -218,18 +213,32 @@ def _s_per_gb(problem: Problem, one: str, other: str) -> float:
     return 8.0 / link.gbps
 
 
-def _power(problem: Problem, bookings: list[_Booking]) -> Iterable[str]:
-    extra_w: defaultdict[tuple[str, int], float] = defaultdict(float)
+def _taken(problem: Problem, bookings: list[_Booking]) -> Taken:
+    units: Counter[tuple[str, int]] = Counter()
+    mean_w: defaultdict[tuple[str, int], float] = defaultdict(float)
+    high_w: defaultdict[tuple[str, int], float] = defaultdict(float)
     for booking in bookings:
+        watts = booking.placement.units * max(0.0, booking.pool.busy_extra_w)
+        end_s = booking.start_s + booking.run_s
         for t in _touched(problem, booking):
-            watts = booking.placement.units * max(0.0, booking.pool.busy_extra_w)
-            extra_w[booking.site.id, t] += watts
+            slot = problem.slots[t]
+            units[booking.pool.id, t] += booking.placement.units
+            high_w[booking.site.id, t] += watts
+            in_use_s = min(end_s, slot.end_s) - max(booking.start_s, slot.start_s)
+            mean_w[booking.site.id, t] += watts * in_use_s / slot.length_s
+    return Taken(units=units, mean_w=mean_w, high_w=high_w)
+
+
+def _power(
+    problem: Problem, taken: Taken, saved_w: Mapping[tuple[str, int], float]
+) -> Iterable[str]:
     sites = {site.id: site for site in problem.sites}
-    for (site_id, t), watts in sorted(extra_w.items()):
+    for (site_id, t), watts in sorted(taken.high_w.items()):
         site = sites[site_id]
-        facility_w = _facility_w(site.facility_w[t], site.it_base_w[t] + watts)
-        if watts > 0 and facility_w > site.power_w_max[t] * (1 + 1e-9) + _WATT_SLACK:
-            yield f"site {site_id} slot {t}: {facility_w:.0f} W of {site.power_w_max[t]:.0f} W"
+        base_w = site.it_base_w[t] - saved_w.get((site_id, t), 0.0)
+        total_w = facility_w(site.facility_w[t], base_w + watts)
+        if watts > 0 and total_w > site.power_w_max[t] * (1 + 1e-9) + _WATT_SLACK:
+            yield f"site {site_id} slot {t}: {total_w:.0f} W of {site.power_w_max[t]:.0f} W"
 
 
 def _money(problem: Problem, bookings: list[_Booking]) -> Iterable[str]:
@@ -254,13 +263,3 @@ def _touched(problem: Problem, booking: _Booking) -> list[int]:
         for t, slot in enumerate(problem.slots)
         if slot.end_s > booking.start_s + _INSTANT_S and slot.start_s < end_s - _INSTANT_S
     ]
-
-
-def _facility_w(points: Breakpoints, it_w: float) -> float:
-    """The highest of the lines through neighbouring breakpoints."""
-    if not points:
-        return it_w
-    if len(points) == 1:
-        ((x, y),) = points
-        return it_w * y / x if x > 0 else it_w + y
-    return max(y0 + (it_w - x0) * (y1 - y0) / (x1 - x0) for (x0, y0), (x1, y1) in pairwise(points))

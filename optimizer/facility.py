@@ -42,20 +42,20 @@ class Facilities:
 
     def extra_w(self, it_extra_w: Floats) -> Floats:
         """Return facility watts above the base for IT watts above the base, for all (s, t)."""
-        at_load = _largest(self.slope, self.offset, self.base_w + it_extra_w)
-        return at_load - _largest(self.slope, self.offset, self.base_w)
+        at_load = largest(self.slope, self.offset, self.base_w + it_extra_w)
+        return at_load - largest(self.slope, self.offset, self.base_w)
 
     def cost_yuan(self, it_extra_w: Floats) -> Floats:
         """Return what ``it_extra_w`` costs in yuan, for all (s, t)."""
-        at_load = _largest(self.cost_slope, self.cost_offset, self.base_w + it_extra_w)
-        extra_w = at_load - _largest(self.cost_slope, self.cost_offset, self.base_w)
+        at_load = largest(self.cost_slope, self.cost_offset, self.base_w + it_extra_w)
+        extra_w = at_load - largest(self.cost_slope, self.cost_offset, self.base_w)
         return extra_w / _W_PER_KW * self.hours * self.price
 
     def added_cost_yuan(self, place: tuple[Ints, Ints], load_w: Floats, more_w: Floats) -> Floats:
         """Return the cost of ``more_w`` on top of ``load_w`` at the given (s, t) pairs, in yuan."""
         slope, offset = self.cost_slope[place], self.cost_offset[place]
-        before_w = _largest(slope, offset, self.base_w[place] + load_w)
-        after_w = _largest(slope, offset, self.base_w[place] + load_w + more_w)
+        before_w = largest(slope, offset, self.base_w[place] + load_w)
+        after_w = largest(slope, offset, self.base_w[place] + load_w + more_w)
         added: Floats = (after_w - before_w) / _W_PER_KW * self.hours[place[1]] * self.price[place]
         return added
 
@@ -69,12 +69,15 @@ class Facilities:
     def added_w(self, place: tuple[Ints, Ints], load_w: Floats, more_w: Floats) -> Floats:
         """Return facility watts that ``more_w`` of IT adds to ``load_w`` at the (s, t) pairs."""
         slope, offset = self.slope[place], self.offset[place]
-        before_w = _largest(slope, offset, self.base_w[place] + load_w)
-        return _largest(slope, offset, self.base_w[place] + load_w + more_w) - before_w
+        before_w = largest(slope, offset, self.base_w[place] + load_w)
+        return largest(slope, offset, self.base_w[place] + load_w + more_w) - before_w
 
 
-def facilities_of(problem: Problem) -> Facilities:
-    """Return the facility power, prices and room of all sites and slots."""
+def facilities_of(problem: Problem, base_w: Floats | None = None) -> Facilities:
+    """Return the facility power, prices and room of all sites and slots.
+
+    ``base_w`` takes the place of the sites' own base, where some of it can be asleep.
+    """
     slots = len(problem.slots)
     lines = [[_lines(site.facility_w[t]) for t in range(slots)] for site in problem.sites]
     pieces = max((len(line) for row in lines for line in row), default=1)
@@ -85,7 +88,8 @@ def facilities_of(problem: Problem) -> Facilities:
             padded = line + [line[-1]] * (pieces - len(line))
             slope[s, t] = [piece[0] for piece in padded]
             offset[s, t] = [piece[1] for piece in padded]
-    base_w = _table(problem, lambda site: site.it_base_w)
+    if base_w is None:
+        base_w = _table(problem, lambda site: site.it_base_w)
     price = _table(problem, lambda site: site.price_uyuan_per_kwh) / UYUAN_PER_YUAN
     carbon_g = _table(problem, lambda site: site.carbon_g_per_kwh)
     price = price + carbon_g / _W_PER_KW * problem.policy.carbon_yuan_per_kg
@@ -96,11 +100,11 @@ def facilities_of(problem: Problem) -> Facilities:
         cost_slope=cost_slope,
         cost_offset=cost_offset,
         base_w=base_w,
-        room_w=_room_w(slope, offset, base_w, _table(problem, lambda site: site.power_w_max)),
+        room_w=room_w(slope, offset, base_w, _table(problem, lambda site: site.power_w_max)),
         price=price,
         carbon_g=carbon_g,
         hours=np.array([slot.length_s for slot in problem.slots]) / SECONDS_PER_HOUR,
-        base_slope=_largest(slope, offset, base_w + 1.0) - _largest(slope, offset, base_w),
+        base_slope=largest(slope, offset, base_w + 1.0) - largest(slope, offset, base_w),
     )
 
 
@@ -125,16 +129,16 @@ def _lines(points: Breakpoints) -> list[tuple[float, float]]:
     return lines
 
 
-def _largest(slope: Floats, offset: Floats, it_w: Floats) -> Floats:
+def largest(slope: Floats, offset: Floats, it_w: Floats) -> Floats:
     largest: Floats = (slope * it_w[..., None] + offset).max(axis=-1)
     return largest
 
 
-def _room_w(slope: Floats, offset: Floats, base_w: Floats, limit_w: Floats) -> Floats:
-    """IT watts above the base at which facility power meets its limit; zero where it is passed."""
+def room_w(slope: Floats, offset: Floats, base_w: Floats, limit_w: Floats) -> Floats:
+    """Return IT watts above the base to the limit of facility power; zero where it is passed."""
     with np.errstate(divide="ignore", invalid="ignore"):
         it_w = np.where(slope > 0, (limit_w[..., None] - offset) / slope, np.inf).min(axis=-1)
-    too_much = _largest(slope, offset, base_w) > limit_w
+    too_much = largest(slope, offset, base_w) > limit_w
     return np.where(too_much, 0.0, np.maximum(0.0, it_w - base_w))
 
 
@@ -142,6 +146,6 @@ def _flattest_where_negative(
     slope: Floats, offset: Floats, base_w: Floats, price: Floats
 ) -> tuple[Floats, Floats]:
     flattest = slope.min(axis=-1, keepdims=True)
-    through_base = _largest(slope, offset, base_w)[..., None] - flattest * base_w[..., None]
+    through_base = largest(slope, offset, base_w)[..., None] - flattest * base_w[..., None]
     is_negative = (price < 0)[..., None]
     return np.where(is_negative, flattest, slope), np.where(is_negative, through_base, offset)

@@ -3,7 +3,8 @@
 Sets: classes k, pools p, slots t, sites s, lots l, funded groups f (columns of a class that the
 same lots may pay). Variables: ``start[c]`` jobs that start by column c, ``left[k]`` jobs left out,
 ``used[p,t]`` units in use, ``mean[s,t]`` mean IT power above the base (kW), ``extra[s,t]`` facility
-power above the base (kW), ``price[f]`` and ``voucher[f,l]`` money (yuan).
+power above the base (kW), ``price[f]`` and ``voucher[f,l]`` money (yuan). Sites with energy data
+have further ones: see ``families.grid``.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,6 +16,8 @@ import numpy as np
 from optimizer.columns import Columns
 from optimizer.families.draft import Draft
 from optimizer.families.funds import pay
+from optimizer.families.grid import Grid, grid_of
+from optimizer.families.peak import draw_highest, keep_promise, price_peak
 from optimizer.families.power import (
     KW,
     average_power,
@@ -25,7 +28,15 @@ from optimizer.families.power import (
 )
 from optimizer.families.precede import come_after
 from optimizer.families.reserve import keep_reserved
+from optimizer.families.sleep import count_wakes, find_highest, keep_awake, sum_it_power
 from optimizer.families.starts import count_usage, serve_every_job
+from optimizer.families.storage import (
+    balance,
+    balance_where_paid,
+    end_charged,
+    move_charge,
+    share_battery,
+)
 from optimizer.instance import Instance
 from optimizer.model import Block, Layout, Model, ModelBuilder
 
@@ -41,16 +52,35 @@ _FAMILIES: Final[tuple[Callable[[Draft], None], ...]] = (
 )
 """Every family, in the order in which the model is written."""
 
+METERED_FAMILIES: Final[tuple[Callable[[Grid], None], ...]] = (
+    count_wakes,
+    sum_it_power,
+    find_highest,
+    balance,
+    balance_where_paid,
+    move_charge,
+    share_battery,
+    end_charged,
+    draw_highest,
+    price_peak,
+    keep_promise,
+)
+"""Families of sites with energy data; ``dispatch`` writes the same ones once starts are fixed."""
+
 
 @dataclass(frozen=True, slots=True)
 class Formulation:
-    """The model of an instance, where its starts are, and its rows of lots and cash by name."""
+    """The model of an instance, where its starts are, its rows of lots and cash by name.
+
+    ``grid`` says where the energy of its sites is, where they have such data.
+    """
 
     instance: Instance
     columns: Columns
     model: Model
     start: Block
     row_of: Mapping[str, int]
+    grid: Grid | None = None
 
 
 def formulate(instance: Instance, columns: Columns) -> Formulation:
@@ -58,6 +88,7 @@ def formulate(instance: Instance, columns: Columns) -> Formulation:
     draft = _draft(instance, columns)
     for write in _FAMILIES:
         write(draft)
+    grid = _metered(draft)
     layout = Layout(
         start=draft.start,
         left=draft.left,
@@ -66,7 +97,19 @@ def formulate(instance: Instance, columns: Columns) -> Formulation:
         group=columns.group,
     )
     model = draft.builder.build(layout)
-    return Formulation(instance, columns, model, draft.start, draft.row_of)
+    return Formulation(instance, columns, model, draft.start, draft.row_of, grid)
+
+
+def _metered(draft: Draft) -> Grid | None:
+    """Write the families of sites with energy data; None where there are none."""
+    energy = draft.instance.energy
+    if energy is None:
+        return None
+    jobs = (draft.used, draft.mean)
+    grid = grid_of(draft.builder, draft.instance, energy, jobs, whole_nodes=False)
+    for write in (keep_awake, *METERED_FAMILIES):
+        write(grid)
+    return grid
 
 
 def _draft(instance: Instance, columns: Columns) -> Draft:

@@ -10,6 +10,8 @@ from optimizer.assembly import Verdict, assemble
 from optimizer.certificate import Evidence
 from optimizer.columns import columns_of
 from optimizer.deadline import Deadline
+from optimizer.dispatch import settle
+from optimizer.guide import guided
 from optimizer.instance import Instance, instance_of
 from optimizer.occupancy import Occupancy, empty_occupancy
 from optimizer.problem import Problem
@@ -24,7 +26,7 @@ def plan_greedy(problem: Problem) -> Plan:
     """
     deadline = Deadline(problem.policy.time_limit_s)
     instance = instance_of(in_force(problem))
-    state = empty_occupancy(instance, columns_of(instance))
+    state = empty_occupancy(guided(instance), columns_of(instance))
     built_s = deadline.elapsed_s()
     is_complete = fill(state, deadline)
     verdict = Verdict(
@@ -35,7 +37,7 @@ def plan_greedy(problem: Problem) -> Plan:
         evidence=Evidence(step=PlanStep.GREEDY),
         is_complete=is_complete,
     )
-    return assemble(state, verdict)
+    return assemble(state, verdict, settle(state, deadline))
 
 
 def fill(state: Occupancy, deadline: Deadline, order_cost: Floats | None = None) -> bool:

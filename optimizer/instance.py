@@ -13,12 +13,18 @@ from optimizer.precedence import Precedence, precedence_of, singled_by_order
 from optimizer.problem import JobSpec, PoolSpec, Problem, SiteSpec
 from optimizer.reserved import Reservations, reservations_of
 from optimizer.rules import Pair
+from optimizer.site_energy import EnergyData, energy_of
 from optimizer.timeline import Timeline, timeline_of
 
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """``site_of[p]`` is a place in ``sites``; ``units_free[p,t]`` and ``busy_w[p]`` are data."""
+    """``site_of[p]`` is a place in ``sites``; ``units_free[p,t]`` and ``busy_w[p]`` are data.
+
+    ``busy_w`` is what one more unit in use draws at least: ``own_w`` of its own, and where nodes
+    can sleep its share of an awake one. There ``units_free`` leaves out what cannot be awake yet.
+    ``metered`` is what the meter says; a guide may change ``facilities``, never this.
+    """
 
     problem: Problem
     timeline: Timeline
@@ -31,6 +37,9 @@ class Instance:
     busy_w: Floats
     reserved: Reservations
     precedence: Precedence
+    own_w: Floats
+    metered: Facilities
+    energy: EnergyData | None = None
 
     def pair(self, job: JobSpec, pool_at: int, units: int) -> Pair:
         """Return the job at a width and the pool as the rules want them."""
@@ -68,17 +77,30 @@ def instance_of(problem: Problem, jobs: Sequence[JobSpec] | None = None) -> Inst
     slots = len(problem.slots)
     free = np.array([pool.units_free for pool in problem.pools], dtype=np.int64)
     units_free = np.maximum(0, free.reshape(len(problem.pools), slots))
+    own_w = np.array([max(0.0, pool.busy_extra_w) for pool in problem.pools], dtype=np.float64)
+    timeline = timeline_of(problem.slots)
+    energy = energy_of(problem, timeline)
+    facilities = facilities_of(problem)
+    busy_w = own_w
+    if energy is not None:
+        facilities = facilities_of(problem, _least_w(problem, energy))
+        busy_w = own_w.copy()
+        busy_w[energy.sleepers.pool] += energy.sleepers.share * energy.sleepers.idle_w
+        units_free = _awake_in_time(energy, units_free)
     asked = _asked(problem, wanted, units_free)
     return Instance(
         problem=problem,
-        timeline=timeline_of(problem.slots),
-        facilities=facilities_of(problem),
+        timeline=timeline,
+        facilities=facilities,
         classes=asked.classes,
         pools=problem.pools,
         sites=problem.sites,
         site_of=np.array([site_at[pool.site_id] for pool in problem.pools], dtype=np.int64),
         units_free=units_free,
-        busy_w=np.array([max(0.0, pool.busy_extra_w) for pool in problem.pools], dtype=np.float64),
+        busy_w=busy_w,
+        own_w=own_w,
+        metered=facilities,
+        energy=energy,
         reserved=asked.reserved,
         precedence=asked.precedence,
     )
@@ -115,6 +137,22 @@ def _asked(problem: Problem, jobs: Sequence[JobSpec], units_free: Ints) -> _Aske
         reserved=reservations_of(problem, specs, units_free),
         precedence=precedence_of(problem, specs, place_of),
     )
+
+
+def _least_w(problem: Problem, energy: EnergyData) -> Floats:
+    """IT power by (s, t) that no decision changes, with nodes asleep that need not be awake."""
+    base_w = np.array([site.it_base_w for site in problem.sites], dtype=np.float64)
+    base_w[energy.site] = energy.least_w
+    return base_w
+
+
+def _awake_in_time(energy: EnergyData, units_free: Ints) -> Ints:
+    """Units free by (p, t), without those on nodes that cannot be awake by then."""
+    sleepers = energy.sleepers
+    room = sleepers.cap * sleepers.node_units[:, None] - sleepers.occupied
+    limited = units_free.copy()
+    limited[sleepers.pool] = np.minimum(limited[sleepers.pool], np.maximum(0, room).astype(int))
+    return limited
 
 
 def _check_shapes(problem: Problem) -> None:

@@ -15,9 +15,11 @@ from optimizer.check import violations
 from optimizer.columns import Columns, columns_of
 from optimizer.deadline import Deadline
 from optimizer.direct_route import solve_direct
+from optimizer.dispatch import Settled, settle
 from optimizer.formulation import formulate
 from optimizer.greedy import fill
 from optimizer.guard import Guarded
+from optimizer.guide import guided, guided_by
 from optimizer.improvement import improve
 from optimizer.instance import Instance, instance_of
 from optimizer.model import Model
@@ -88,16 +90,33 @@ class _Found:
 
 def _greedy(instance: Instance, columns: Columns, deadline: Deadline) -> Whole:
     """The plan of ``plan_greedy`` with every job moved to where it costs less."""
-    state = empty_occupancy(instance, columns)
+    baseline = _filled(instance, columns, deadline, moves=True)
+    if instance.energy is None:
+        return baseline
+    # Moves follow the guide; only the settled cost says whether they helped.
+    return _better(_filled(instance, columns, deadline, moves=False), baseline)
+
+
+def _filled(instance: Instance, columns: Columns, deadline: Deadline, *, moves: bool) -> Whole:
+    state = empty_occupancy(guided(instance), columns)
     is_complete = fill(state, deadline)
-    improve(state, deadline)
+    if moves:
+        improve(state, deadline)
     is_proven = columns.count == 0
-    return Whole(state, state.objective(), is_proven, is_complete, "greedy")
+    return _settled(Whole(state, state.objective(), is_proven, is_complete, "greedy"), deadline)
+
+
+def _settled(whole: Whole, deadline: Deadline) -> Whole:
+    """The plan with its true cost; where energy adds to it, nothing is proven by the search."""
+    settled = settle(whole.state, deadline)
+    if settled.schedule is None:
+        return whole
+    return replace(whole, objective=settled.objective, is_proven=False, schedule=settled.schedule)
 
 
 def _solved(instance: Instance, columns: Columns, baseline: Whole, run: _Run) -> _Found:
     """Relax, bound, round, search; return the best of all plans with its verdict."""
-    if not columns.count:
+    if not columns.count and instance.energy is None:
         none = _Relaxed(baseline.objective, "nothing to choose", "none needed", 0.0)
         return _Found(baseline, _verdict(baseline, none, run))
     formulation = formulate(instance, columns)
@@ -107,11 +126,14 @@ def _solved(instance: Instance, columns: Columns, baseline: Whole, run: _Run) ->
     answer = run.solve(model.relaxed(), Limits(time_s=time_s, gap=instance.problem.policy.mip_gap))
     relaxed = _relaxed(model, answer, built_s)
     best = baseline
-    if answer.has_point and not _is_close(instance, best, relaxed.bound):
-        best = _better(best, round_down_and_fill(formulation, answer, run.deadline))
+    if columns.count and answer.has_point and not _is_close(instance, best, relaxed.bound):
+        formulation = guided_by(formulation, answer)
+        rounded = round_down_and_fill(formulation, answer, run.deadline)
+        best = _better(best, _settled(rounded, run.deadline))
         if not _is_close(instance, best, relaxed.bound):
             tools = Tools(run.solve, relaxed.bound, run.deadline)
-            best = _better(best, search(formulation, answer, best, tools))
+            found = search(formulation, answer, best, tools)
+            best = _better(best, None if found is None else _settled(found, run.deadline))
     held = _held_to(relaxed, best, model)
     verdict = _verdict(best, held, run)
     if answer.has_point and held is relaxed and relaxed.bound_by != _NO_PRICES:
@@ -209,4 +231,4 @@ def _notes(best: Whole, kind: PlannerKind) -> list[str]:
 
 
 def _assembled(whole: Whole, verdict: Verdict) -> Plan:
-    return assemble(whole.state, verdict)
+    return assemble(whole.state, verdict, Settled(whole.objective, whole.schedule))

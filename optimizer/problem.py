@@ -10,6 +10,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
+from suanwang.energy.grid import GridEvent
+from suanwang.energy.storage import BatterySpec
 from suanwang.model.plan import ReasonCode
 from suanwang.model.site import DataClass
 
@@ -30,13 +32,43 @@ class Slot:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PeakSpec:
+    """The month's largest demand so far, and what each kilowatt above it costs in this month."""
+
+    so_far_w: float
+    yuan_per_kw: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SleepSpec:
+    """Nodes of a pool that may sleep while no job needs them.
+
+    ``idle_w`` is what an awake node draws without load, and the site's ``it_base_w`` counts it for
+    all ``nodes``. A wake takes ``wake_s`` and ``wake_wh`` from order to ready, and wears the node
+    by ``wear_yuan``. ``awake_now`` nodes are on at the beginning; ``spare_nodes`` stay on beyond
+    what jobs need, as far as the pool has them.
+    """
+
+    node_units: int
+    nodes: int
+    idle_w: float
+    wake_s: float
+    wake_wh: float
+    wear_yuan: float
+    awake_now: int
+    spare_nodes: int = 0
+    sleepable: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SiteSpec:
     """A site as the planner sees it; sequences run over the slots.
 
     ``facility_w`` is the convex piecewise-linear facility power as (IT watts, facility watts)
     breakpoints for each slot; ``it_base_w`` is IT power that is drawn whatever is decided (idle
     units and foreign load). ``power_w_max`` bounds facility power. A site that is not open is shown
-    with ``closed_reason`` (site-down or stale) and ``closed_message``.
+    with ``closed_reason`` (site-down or stale) and ``closed_message``. ``solar_w`` is own solar
+    power, empty or for each slot; in the slots of an event at most its ``firm_w`` is drawn.
     """
 
     id: str
@@ -50,6 +82,10 @@ class SiteSpec:
     is_open: bool = True
     closed_message: str = ""
     closed_reason: ReasonCode = ReasonCode.SITE_DOWN
+    battery: BatterySpec | None = None
+    solar_w: tuple[float, ...] = ()
+    peak: PeakSpec | None = None
+    events: tuple[GridEvent, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +103,7 @@ class PoolSpec:
     busy_extra_w: float
     price_uyuan_per_unit_hour: int
     is_domestic: bool = False
+    sleep: SleepSpec | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,6 +216,11 @@ class Family(StrEnum):
     ELASTIC = "elastic"
     RESERVATION = "reservation"
     AFTER = "after"
+    SLEEP = "sleep"
+    STORAGE = "storage"
+    SOLAR = "solar"
+    PEAK = "peak"
+    EVENTS = "events"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,6 +16,7 @@ import numpy as np
 from optimizer.arrays import Floats, Ints
 from optimizer.columns import Columns, RuleAnswers, columns_of
 from optimizer.explain import verdicts_of_quote
+from optimizer.guide import guided
 from optimizer.instance import Instance, for_jobs, instance_of
 from optimizer.money import price_fen_max
 from optimizer.occupancy import empty_occupancy
@@ -74,7 +75,7 @@ def open_desk(problem: Problem, board: PriceBoard | None = None) -> Desk:
     A board that is not of these pools and slots is not used.
     """
     problem = in_force(problem)
-    instance = instance_of(problem, jobs=())
+    instance = guided(instance_of(problem, jobs=()))
     if board is not None and not _is_of(board, instance):
         board = None
     return Desk(

@@ -18,6 +18,7 @@ from optimizer.formulation import Formulation
 from optimizer.greedy import fill
 from optimizer.improvement import improve
 from optimizer.occupancy import Occupancy, empty_occupancy
+from optimizer.schedule import Schedule
 from optimizer.solution import Limits, Solution, SolveModel, SolveStatus
 
 _WHOLE: Final = 1e-6
@@ -27,13 +28,17 @@ _SEARCH_SHARE: Final = 0.8
 
 @dataclass(frozen=True, slots=True)
 class Whole:
-    """A plan of whole jobs. ``is_proven``: no plan is better by more than the search's gap."""
+    """A plan of whole jobs. ``is_proven``: no plan is better by more than the search's gap.
+
+    ``schedule`` is the energy schedule that ``objective`` counts on, where there is energy data.
+    """
 
     state: Occupancy
     objective: float
     is_proven: bool
     is_complete: bool
     how: str
+    schedule: Schedule | None = None
 
 
 def round_down_and_fill(formulation: Formulation, relaxed: Solution, deadline: Deadline) -> Whole:

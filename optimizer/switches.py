@@ -68,6 +68,26 @@ def _without_after(problem: Problem) -> Problem:
     return replace(problem, jobs=tuple(replace(job, after=()) for job in problem.jobs))
 
 
+def _without_sleep(problem: Problem) -> Problem:
+    return replace(problem, pools=tuple(replace(pool, sleep=None) for pool in problem.pools))
+
+
+def _without_storage(problem: Problem) -> Problem:
+    return replace(problem, sites=tuple(replace(site, battery=None) for site in problem.sites))
+
+
+def _without_solar(problem: Problem) -> Problem:
+    return replace(problem, sites=tuple(replace(site, solar_w=()) for site in problem.sites))
+
+
+def _without_peak(problem: Problem) -> Problem:
+    return replace(problem, sites=tuple(replace(site, peak=None) for site in problem.sites))
+
+
+def _without_events(problem: Problem) -> Problem:
+    return replace(problem, sites=tuple(replace(site, events=()) for site in problem.sites))
+
+
 _WITHOUT: Final[Mapping[Family, Callable[[Problem], Problem]]] = MappingProxyType(
     {
         Family.POWER: _without_power,
@@ -78,5 +98,10 @@ _WITHOUT: Final[Mapping[Family, Callable[[Problem], Problem]]] = MappingProxyTyp
         Family.ELASTIC: _without_elastic,
         Family.RESERVATION: _without_reservation,
         Family.AFTER: _without_after,
+        Family.SLEEP: _without_sleep,
+        Family.STORAGE: _without_storage,
+        Family.SOLAR: _without_solar,
+        Family.PEAK: _without_peak,
+        Family.EVENTS: _without_events,
     }
 )

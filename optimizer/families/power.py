@@ -33,19 +33,20 @@ def limit_power(draft: Draft) -> None:
 
 
 def average_power(draft: Draft) -> None:
-    """For every s, t:  mean[s,t]  =  sum of busy_w[p] * used[p,t]  -  what ends within t.
+    """For every s, t:  mean[s,t]  =  sum of own_w[p] * used[p,t]  -  what ends within t.
 
     A run that ends in the middle of a slot is in use for a share of it only: energy is priced by
-    the mean, capacity and the power limit by the peak.
+    the mean, capacity and the power limit by the peak. Where nodes can sleep this is the power of
+    jobs alone, and the families of sleep add what nodes draw that are awake.
     """
     instance, columns, slots = draft.instance, draft.columns, draft.slots
     builder = draft.builder
     rows = builder.add_rows("mean", draft.mean.count, lower=0.0, upper=0.0)
     builder.add_entries(every(rows), every(draft.mean), 1.0)
     place = (instance.site_of[:, None] * slots + np.arange(slots)).ravel()
-    watts = np.repeat(instance.busy_w, slots)
+    watts = np.repeat(instance.own_w, slots)
     builder.add_entries(rows.first + place, every(draft.used), -KW * watts)
-    saved_kw = KW * draft.units * instance.busy_w[columns.pool] * (1.0 - columns.last_share)
+    saved_kw = KW * draft.units * instance.own_w[columns.pool] * (1.0 - columns.last_share)
     at_end = rows.first + instance.site_of[columns.pool] * slots + columns.last
     builder.add_entries(at_end, every(draft.start), saved_kw)
 
@@ -55,11 +56,14 @@ def price_facility_power(draft: Draft) -> None:
 
     ``extra`` is facility power above the base; it costs the meter's price with carbon. So the cost
     of one more job follows the marginal PUE. Where one line holds over all loads in reach there is
-    no ``extra``: its slope is in the cost of ``mean``.
+    no ``extra``: its slope is in the cost of ``mean``. Sites with energy data pay at their meter
+    instead (``storage.balance``).
     """
     instance, facilities = draft.instance, draft.instance.facilities
     lines = lines_in_reach(instance, draft.reach_w)
     is_bent = lines.sum(axis=-1) > 1
+    if instance.energy is not None:
+        is_bent[instance.energy.site] = False
     sites, slots = np.nonzero(is_bent)
     upper_kw = KW * facilities.extra_w(draft.reach_w)[is_bent]
     cost = (facilities.price * facilities.hours)[is_bent]
@@ -114,4 +118,7 @@ def straight_cost(instance: Instance, reach_w: Floats) -> Floats:
     lines = lines_in_reach(instance, reach_w)
     slope = np.where(lines, facilities.cost_slope, 0.0).max(axis=-1)
     cost = slope * facilities.price * facilities.hours
-    return np.where(lines.sum(axis=-1) == 1, cost, 0.0)
+    is_straight = lines.sum(axis=-1) == 1
+    if instance.energy is not None:
+        is_straight[instance.energy.site] = False
+    return np.where(is_straight, cost, 0.0)

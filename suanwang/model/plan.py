@@ -6,6 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from suanwang.ids import JobId, PoolId, SiteId
+from suanwang.model.energy_plan import SiteEnergy
 from suanwang.model.prices import PriceBoard
 
 
@@ -211,6 +212,8 @@ class Plan:
 
     ``objective`` and ``bound`` are in yuan; their difference is what this plan can lose at most.
     ``prices`` are those of the plan's relaxation; None where it gave none.
+    ``energy`` has a schedule for every site whose nodes can sleep, or that has a battery, solar
+    power, a monthly peak or a promise to the grid.
     """
 
     made_at: datetime
@@ -226,3 +229,4 @@ class Plan:
     certificate: Certificate
     note: str = ""
     prices: PriceBoard | None = None
+    energy: tuple[SiteEnergy, ...] = ()

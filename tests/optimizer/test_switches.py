@@ -1,12 +1,14 @@
 """Every family of limits binds where it should, and can be switched off."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
-from problem_builders import a_job, a_pool, a_problem, a_site
+from problem_builders import ORIGIN, a_battery, a_job, a_pool, a_problem, a_site, a_sleep
 
 from optimizer.planner import plan
-from optimizer.problem import After, Family, Problem, ReservationSpec, Shape
+from optimizer.problem import After, Family, PeakSpec, Problem, ReservationSpec, Shape
+from suanwang.energy.grid import GridEvent
 from suanwang.model.plan import Plan
 from suanwang.model.site import DataClass
 
@@ -50,6 +52,32 @@ def _after() -> Problem:
     return a_problem(jobs=[a_job(after=(unknown,))])
 
 
+def _asleep() -> Problem:
+    pool = a_pool(sleep=a_sleep(awake_now=0, wake_s=7_200.0))
+    return a_problem(jobs=[a_job(deadline_s=5_400.0)], pools=[pool])
+
+
+def _dear_peak() -> Problem:
+    site = a_site(peak=PeakSpec(so_far_w=0.0, yuan_per_kw=1e4))
+    return a_problem(jobs=[a_job()], sites=[site])
+
+
+def _promise() -> Problem:
+    whole = GridEvent(id="e", start=ORIGIN, end=ORIGIN + timedelta(hours=4), firm_w=1_000.0)
+    return a_problem(jobs=[a_job()], sites=[a_site(events=(whole,))])
+
+
+def _helped_by_a_battery() -> Problem:
+    """A site that promised a kilowatt can keep it beside a job only with power of its own."""
+    (site,) = _promise().sites
+    return a_problem(jobs=[a_job()], sites=[replace(site, battery=a_battery())])
+
+
+def _helped_by_the_sun() -> Problem:
+    (site,) = _promise().sites
+    return a_problem(jobs=[a_job()], sites=[replace(site, solar_w=(600.0,) * 4)])
+
+
 _BINDING = {
     Family.POWER: _power,
     Family.MONEY: _money,
@@ -58,11 +86,14 @@ _BINDING = {
     Family.DEADLINE: _deadline,
     Family.RESERVATION: _reservation,
     Family.AFTER: _after,
+    Family.SLEEP: _asleep,
+    Family.PEAK: _dear_peak,
+    Family.EVENTS: _promise,
 }
-
-
 _GIVING = {
     Family.ELASTIC: _elastic,
+    Family.STORAGE: _helped_by_a_battery,
+    Family.SOLAR: _helped_by_the_sun,
 }
 """Families that allow something: switched off, the job has no place."""
 

@@ -13,8 +13,10 @@ from optimizer.problem import (
     PoolSpec,
     Problem,
     SiteSpec,
+    SleepSpec,
     slots_of,
 )
+from suanwang.energy.storage import BatterySpec
 from suanwang.model.plan import Plan
 
 ORIGIN = datetime(2026, 10, 14, tzinfo=UTC)
@@ -46,6 +48,33 @@ def a_pool(site: str = "near", slots: int = 4, units: int = 8, **changes: Any) -
         price_uyuan_per_unit_hour=10_000_000,
     )
     return replace(pool, **changes)
+
+
+def a_sleep(**changes: Any) -> SleepSpec:
+    """Two nodes of four units, awake now, that draw 1 kW idle; a wake takes 15 min and 0.5 kWh."""
+    sleep = SleepSpec(
+        node_units=4,
+        nodes=2,
+        idle_w=1_000.0,
+        wake_s=900.0,
+        wake_wh=500.0,
+        wear_yuan=0.1,
+        awake_now=2,
+    )
+    return replace(sleep, **changes)
+
+
+def a_battery(**changes: Any) -> BatterySpec:
+    """A full battery of 10 kWh and 5 kW that loses a fifth on the way out."""
+    battery = BatterySpec(
+        capacity_wh=10_000.0,
+        charge_w_max=5_000.0,
+        discharge_w_max=5_000.0,
+        efficiency_charge=1.0,
+        efficiency_discharge=0.8,
+        soc_wh=10_000.0,
+    )
+    return replace(battery, **changes)
 
 
 def a_job(name: str = "job", **changes: Any) -> JobSpec:
