@@ -18,6 +18,7 @@ from cli import (
     discover,
     doctor,
     energy,
+    facility,
     grafana,
     inventory,
     jobs,
@@ -74,6 +75,7 @@ app.command("logs")(jobs.logs)
 app.command("stop")(jobs.stop)
 app.add_typer(sites.app, name="sites")
 app.add_typer(series.app, name="series")
+facility.attach(energy.app)
 app.add_typer(energy.app, name="pue")
 app.command("bill")(bill.bill)
 app.add_typer(energy.meters_app, name="meters")

@@ -6,11 +6,12 @@ Each step is a transaction of its own and may be repeated, or cut off, at any mo
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Final
 
 from sqlalchemy import Engine
 
+from collectors import store_facility
 from collectors.quality import RAW_KEPT
 from collectors.store_chunks import (
     SERIES_MAX,
@@ -30,6 +31,9 @@ from suanwang.chunk import ChunkDamaged
 from suanwang.clock import Clock, to_epoch_ms
 from suanwang.db import partitions
 from suanwang.db.engine import reading, writing
+from suanwang.energy.catalogue import load_catalogue
+from suanwang.errors import Conflict
+from suanwang.ids import SiteId
 
 _LOG = logging.getLogger(__name__)
 
@@ -155,6 +159,40 @@ class PartsUpkeep:
             self._made_in = hour
 
 
+class FitUpkeep:
+    """Once a day fits anew the facility power of sites whose curve is older than a week."""
+
+    def __init__(self, engine: Engine, clock: Clock) -> None:
+        self._engine = engine
+        self._clock = clock
+        self._done_on: date | None = None
+
+    def run(self) -> int:
+        """Fit what is due; return how many curves are new."""
+        now = self._clock.now()
+        if now.date() == self._done_on:
+            return 0
+        with reading(self._engine) as connection:
+            due = store_facility.sites_to_fit(connection, now)
+        fitted = sum(self._fit(site_id, now) for site_id in due)
+        self._done_on = now.date()
+        return fitted
+
+    def _fit(self, site_id: SiteId, now: datetime) -> bool:
+        with writing(self._engine) as connection:
+            store_facility.note_weather(connection, site_id, now)
+        try:
+            with writing(self._engine) as connection:
+                made = store_facility.fit_site(
+                    connection, site_id, load_catalogue(), now, store_facility.UPKEEP
+                )
+        except Conflict as too_few:
+            _LOG.info("no facility curve", extra={"site": site_id, "why": too_few.message})
+            return False
+        _LOG.info("facility curve fitted", extra={"site": site_id, "version": made.version})
+        return True
+
+
 class UpkeepLoop:
     """Keeps the record up on a thread of its own; any number of processes may do so."""
 
@@ -163,6 +201,7 @@ class UpkeepLoop:
         self._clock = clock
         self._raw = RawUpkeep(engine, clock)
         self._parts = PartsUpkeep(engine, clock)
+        self._fits = FitUpkeep(engine, clock)
         self._background = Background("telemetry-upkeep", every(EVERY_S, self._tick), join_s=JOIN_S)
 
     def start(self) -> None:
@@ -177,6 +216,7 @@ class UpkeepLoop:
         try:
             self._parts.run()
             keep_up(self._engine, self._clock)
+            self._fits.run()
             self._raw.run()
         except Exception:  # noqa: BLE001 - the outermost loop: logged, and tried again
             _LOG.exception("the upkeep of the energy record failed")

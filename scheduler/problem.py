@@ -23,6 +23,7 @@ from optimizer.problem import (
 )
 from suanwang.energy.catalogue import EnergyCatalogue
 from suanwang.energy.facility import FacilityModel
+from suanwang.energy.facility_fitted import FittedFacility
 from suanwang.errors import SuanwangError
 from suanwang.ids import SiteId
 from suanwang.model.job import Job
@@ -32,6 +33,8 @@ from suanwang.model.reading import Quality
 from suanwang.model.site import Site
 from suanwang.model.voucher import Lot
 
+FacilityCurve = FacilityModel | FittedFacility
+"""A site's own curve where its meters told one, else the design of its cooling kind."""
 ANYWHERE = "*"
 """The origin of a link that stands for every other one."""
 
@@ -86,7 +89,8 @@ def _known_site(
     state: SiteState, catalogue: EnergyCatalogue, now: datetime, slots: tuple[Slot, ...]
 ) -> SiteSpec:
     site = state.site
-    tariff, facility = catalogue.tariff_versions(site.tariff_id), catalogue.facility_of(site)
+    tariff = catalogue.tariff_versions(site.tariff_id)
+    facility = state.own_facility or catalogue.facility_of(site)
     factor = catalogue.carbon.factor(site.carbon_region, now.year)
     wet_bulbs_c = _wet_bulbs_c(state, catalogue, now, slots)
     is_open, reason, message = _openness(state, now)
@@ -160,14 +164,14 @@ def _wet_bulbs_c(
     ]
 
 
-def _power_w_max(site: Site, facility: FacilityModel, wet_bulb_c: float) -> float:
+def _power_w_max(site: Site, facility: FacilityCurve, wet_bulb_c: float) -> float:
     """Facility power <= contract, and IT power <= design: the first rises with the second."""
     return min(float(site.contract_w), facility.facility_w(site.it_design_w, wet_bulb_c))
 
 
 def _it_base_w(
     state: SiteState,
-    facility: FacilityModel,
+    facility: FacilityCurve,
     wet_bulbs_c: Sequence[float],
     now: datetime,
     slots: tuple[Slot, ...],

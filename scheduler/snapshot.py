@@ -13,8 +13,10 @@ from typing import Final
 from sqlalchemy import Connection
 
 from collectors import store as telemetry
+from collectors.store_facility import newest_fits
 from scheduler import registry, store, store_registry
 from scheduler.registry import RegisteredSite
+from suanwang.energy.catalogue import load_catalogue
 from suanwang.ids import PoolId
 from suanwang.model.attempt import Attempt, AttemptState
 from suanwang.model.meter import PueFigure
@@ -38,10 +40,16 @@ def take_snapshot(connection: Connection, now: datetime) -> ComputeNetwork:
     sites = registry.sites(connection)
     asked = telemetry.AskedPue(start=now - PUE_OVER, end=now, now=now)
     pues = telemetry.pues(connection, [registered.site.id for registered in sites], asked)
+    curves = {
+        site_id: fit.curve for site_id, fit in newest_fits(connection, load_catalogue()).items()
+    }
     return ComputeNetwork(
         at=now,
         sites=tuple(
-            _site_state(connection, registered, running, pues[registered.site.id], now)
+            replace(
+                _site_state(connection, registered, running, pues[registered.site.id], now),
+                own_facility=curves.get(registered.site.id),
+            )
             for registered in sites
         ),
         rtt_ms=store_registry.rtt_ms(connection),

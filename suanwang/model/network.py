@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
+from suanwang.energy.facility_fitted import FittedFacility
 from suanwang.ids import PoolId, SiteId
 from suanwang.model.reading import Quality
 from suanwang.model.site import Pool, Site
@@ -56,7 +57,8 @@ class SiteState:
     """A site, its live facts, and whether jobs may be sent there now.
 
     ``it_power_w`` and ``facility_power_w`` are the newest meter readings; ``pue`` is the interim
-    figure of the last day. ``agent_seen_at`` is the agent's last call.
+    figure of the last day. ``agent_seen_at`` is the agent's last call. ``own_facility`` is the
+    power curve fitted to the site's meters, where there is one.
     """
 
     site: Site
@@ -68,6 +70,7 @@ class SiteState:
     agent_seen_at: datetime | None
     is_reachable: bool
     is_open: bool = True
+    own_facility: FittedFacility | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -63,6 +63,7 @@ from suanwang.db.tables.telemetry import (
     energy_day,
     energy_due,
     energy_window,
+    facility_fit,
     meter_episode,
     meter_event,
     meter_state,
@@ -73,6 +74,7 @@ from suanwang.db.tables.telemetry import (
     site_energy,
     source_state,
     telemetry_batch,
+    weather_hour,
 )
 
 __all__ = [
@@ -95,6 +97,7 @@ __all__ = [
     "energy_window",
     "evidence_invoice",
     "extension",
+    "facility_fit",
     "feed",
     "grant_application",
     "grant_clawback",
@@ -148,4 +151,5 @@ __all__ = [
     "telemetry_batch",
     "tenant",
     "usage_interval",
+    "weather_hour",
 ]

@@ -236,3 +236,27 @@ energy_day: Final = Table(
     Column("updated_at", UtcDateTime, nullable=False, comment="last change, UTC"),
     comment="Energy of each meter by day, the sum of its windows.",
 )
+
+weather_hour: Final = Table(
+    "weather_hour",
+    metadata,
+    Column("site_id", Text, ForeignKey("site.id"), primary_key=True, comment="the site"),
+    Column("start_at", UtcDateTime, primary_key=True, comment="start of the hour, UTC"),
+    Column("wet_bulb_c", Float, nullable=False, comment="mean of what its sensor read, °C"),
+    Column("samples", Integer, nullable=False, comment="readings behind it"),
+    comment="Outdoor wet bulb of sites by the hour, kept when the raw samples are gone.",
+)
+
+facility_fit: Final = Table(
+    "facility_fit",
+    metadata,
+    Column("site_id", Text, ForeignKey("site.id"), primary_key=True, comment="the site"),
+    Column("version", Integer, primary_key=True, autoincrement=False, comment="counts from 1"),
+    Column("is_newest", Boolean, nullable=False, comment="whether no later version exists"),
+    Column("fitted_at", UtcDateTime, nullable=False, comment="when it was fitted, UTC"),
+    Column("cooling", Text, nullable=False, comment="cooling kind whose model it falls back to"),
+    Column("it_design_w", Int64, nullable=False, comment="design IT power it was fitted at, W"),
+    Column("body", Json, nullable=False, comment="coefficients and their quality"),
+    Column("actor", Text, nullable=False, comment="key that asked for it, or upkeep"),
+    comment="A site's own facility power curve, fitted to its meters: every version is kept.",
+)

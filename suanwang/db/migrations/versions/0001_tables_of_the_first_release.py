@@ -589,6 +589,33 @@ def upgrade() -> None:
         comment="Credentials of people, programs and site agents; the secret itself is never stored.",
     )
     op.create_table(
+        "facility_fit",
+        sa.Column("site_id", sa.Text(), nullable=False, comment="the site"),
+        sa.Column(
+            "version", sa.Integer(), autoincrement=False, nullable=False, comment="counts from 1"
+        ),
+        sa.Column(
+            "is_newest", sa.Boolean(), nullable=False, comment="whether no later version exists"
+        ),
+        sa.Column("fitted_at", UtcDateTime(), nullable=False, comment="when it was fitted, UTC"),
+        sa.Column(
+            "cooling",
+            sa.Text(),
+            nullable=False,
+            comment="cooling kind whose model it falls back to",
+        ),
+        sa.Column(
+            "it_design_w", Int64, nullable=False, comment="design IT power it was fitted at, W"
+        ),
+        sa.Column("body", Json, nullable=False, comment="coefficients and their quality"),
+        sa.Column("actor", sa.Text(), nullable=False, comment="key that asked for it, or upkeep"),
+        sa.ForeignKeyConstraint(
+            ["site_id"], ["site.id"], name=op.f("fk_facility_fit_site_id_site")
+        ),
+        sa.PrimaryKeyConstraint("site_id", "version", name=op.f("pk_facility_fit")),
+        comment="A site's own facility power curve, fitted to its meters: every version is kept.",
+    )
+    op.create_table(
         "feed",
         sa.Column("site_id", sa.Text(), nullable=False, comment="its site"),
         sa.Column("id", sa.Text(), nullable=False, comment="id, unique at the site"),
@@ -1206,6 +1233,20 @@ def upgrade() -> None:
             "ix_telemetry_batch_site_id_received_at", ["site_id", "received_at"], unique=False
         )
 
+    op.create_table(
+        "weather_hour",
+        sa.Column("site_id", sa.Text(), nullable=False, comment="the site"),
+        sa.Column("start_at", UtcDateTime(), nullable=False, comment="start of the hour, UTC"),
+        sa.Column(
+            "wet_bulb_c", sa.Float(), nullable=False, comment="mean of what its sensor read, °C"
+        ),
+        sa.Column("samples", sa.Integer(), nullable=False, comment="readings behind it"),
+        sa.ForeignKeyConstraint(
+            ["site_id"], ["site.id"], name=op.f("fk_weather_hour_site_id_site")
+        ),
+        sa.PrimaryKeyConstraint("site_id", "start_at", name=op.f("pk_weather_hour")),
+        comment="Outdoor wet bulb of sites by the hour, kept when the raw samples are gone.",
+    )
     op.create_table(
         "alert_counter",
         sa.Column("series_id", Int64, nullable=False, comment="its series"),
@@ -2011,6 +2052,7 @@ def downgrade() -> None:
     op.drop_table("energy_due")
     op.drop_table("energy_day")
     op.drop_table("alert_counter")
+    op.drop_table("weather_hour")
     with op.batch_alter_table("telemetry_batch", schema=None) as batch_op:
         batch_op.drop_index("ix_telemetry_batch_site_id_received_at")
 
@@ -2067,6 +2109,7 @@ def downgrade() -> None:
 
     op.drop_table("grant_application")
     op.drop_table("feed")
+    op.drop_table("facility_fit")
     op.drop_table("api_key")
     with op.batch_alter_table("alert_event", schema=None) as batch_op:
         batch_op.drop_index("ix_alert_event_at")
