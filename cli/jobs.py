@@ -55,6 +55,7 @@ def submit(
     voucher: wishes.Voucher = True,
     cash_max: wishes.CashMax = None,
     deadline: wishes.Deadline = None,
+    after: wishes.After = None,
     sites: wishes.Sites = None,
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Follow it to its end.")] = True,
     url: Url = None,
@@ -68,7 +69,8 @@ def submit(
         units=units, accelerator=accelerator, max_minutes=max_minutes, elastic=elastic,
         origin=origin,
         latency_ms=latency_ms, data_class=data_class, data_home=data_home, voucher=voucher,
-        cash_max=cash_max, deadline=deadline, sites=sites, extend_minutes=extend_minutes,
+        cash_max=cash_max, deadline=deadline, after=after, sites=sites,
+        extend_minutes=extend_minutes,
         extend_max_minutes=extend_max_minutes, grace_s=grace_s,
     )  # fmt: skip
     with connect(url, api_key) as client:

@@ -38,6 +38,10 @@ DataHome = Annotated[
 Voucher = Annotated[bool, typer.Option("--voucher/--no-voucher", help="Pay from vouchers first.")]
 CashMax = Annotated[str | None, typer.Option(help="Most cash it may take, in yuan.")]
 Deadline = Annotated[str | None, typer.Option(help="Must have ended by this RFC 3339 moment.")]
+After = Annotated[
+    str | None,
+    typer.Option(help="Jobs that must have succeeded before, `JOB` or `JOB:GIGABYTES`, commas."),
+]
 Sites = Annotated[str | None, typer.Option(help="Only these sites, separated by commas.")]
 
 

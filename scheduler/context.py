@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from optimizer.planner import plan
-from optimizer.problem import Policy, Problem
+from optimizer.problem import LinkSpec, Policy, Problem
 from scheduler.desk import DeskHolder
 from suanwang.clock import Clock
 from suanwang.energy.catalogue import EnergyCatalogue, load_catalogue
@@ -20,6 +20,7 @@ class Limits:
     ``start_margin_s`` is what a lease allows
     on top of the run for reaching the site and starting. An attempt without news for
     ``unknown_after_s`` is unknown; one without for ``fence_after_s`` whose agent answers is fenced.
+    ``link`` is what lies between two sites, for data of jobs that come after others.
     A site that has failed a job is avoided by that job for ``avoid_s``.
     """
 
@@ -31,6 +32,7 @@ class Limits:
     fence_after_s: float = 120.0
     reconcile_every_s: float = 10.0
     policy: Policy = field(default_factory=Policy)
+    link: LinkSpec = field(default_factory=lambda: LinkSpec(gbps=1.0))
 
 
 def _go_on(_step: str) -> None:
@@ -76,4 +78,5 @@ def _limits(settings: Settings) -> Limits:
             user_price_weight=weights.user_price_weight,
             time_limit_s=branch.time_limit_s,
         ),
+        link=LinkSpec(gbps=branch.link_gbps, price_uyuan_per_gb=branch.link_price_uyuan_per_gb),
     )

@@ -31,6 +31,7 @@ from scheduler.billing import HoldRefused
 from scheduler.context import Context
 from scheduler.desk import standing_of
 from scheduler.events import GivenUp, Placed, Waited
+from scheduler.order import Order, look_up, put_in_order
 from scheduler.problem import Money, build_problem
 from scheduler.quotes import constrain
 from scheduler.snapshot import is_reachable, pool_state, take_snapshot
@@ -86,6 +87,7 @@ class _View:
     network: ComputeNetwork
     money: Money
     avoid: dict[JobId, dict[str, str]]
+    order: Order
 
 
 class _Refused(Exception):
@@ -104,6 +106,11 @@ def run_cycle(engine: Engine, writer: Writer, context: Context) -> CycleReport:
     if epoch is None:
         return CycleReport(is_leader=False)
     view = _look(engine, context)  # 1 queue, 2 snapshot
+    if view.order.forsaken:
+        writer.write(partial(_give_up, epoch, view))
+        view = replace(
+            view, jobs=tuple(job for job in view.jobs if job.id not in view.order.forsaken)
+        )
     problem = _problem(view, context)
     if not view.jobs:
         context.desk.leave(standing_of(view.network, problem, None))
@@ -185,6 +192,7 @@ def _look(engine: Engine, context: Context) -> _View:
                 cash_fen={tenant: cash.get(tenant, 0) for tenant in sorted(tenants)},
             ),
             avoid=_avoid(connection, jobs, now, context),
+            order=look_up(connection, jobs, now),
         )
     context.on_step("snapshot")
     return view
@@ -209,11 +217,23 @@ def _avoid(
     return dict(avoid)
 
 
+def _give_up(epoch: int, view: _View, turn: Turn) -> None:
+    """End the jobs that wait for one that ended badly; those that wait for them are next."""
+    tenure.require(turn, epoch)
+    for job_id, why in view.order.forsaken.items():
+        job = store.job_by_id(turn.connection, job_id, lock=True)
+        if job.state is JobState.QUEUED:
+            attempt = store.latest_attempt(turn.connection, job.id)
+            reason = ReasonCode.PREDECESSOR_FAILED
+            take(turn, job, attempt, GivenUp(at=view.at, reason=reason, message=why))
+
+
 def _problem(view: _View, context: Context) -> Problem:
     problem = build_problem(
         view.network, view.jobs, view.money, context.catalogue, context.limits.policy
     )
-    return constrain(problem, view.jobs, view.avoid)
+    problem = replace(problem, usual_link=context.limits.link)
+    return put_in_order(constrain(problem, view.jobs, view.avoid), view.order)
 
 
 # --- 4 check, 5 commit --------------------------------------------------------------------------

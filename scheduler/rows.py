@@ -7,7 +7,7 @@ from typing import Any
 
 from suanwang.ids import AttemptId, HoldId, JobId, PoolId, SiteId, TenantId
 from suanwang.model.attempt import Attempt, AttemptState, FailureKind
-from suanwang.model.job import Job, JobState, Width, Wishes
+from suanwang.model.job import Job, JobState, Predecessor, Width, Wishes
 from suanwang.model.plan import Placement, ReasonCode, SiteVerdict
 from suanwang.model.site import DataClass
 
@@ -40,6 +40,7 @@ def wishes_of(document: Row) -> Wishes:
         extend_s=document["extend_s"],
         extend_s_max=document["extend_s_max"],
         widths=tuple(Width(**one) for one in document["widths"]),
+        after=tuple(Predecessor(**one) for one in document["after"]),
     )
 
 

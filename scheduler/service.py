@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 from scheduler import packages, quotes, store, store_orders
 from scheduler.context import Context
 from scheduler.events import StopAsked
+from scheduler.order import refuse_unknown
 from scheduler.store import JobEvent
 from scheduler.transition import take
 from suanwang.errors import BadInput, Conflict, NotFound
@@ -57,6 +58,7 @@ def submit(connection: Connection, new: NewJob, context: Context) -> Job:
         submitted_at=now,
         **{name: getattr(new, name) for name in NewJob.__slots__},
     )
+    refuse_unknown(connection, job.wishes, job)
     quotes.refuse_hopeless(connection, job, context)
     if not store.insert_job(connection, job):
         raced = _former(connection, new)

@@ -39,6 +39,10 @@ class JobEvent:
     facts: Mapping[str, object] = field(default_factory=dict)
 
 
+IDS_AT_ONCE: Final = 500
+"""Ids in one statement: databases limit its parameters."""
+
+
 def insert_if_new(connection: Connection, table: Table, row: Mapping[str, object]) -> bool:
     """Insert a row unless one with its key is there; return whether it was inserted."""
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
@@ -83,6 +87,17 @@ def job_by_submission(
             submission_id=submission_id,
         )
     return job_of(dict(row))
+
+
+def jobs_by_submissions(connection: Connection, names: Sequence[str]) -> dict[str, Job]:
+    """Return those of the jobs that are there, by submission id, of whatever tenant."""
+    found: dict[str, Job] = {}
+    for first in range(0, len(names), IDS_AT_ONCE):
+        some = names[first : first + IDS_AT_ONCE]
+        query = select(job_table).where(job_table.c.submission_id.in_(some))
+        for row in connection.execute(query).mappings():
+            found[row["submission_id"]] = job_of(dict(row))
+    return found
 
 
 def lock_jobs(connection: Connection, job_ids: Iterable[JobId]) -> dict[JobId, Job]:

@@ -56,6 +56,13 @@ class WishedWidth(Out):
     run_s_max: int
 
 
+class PredecessorOut(Out):
+    """A job that must have succeeded before, and how many gigabytes it hands over."""
+
+    submission_id: str
+    transfer_gb: float
+
+
 class WishesOut(Out):
     """The wishes as understood."""
 
@@ -76,6 +83,7 @@ class WishesOut(Out):
     extend_s: int
     extend_s_max: int
     widths: list[WishedWidth]
+    after: list[PredecessorOut]
 
 
 class JobOut(Out):
@@ -310,6 +318,10 @@ def wishes_out(wishes: Wishes) -> WishesOut:
         sites=sorted(wishes.sites),
         extend_s=wishes.extend_s,
         extend_s_max=wishes.extend_s_max,
+        after=[
+            PredecessorOut(submission_id=one.submission_id, transfer_gb=one.transfer_gb)
+            for one in wishes.after
+        ],
         widths=[WishedWidth(units=one.units, run_s_max=one.run_s_max) for one in wishes.widths],
     )
 

@@ -38,6 +38,14 @@ class Width:
     run_s_max: int
 
 
+@dataclass(frozen=True, slots=True)
+class Predecessor:
+    """A job that must have succeeded before, and how many gigabytes it hands over."""
+
+    submission_id: str
+    transfer_gb: float = 0.0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wishes:
     """What the user asks of the placement, beside the program itself.
@@ -45,6 +53,7 @@ class Wishes:
     ``units`` accelerators of one of ``accelerators`` (empty: any, ``cpu`` for cores) for at most
     ``run_s_max`` seconds, within ``latency_ms_max`` of ``origin``. ``data_home`` names the data set
     the job reads, ``data_class`` says how far it may travel. ``uses_voucher`` False pays cash only.
+    It starts when all that it comes ``after`` has succeeded and its data had time to come.
     An elastic job names other ``widths`` that will do as well; the plan decides which one it gets.
     An attempt that runs short is given ``extend_s`` more by itself, ``extend_s_max`` in all.
     """
@@ -66,6 +75,7 @@ class Wishes:
     extend_s: int = 0
     extend_s_max: int = 0
     widths: tuple[Width, ...] = ()
+    after: tuple[Predecessor, ...] = ()
 
     @property
     def use_s_max(self) -> int:

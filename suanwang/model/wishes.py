@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Final, TypeVar
 
 from suanwang.errors import BadInput
-from suanwang.model.job import Width, Wishes
+from suanwang.model.job import Predecessor, Width, Wishes
 from suanwang.model.site import DataClass
 from suanwang.units import parse_yuan
 
@@ -21,6 +21,8 @@ RUN_S_MAX: Final = MINUTES_MAX * 60
 EXTEND_S_MIN: Final = 30
 """Shorter steps would be used up before the site hears of the next one."""
 UNITS_MAX: Final = 1_000_000
+TRANSFER_GB_MAX: Final = 1e6
+PREDECESSORS_MAX: Final = 100
 WIDTHS_MAX: Final = 8
 """Other widths that a job may name: each is planned, so each costs time."""
 GRACE_S_MAX: Final = 3_600
@@ -44,6 +46,7 @@ WISH_KEYS: Final = (
     "cash_max",
     "deadline",
     "earliest",
+    "after",
     "sites",
     "grace_s",
 )
@@ -84,6 +87,7 @@ def parse_wishes(
         extend_s=read.get("extend_minutes", _minutes, 0),
         extend_s_max=read.get("extend_max_minutes", _minutes, 0),
         widths=read.get("elastic", _widths, ()),
+        after=read.get("after", _predecessors, ()),
     )
     _check_together(wishes)
     return wishes
@@ -225,6 +229,20 @@ def _widths(text: str) -> tuple[Width, ...]:
     if len(widths) > WIDTHS_MAX:
         raise ValueError(f"allowed are at most {WIDTHS_MAX} other widths")
     return tuple(widths)
+
+
+def _predecessors(text: str) -> tuple[Predecessor, ...]:
+    """Read ``prepare:12.5, other``: submission ids, and gigabytes that are handed over."""
+    found = []
+    for part in text.split(","):
+        name, colon, amount = part.strip().partition(":")
+        gigabytes = _number(amount, TRANSFER_GB_MAX) if colon else 0.0
+        found.append(Predecessor(_name(name.strip()), gigabytes))
+    if len(found) > PREDECESSORS_MAX:
+        raise ValueError(f"allowed are at most {PREDECESSORS_MAX} jobs")
+    if len({one.submission_id for one in found}) != len(found):
+        raise ValueError("each job may stand there once")
+    return tuple(found)
 
 
 def _latency_ms(text: str) -> float | None:

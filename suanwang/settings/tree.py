@@ -15,6 +15,8 @@ DEFAULT_PORT: Final = 8700
 Folder = Annotated[Path, AfterValidator(Path.expanduser)]
 Port = Annotated[int, Field(ge=0, le=65_535)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Micros = Annotated[int, Field(ge=0, le=10**12)]
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
@@ -123,6 +125,12 @@ class SchedulerSettings(Group):
     cycle_s: Seconds = Field(default=5.0, description="longest pause between two cycles, s")
     time_limit_s: Seconds = Field(
         default=10.0, description="after this long the planner answers with the best it has, s"
+    )
+    link_gbps: Rate = Field(
+        default=1.0, description="bandwidth between two sites for data of jobs after others, Gbit/s"
+    )
+    link_price_uyuan_per_gb: Micros = Field(
+        default=0, description="price of moving a gigabyte between two sites, micro-yuan"
     )
     policy: PolicySettings = Field(default=PolicySettings(), description="weights")
 

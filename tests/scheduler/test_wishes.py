@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from suanwang.errors import BadInput
-from suanwang.model.job import Width, Wishes
+from suanwang.model.job import Predecessor, Width, Wishes
 from suanwang.model.site import DataClass
 from suanwang.model.wishes import WISH_KEYS, parse_wishes
 
@@ -31,6 +31,7 @@ def test_every_key_is_read() -> None:
             "sites": "a,b",
             "grace_s": "20",
             "elastic": "16:50, 4:170.5",
+            "after": "prepare:12.5, other",
             "owner": "the user's own",
         }
     )
@@ -50,6 +51,7 @@ def test_every_key_is_read() -> None:
         stop_grace_s=20,
         sites=frozenset({"a", "b"}),
         widths=(Width(16, 3_000), Width(4, 10_230)),
+        after=(Predecessor("prepare", 12.5), Predecessor("other")),
     )
 
 
@@ -77,6 +79,8 @@ def test_without_words_the_driver_s_request_counts(
         ("units", "٣", "whole number"),
         ("accelerator", "h20,,a", "commas"),
         ("max_minutes", "0", "above 0"),
+        ("after", "a:x", "number above 0"),
+        ("after", "a,a", "once"),
         ("elastic", "4", "pairs of units and minutes"),
         ("elastic", "0:5", "whole number from 1"),
         ("elastic", ",".join(f"{at}:5" for at in range(2, 11)), "at most 8 other widths"),
