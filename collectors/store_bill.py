@@ -56,6 +56,10 @@ class GridRecord:
         return self.provisional > 0 or len(self.uses) < self.asked
 
 
+EXPECTED_SHARE: Final = 0.9
+"""Of the last month's peak, so much is expected of a month that has only begun."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PeakSoFar:
     """The largest demand of a site in the month so far, in W, and how much of it is known."""
@@ -63,6 +67,15 @@ class PeakSoFar:
     month_start: datetime
     peak_w: int
     coverage: float
+    last_month_w: int = 0
+
+    @property
+    def expected_w(self) -> float:
+        """What the month is paid for anyway: its peak, or most of the last month's.
+
+        Without it every kilowatt of a month's first day would carry the price of a whole month.
+        """
+        return max(float(self.peak_w), EXPECTED_SHARE * self.last_month_w)
 
 
 def grid_record(
@@ -113,15 +126,48 @@ def peak_so_far(
     if not meters:
         return None
     over = from_epoch_ms(to_epoch_ms(now) // WINDOW_MS * WINDOW_MS)
-    windows = _windows(site_id, start, over, meters).subquery()
+    known, peak_w = _peak(connection, site_id, (start, over), meters)
+    before = month_start(month_of(start - WINDOW, zone), zone)
+    _, last_w = _peak(connection, site_id, (before, start), meters)
+    return PeakSoFar(
+        month_start=start,
+        peak_w=peak_w,
+        coverage=known * WINDOW / (over - start) if over > start else 1.0,
+        last_month_w=last_w,
+    )
+
+
+class PeakBook:
+    """Expected peaks of sites, asked of the record once for each 15 minutes.
+
+    No sooner can they change. Any thread may ask.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[int, float | None]] = {}
+
+    def expected_w(
+        self, connection: Connection, site_id: str, timezone: str, now: datetime
+    ) -> float | None:
+        """Return the demand that a site's month is paid for anyway; None without a meter."""
+        window = to_epoch_ms(now) // WINDOW_MS
+        told, value = self._known.get(site_id, (-1, None))
+        if told != window:
+            found = peak_so_far(connection, site_id, timezone, now)
+            value = None if found is None else found.expected_w
+            self._known[site_id] = (window, value)
+        return value
+
+
+def _peak(
+    connection: Connection, site_id: str, period: tuple[datetime, datetime], meters: int
+) -> tuple[int, int]:
+    """Return how many windows of a period are known, and the largest demand among them in W."""
+    windows = _windows(site_id, *period, meters).subquery()
     known, most_mwh = connection.execute(
         select(func.count(), func.max(windows.c.energy_mwh)).select_from(windows)
     ).one()
-    return PeakSoFar(
-        month_start=start,
-        peak_w=round(int(most_mwh or 0) * MS_PER_HOUR / WINDOW_MS / _MWH_PER_WH),
-        coverage=known * WINDOW / (over - start) if over > start else 1.0,
-    )
+    return int(known), round(int(most_mwh or 0) * MS_PER_HOUR / WINDOW_MS / _MWH_PER_WH)
 
 
 def _border(site_id: str) -> ColumnElement[bool]:

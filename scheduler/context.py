@@ -2,7 +2,9 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
+from collectors.store_bill import PeakBook
 from optimizer.planner import plan
 from optimizer.problem import LinkSpec, Policy, Problem
 from scheduler.desk import DeskHolder
@@ -43,7 +45,8 @@ def _go_on(_step: str) -> None:
 class Context:
     """The scheduler's surroundings; ``on_step`` hears the name of each finished step of a cycle.
 
-    ``desk`` holds what the newest cycle left for quotes and explanations.
+    ``desk`` holds what the newest cycle left for quotes and explanations, ``peaks`` what the
+    month's demand is.
     """
 
     clock: Clock
@@ -53,6 +56,7 @@ class Context:
     planner: Callable[[Problem], Plan] = plan
     on_step: Callable[[str], None] = _go_on
     desk: DeskHolder = field(default_factory=DeskHolder)
+    peaks: PeakBook = field(default_factory=PeakBook)
 
 
 def make_context(clock: Clock, ids: IdSource, settings: Settings | None = None) -> Context:
@@ -60,9 +64,15 @@ def make_context(clock: Clock, ids: IdSource, settings: Settings | None = None) 
     return Context(
         clock=clock,
         ids=ids,
-        catalogue=load_catalogue(),
+        catalogue=_catalogue(settings or Settings()),
         limits=_limits(settings or Settings()),
     )
+
+
+def _catalogue(settings: Settings) -> EnergyCatalogue:
+    packaged = load_catalogue()
+    own = settings.energy.folder
+    return packaged.with_folder(Path(own)) if own else packaged
 
 
 def _limits(settings: Settings) -> Limits:

@@ -34,7 +34,7 @@ from scheduler.events import GivenUp, Placed, Waited
 from scheduler.order import Order, look_up, put_in_order
 from scheduler.problem import Money, build_problem
 from scheduler.quotes import constrain
-from scheduler.snapshot import is_reachable, pool_state, take_snapshot
+from scheduler.snapshot import is_reachable, pool_state, take_snapshot, with_peaks
 from scheduler.store_plans import Decision
 from scheduler.transition import take
 from suanwang.db.engine import reading
@@ -186,7 +186,7 @@ def _look(engine: Engine, context: Context) -> _View:
         view = _View(
             at=now,
             jobs=jobs,
-            network=take_snapshot(connection, now),
+            network=with_peaks(connection, take_snapshot(connection, now), context.peaks),
             money=Money(
                 lots=tuple(lot for lot in lots if lot.tenant_id in tenants),
                 cash_fen={tenant: cash.get(tenant, 0) for tenant in sorted(tenants)},

@@ -13,6 +13,7 @@ from optimizer.problem import (
     DEFAULT_SLOT_LENGTHS_S,
     JobSpec,
     LotSpec,
+    PeakSpec,
     Policy,
     PoolSpec,
     Problem,
@@ -22,8 +23,10 @@ from optimizer.problem import (
     slots_of,
 )
 from suanwang.energy.catalogue import EnergyCatalogue
+from suanwang.energy.demand import peak_yuan_per_kw
 from suanwang.energy.facility import FacilityModel
 from suanwang.energy.facility_fitted import FittedFacility
+from suanwang.energy.versions import TariffVersions
 from suanwang.errors import SuanwangError
 from suanwang.ids import SiteId
 from suanwang.model.job import Job
@@ -91,20 +94,20 @@ def _known_site(
     site = state.site
     tariff = catalogue.tariff_versions(site.tariff_id)
     facility = state.own_facility or catalogue.facility_of(site)
-    factor = catalogue.carbon.factor(site.carbon_region, now.year)
+    spans = [
+        (now + timedelta(seconds=slot.start_s), now + timedelta(seconds=slot.end_s))
+        for slot in slots
+    ]
     wet_bulbs_c = _wet_bulbs_c(state, catalogue, now, slots)
     is_open, reason, message = _openness(state, now)
     return SiteSpec(
         id=site.id,
         price_uyuan_per_kwh=tuple(
-            tariff.average_uyuan_per_kwh(
-                now + timedelta(seconds=slot.start_s),
-                now + timedelta(seconds=slot.end_s),
-                site.voltage,
-            )
-            for slot in slots
+            tariff.average_uyuan_per_kwh(start, end, site.voltage) for start, end in spans
         ),
-        carbon_g_per_kwh=(factor.g_per_kwh,) * len(slots),
+        carbon_g_per_kwh=tuple(
+            catalogue.carbon_g_per_kwh(site.carbon_region, start, end) for start, end in spans
+        ),
         facility_w=tuple(facility.breakpoints(wet_bulb_c) for wet_bulb_c in wet_bulbs_c),
         it_base_w=_it_base_w(state, facility, wet_bulbs_c, now, slots),
         power_w_max=tuple(_power_w_max(site, facility, wet_bulb_c) for wet_bulb_c in wet_bulbs_c),
@@ -113,7 +116,17 @@ def _known_site(
         is_open=is_open,
         closed_message=message,
         closed_reason=reason,
+        peak=_peak(state, tariff, now),
     )
+
+
+def _peak(state: SiteState, tariff: TariffVersions, now: datetime) -> PeakSpec | None:
+    """What demand costs, where the site pays for it and its meters say what the month had."""
+    site = state.site
+    yuan = peak_yuan_per_kw(tariff, site.voltage, site.demand_terms, now)
+    if state.peak_w is None or not yuan:
+        return None
+    return PeakSpec(so_far_w=state.peak_w, yuan_per_kw=yuan)
 
 
 def _unknown_site(site: Site, message: str, slots: int) -> SiteSpec:

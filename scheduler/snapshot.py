@@ -13,6 +13,7 @@ from typing import Final
 from sqlalchemy import Connection
 
 from collectors import store as telemetry
+from collectors.store_bill import PeakBook
 from collectors.store_facility import newest_fits
 from scheduler import registry, store, store_registry
 from scheduler.registry import RegisteredSite
@@ -22,7 +23,7 @@ from suanwang.model.attempt import Attempt, AttemptState
 from suanwang.model.meter import PueFigure
 from suanwang.model.network import ComputeNetwork, Fact, PoolState, SiteState
 from suanwang.model.reading import Quality
-from suanwang.model.site import Pool, Site
+from suanwang.model.site import DemandBasis, Pool, Site
 
 REACHABLE_FOR: Final = timedelta(seconds=30)
 """A site is reachable this long after its agent's last call (three greetings)."""
@@ -53,6 +54,22 @@ def take_snapshot(connection: Connection, now: datetime) -> ComputeNetwork:
             for registered in sites
         ),
         rtt_ms=store_registry.rtt_ms(connection),
+    )
+
+
+def with_peaks(connection: Connection, network: ComputeNetwork, peaks: PeakBook) -> ComputeNetwork:
+    """Return the network with the month's demand of each site that pays for its largest."""
+    return replace(
+        network,
+        sites=tuple(
+            replace(
+                state,
+                peak_w=peaks.expected_w(connection, state.site.id, state.site.timezone, network.at),
+            )
+            if state.site.demand_basis is DemandBasis.MAX_DEMAND
+            else state
+            for state in network.sites
+        ),
     )
 
 

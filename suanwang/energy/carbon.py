@@ -1,8 +1,8 @@
 """Location-based carbon factors: yearly averages, always named with their year.
 
-No public hourly factor exists for China, so carbon says nothing about the hour, only about the
-place and the amount. Factors appear one to two years late; a figure keeps the year it was made
-with, so that it can be made again.
+No public hourly factor exists for China, so there carbon says nothing about the hour, only about
+the place and the amount (``carbon_hourly`` is for grids that publish one). Factors appear one to
+two years late; a figure keeps the year it was made with, so that it can be made again.
 """
 
 from collections.abc import Mapping

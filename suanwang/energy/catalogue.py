@@ -1,15 +1,17 @@
 """All energy facts in one place: tariffs, facilities, climates, carbon, accelerators."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from functools import cache, partial
 from importlib import resources
 from importlib.resources.abc import Traversable
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from suanwang.document import Document, parse_document, validate
 from suanwang.energy.accelerators import Accelerator
 from suanwang.energy.carbon import CarbonTable
+from suanwang.energy.carbon_hourly import HourlyCarbon, read_hourly_carbon
 from suanwang.energy.climate import Climate
 from suanwang.energy.facility import FacilityCoefficients, FacilityModel
 from suanwang.energy.limits import PueLimit
@@ -27,6 +29,7 @@ from suanwang.errors import BadInput, NotFound
 from suanwang.model.site import CoolingKind, Site
 
 EntryT = TypeVar("EntryT")
+CARBON: Final = "carbon_"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +42,7 @@ class EnergyCatalogue:
     carbon: CarbonTable
     accelerators: Mapping[str, Accelerator]
     pue_limits: tuple[PueLimit, ...]
+    hourly_carbon: Mapping[str, HourlyCarbon] = field(default_factory=dict)
 
     def tariff(self, tariff_id: str) -> BaseTariff:
         """Return one version of a tariff."""
@@ -81,6 +85,33 @@ class EnergyCatalogue:
         _check_series(both)
         return replace(self, tariffs=both)
 
+    def carbon_g_per_kwh(self, region: str, start: datetime, end: datetime) -> float:
+        """Return the location book's factor over a period: by the hour where that is known."""
+        yearly = self.carbon.factor(region, start.year).g_per_kwh
+        hourly = self.hourly_carbon.get(region)
+        return yearly if hourly is None else hourly.average(start, end, yearly)
+
+    def with_folder(self, folder: Traversable) -> "EnergyCatalogue":
+        """Return a catalogue with an operator's own tariffs and hourly factors on top.
+
+        Files are ``tariff_*.yaml``, the tables that they name, and ``carbon_REGION.csv``.
+        """
+        try:
+            entries = sorted(folder.iterdir(), key=lambda one: one.name)
+        except OSError as failure:
+            raise BadInput(
+                f"cannot read the folder of energy files {folder}: {failure.strerror or failure}",
+                next_step="check the setting energy.folder",
+            ) from failure
+        hourly = dict(self.hourly_carbon)
+        for entry in entries:
+            region = entry.name.removeprefix(CARBON).removesuffix(".csv")
+            if entry.name == f"{CARBON}{region}.csv":
+                self.carbon.factor(region)
+                hourly[region] = read_hourly_carbon(entry.read_bytes(), region, entry.name)
+        own = _read_tariffs(folder, entries)
+        return replace(self.with_tariffs(*own.values()), hourly_carbon=hourly)
+
     def check_site(self, site: Site) -> None:
         """Raise BadInput unless tariff, voltage, climate, cooling and carbon region are known."""
         try:
@@ -118,17 +149,7 @@ def load_catalogue() -> EnergyCatalogue:
 
 def read_catalogue(folder: Traversable) -> EnergyCatalogue:
     """Read a folder of energy files; tariffs are all files named ``tariff_*.yaml``."""
-    tariffs: dict[str, BaseTariff] = {}
-    for entry in sorted(folder.iterdir(), key=lambda one: one.name):
-        if entry.name.startswith("tariff_") and entry.name.endswith(".yaml"):
-            document = _read(entry)
-            tariff = build_tariff(document, partial(_beside, folder))
-            if tariff.id in tariffs:
-                message = (
-                    f"{document.name}: tariff {tariff.id} is already in {tariffs[tariff.id].source}"
-                )
-                raise BadInput(message)
-            tariffs[tariff.id] = tariff
+    tariffs = _read_tariffs(folder, sorted(folder.iterdir(), key=lambda one: one.name))
     _check_series(tariffs)
     return EnergyCatalogue(
         tariffs=tariffs,
@@ -138,6 +159,21 @@ def read_catalogue(folder: Traversable) -> EnergyCatalogue:
         accelerators=validate(_read(folder / "accelerators.yaml"), AcceleratorsFile).build(),
         pue_limits=validate(_read(folder / "pue_limits.yaml"), PueLimitsFile).build(),
     )
+
+
+def _read_tariffs(folder: Traversable, entries: Sequence[Traversable]) -> dict[str, BaseTariff]:
+    tariffs: dict[str, BaseTariff] = {}
+    for entry in entries:
+        if entry.name.startswith("tariff_") and entry.name.endswith(".yaml"):
+            document = _read(entry)
+            tariff = build_tariff(document, partial(_beside, folder))
+            if tariff.id in tariffs:
+                message = (
+                    f"{document.name}: tariff {tariff.id} is already in {tariffs[tariff.id].source}"
+                )
+                raise BadInput(message)
+            tariffs[tariff.id] = tariff
+    return tariffs
 
 
 def _read(entry: Traversable) -> Document:

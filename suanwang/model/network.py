@@ -58,7 +58,8 @@ class SiteState:
 
     ``it_power_w`` and ``facility_power_w`` are the newest meter readings; ``pue`` is the interim
     figure of the last day. ``agent_seen_at`` is the agent's last call. ``own_facility`` is the
-    power curve fitted to the site's meters, where there is one.
+    power curve fitted to the site's meters, where there is one. ``peak_w`` is the demand that the
+    month is paid for anyway; None where that is not looked at.
     """
 
     site: Site
@@ -71,6 +72,7 @@ class SiteState:
     is_reachable: bool
     is_open: bool = True
     own_facility: FittedFacility | None = None
+    peak_w: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

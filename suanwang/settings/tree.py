@@ -135,6 +135,15 @@ class SchedulerSettings(Group):
     policy: PolicySettings = Field(default=PolicySettings(), description="weights")
 
 
+class EnergySettings(Group):
+    """Prices and factors of the operator's own (docs/energy.md)."""
+
+    folder: str = Field(
+        default="",
+        description="folder with `tariff_*.yaml` and `carbon_REGION.csv`, beside what comes along",
+    )
+
+
 class AlertSettings(Group):
     """What is watched, and who is told of it (docs/alarms.md)."""
 
@@ -292,6 +301,7 @@ class Settings(BaseSettings):
 
     server: ServerSettings = ServerSettings()
     scheduler: SchedulerSettings = SchedulerSettings()
+    energy: EnergySettings = EnergySettings()
     alerts: AlertSettings = AlertSettings()
     agent: AgentSettings = AgentSettings()
     remote_write: RemoteWriteSettings = RemoteWriteSettings()

@@ -9,7 +9,7 @@ from sqlalchemy import Engine
 from telemetry_builders import SITE, START, a_meter, add_site, at, constant_load, energy, send
 
 from collectors import store
-from collectors.store_bill import WINDOW, grid_record, peak_so_far
+from collectors.store_bill import WINDOW, PeakBook, grid_record, peak_so_far
 from suanwang.db.engine import reading, writing
 from suanwang.errors import BadInput
 from suanwang.model.meter import Carrier, MeterRole
@@ -95,3 +95,21 @@ def test_a_site_without_a_meter_at_its_border_has_no_bill(engine: Engine) -> Non
 def test_more_than_a_year_is_refused(engine: Engine) -> None:
     with reading(engine) as connection, pytest.raises(BadInput, match="the most is 400"):
         grid_record(connection, SITE, START, START.replace(year=2028), START)
+
+
+def test_a_month_that_begins_expects_most_of_the_last_ones_peak(engine: Engine) -> None:
+    take(
+        engine,
+        *constant_load("m-a", 40_000, every(300, 2)),
+        *constant_load("m-b", 20_000, every(300, 2)),
+    )
+    book = PeakBook()
+    next_month = datetime(2026, 11, 1, 1, tzinfo=ZoneInfo("Asia/Shanghai"))
+    with reading(engine) as connection:
+        asked = (connection, SITE, "Asia/Shanghai")
+        assert book.expected_w(*asked, at(2 * HOUR)) == 60_000
+        assert book.expected_w(*asked, next_month) == 54_000  # 0.9 of October's
+    with writing(engine) as connection:
+        send(connection, "b2", constant_load("m-a", 80_000, every(300, 2.5)[-2:]), 3 * HOUR)
+        # Within the same 15 minutes the book is not asked again.
+        assert book.expected_w(connection, SITE, "Asia/Shanghai", next_month) == 54_000

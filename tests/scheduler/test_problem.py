@@ -8,15 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from optimizer.planner import plan
-from optimizer.problem import DEFAULT_SLOT_LENGTHS_S, Policy, Problem
+from optimizer.problem import DEFAULT_SLOT_LENGTHS_S, PeakSpec, Policy, Problem
 from scheduler.problem import Money, build_problem
+from suanwang.energy.carbon_hourly import HourlyCarbon
 from suanwang.energy.catalogue import load_catalogue
+from suanwang.energy.facility_fitted import FitQuality, FittedFacility
 from suanwang.ids import JobId, LotId, SiteId, TenantId
 from suanwang.model.job import Job, JobState, Wishes
 from suanwang.model.network import ComputeNetwork, Fact, PoolState, SiteState
 from suanwang.model.plan import ReasonCode
 from suanwang.model.reading import Quality
-from suanwang.model.site import DataClass, Site
+from suanwang.model.site import DataClass, DemandBasis, Site
 from suanwang.model.voucher import Lot
 from suanwang.scenario.load import load_world
 from suanwang.scenario.network import network_of
@@ -287,3 +289,37 @@ def test_lots_are_told_in_seconds_and_empty_ones_left_out() -> None:
 def test_equal_networks_in_any_order_give_equal_problems() -> None:
     states = network_of(DEMO, CATALOGUE, NOW).sites
     assert built(*states) == built(*reversed(states))
+
+
+def test_the_months_peak_is_priced_where_demand_is_paid_for() -> None:
+    paying = replace(DEMO.sites[0], demand_basis=DemandBasis.MAX_DEMAND)
+    site = built(a_state(site=paying, peak_w=700.0)).sites[0]
+    yuan = CATALOGUE.tariff_versions(paying.tariff_id).at(NOW).demand.max_demand_uyuan_per_kw
+    assert site.peak == PeakSpec(so_far_w=700.0, yuan_per_kw=yuan[paying.voltage] / 1e6)
+    assert built(a_state(site=paying)).sites[0].peak is None
+    by_capacity = replace(paying, demand_basis=DemandBasis.CAPACITY, transformer_kva=100)
+    assert built(a_state(site=by_capacity, peak_w=700.0)).sites[0].peak is None
+
+
+def test_carbon_follows_the_hour_where_the_grid_publishes_it() -> None:
+    region = DEMO.sites[0].carbon_region
+    yearly = CATALOGUE.carbon.factor_g_per_kwh(region, NOW.year)
+    hourly = HourlyCarbon(region, (NOW + timedelta(hours=1),), (100.0,))
+    catalogue = replace(CATALOGUE, hourly_carbon={region: hourly})
+    network = ComputeNetwork(at=NOW, sites=(a_state(),), rtt_ms=DEMO.rtt_ms)
+    problem = build_problem(network, (), Money(), catalogue, Policy(), (3_600.0,) * 3)
+    assert problem.sites[0].carbon_g_per_kwh == pytest.approx((yearly, 100.0, yearly))
+
+
+def test_a_curve_fitted_to_the_sites_meters_takes_the_place_of_the_design() -> None:
+    state = a_state()
+    design = CATALOGUE.facility_of(state.site)
+    quality = FitQuality(
+        hours=200, since=NOW, until=NOW, load_min=0.2, load_max=0.8, wet_bulb_min_c=0.0,
+        wet_bulb_max_c=20.0, r2=0.9, residual_p95=0.01, design_residual_p95=0.05,
+    )  # fmt: skip
+    own = FittedFacility(design=design, quality=quality, level=2.0)
+    facility_w = built(replace(state, own_facility=own)).sites[0].facility_w
+    by_design = built(state).sites[0].facility_w
+    for (it_w, fitted_w), (_, design_w) in zip(facility_w[0], by_design[0], strict=True):
+        assert fitted_w - it_w == pytest.approx(2 * (design_w - it_w))
