@@ -30,6 +30,7 @@ READERS: Final[Mapping[str, Reader]] = {
     "xid_errors": store_signals.xid_errors,
     "ecc_errors": store_signals.ecc_errors,
     "inlet_temperature_c": store_signals.inlet_temperature,
+    "copy_behind_s": store_signals.copy_behind,
     "partition_strays": store_signals.partition_strays,
     "partitions_missing": store_signals.partitions_missing,
     "intelligent_share_ratio": store_figures.share,

@@ -113,6 +113,10 @@ SIGNALS: Final[Mapping[str, Signal]] = {
     "inlet_temperature_c": Signal(
         unit=Unit.CELSIUS, words="newest temperature of air that enters, not older than 5 min"
     ),
+    "copy_behind_s": Signal(
+        unit=Unit.SECONDS,
+        words="age of the oldest sample of a site that a copy for a time series database may lack",
+    ),
     "partition_strays": Signal(
         unit=Unit.COUNT,
         words="rows of a table that have no part by time, 10,000 at most; on PostgreSQL",

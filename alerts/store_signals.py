@@ -21,6 +21,7 @@ from suanwang.db.partitions import PartFacts
 from suanwang.db.tables import (
     alert_counter,
     meter_event,
+    remote_copy,
     sample,
     series,
     site,
@@ -286,6 +287,19 @@ def ecc_errors(connection: Connection, ask: Ask) -> Seen:
         sums[key] = sums.get(key, 0.0) + rise
         names.setdefault(key, []).append(f"{metric} +{rise:g}")
     return Seen(observations=tuple(_errors(sums, names)))
+
+
+def copy_behind(connection: Connection, ask: Ask) -> Seen:
+    """Return how far the copies for a time series database are behind; of processes that live."""
+    copy = remote_copy.c
+    rows = connection.execute(
+        select(copy.name, copy.site_id, copy.from_at).where(copy.moved_at >= ask.now - FRESH)
+    )
+    found = (
+        Observation(site_id=site_id, subject=f"copy:{name}", value=_since_s(ask.now, from_at))
+        for name, site_id, from_at in rows
+    )
+    return Seen(observations=tuple(one for one in found if ask.wants(one.value or 0.0)))
 
 
 def partition_strays(connection: Connection, ask: Ask) -> Seen:

@@ -30,6 +30,7 @@ from api.ledger_metrics import LedgerMetrics
 from api.status_page import StatusPages
 from api.store import DATABASE_AWAY
 from collectors.remote_write.writer import RemoteWriter, writer_of
+from collectors.store_copy import CopyRecord
 from collectors.upkeep import UpkeepLoop
 from scheduler.context import make_context
 from scheduler.loop import SchedulerLoop
@@ -181,7 +182,7 @@ def run_server(
             is_alone = stack.enter_context(_alone_on(engine))
             who = _candidate(settings.server, ids, address, is_alone=is_alone)
             writer = stack.enter_context(_writing(engine, clock, who, metrics))
-            remote = stack.enter_context(_copying(settings, clock))
+            remote = stack.enter_context(_copying(engine, settings, clock))
             context = ApiContext(
                 engine=engine,
                 clock=clock,
@@ -275,9 +276,10 @@ def _writing(
 
 
 @contextmanager
-def _copying(settings: Settings, clock: Clock) -> Iterator[RemoteWriter | None]:
+def _copying(engine: Engine, settings: Settings, clock: Clock) -> Iterator[RemoteWriter | None]:
     """Copy samples to a time series database meanwhile, where one is set."""
-    writer = writer_of(settings.remote_write, "centre", clock)
+    store = CopyRecord(engine=engine, clock=clock, name=settings.remote_write.name)
+    writer = writer_of(settings.remote_write, "centre", clock, store)
     if writer is None:
         yield None
         return

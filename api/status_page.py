@@ -215,6 +215,8 @@ def remote_words(state: RemoteState, now: datetime) -> str:
     else:
         answers = f"无应答 silent for {age(state.down_since, now)}"
     dropped = sum(state.dropped.values())
+    if state.is_behind:
+        answers += f" · 补传 {state.behind_s / 3_600:,.1f} h behind"
     return f"{answers} · {state.sent:,} sent · {state.queued:,} wait · {dropped:,} dropped"
 
 

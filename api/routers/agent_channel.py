@@ -4,6 +4,7 @@ See ``suanwang.wire.agent``. Every call may be repeated without harm.
 """
 
 import hashlib
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Annotated, Final
@@ -15,10 +16,11 @@ from starlette.responses import Response
 from api.booking import Books, LedgerDesk
 from api.context import ApiContext, Context
 from api.identity import Agent
+from collectors import quality
 from collectors import store as telemetry
 from scheduler import agents, store_orders
 from scheduler.rows import clean_text
-from suanwang.clock import from_epoch_ms
+from suanwang.clock import from_epoch_ms, to_epoch_ms
 from suanwang.errors import BadInput
 from suanwang.ids import SiteId
 from suanwang.model.batch import Readings, SeriesKey, TelemetryBatch
@@ -97,13 +99,28 @@ def _ingest(body: bytes, site_id: SiteId, skew: timedelta, context: ApiContext) 
         listing=_listing(upload),
     )
     digest = hashlib.sha256(body).hexdigest()
-    with context.writing() as connection:
-        taken = telemetry.ingest(connection, batch, digest, now, context.series_book)
-    context.series_book.keep(site_id, taken.numbers)
-    if context.remote is not None and taken.admitted is not None:
-        context.remote.take_rows(site_id, taken.admitted)
+    with ExitStack() as stack:
+        low_ms = _oldest_ms(upload.readings, skew, now)
+        if context.remote is not None:
+            stack.enter_context(context.remote.admitting(site_id, low_ms))
+        with context.writing() as connection:
+            taken = telemetry.ingest(connection, batch, digest, now, context.series_book)
+            if context.remote is not None:
+                context.remote.note(connection, site_id, low_ms)
+        context.series_book.keep(site_id, taken.numbers)
+        if context.remote is not None and taken.admitted is not None:
+            context.remote.take_rows(site_id, taken.admitted)
     context.gate.count(taken, len(upload.readings) - taken.accepted - taken.duplicates)
     return Receipt(accepted=taken.accepted, duplicates=taken.duplicates, refused=taken.refused)
+
+
+def _oldest_ms(readings: Readings, skew: timedelta, now: datetime) -> int:
+    """Return a moment that no sample of a batch will be older than, however clocks are apart."""
+    latest, oldest = to_epoch_ms(now), to_epoch_ms(now - quality.LATE_MAX)
+    if not len(readings):
+        return latest
+    told = int(readings.rows.at_ms.min()) - abs(skew) // timedelta(milliseconds=1)
+    return min(latest, max(told, oldest))
 
 
 def _listing(upload: TelemetryUpload) -> SourceListing | None:

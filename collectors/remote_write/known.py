@@ -177,6 +177,13 @@ class KnownSeries:
         moments = [each.seen_ms + 1 for each in lost]
         return samples_of(lost, moments, [message.STALE] * len(lost))
 
+    def doubt(self, shard: int) -> None:
+        """Forget how far a shard's series are in the database: what it was sent was not taken."""
+        with self._lock:
+            for each in self._by_labels.values():
+                if each.shard == shard:
+                    each.newest_ms = 0
+
     def forget(self, now_ms: int) -> int:
         """Let go of series that were silent for a day; return how many."""
         before = now_ms - FORGET_MS

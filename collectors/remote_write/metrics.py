@@ -37,10 +37,17 @@ class RemoteMetrics(Collector):
         yield CounterMetricFamily(
             "suanwang_remote_retries", "Tries that failed and were repeated.", value=state.retries
         )
+        yield CounterMetricFamily(
+            "suanwang_remote_stalls",
+            "How often it failed over everything, and the copy had to go on later.",
+            value=state.stalls,
+        )
         for name, help_text, value in (
             ("queue_samples", "Samples that wait to be sent.", state.queued),
             ("queue_seconds", "How long the oldest of them waits.", state.lag_s),
             ("series", "Series of which samples were sent in the last day.", state.series),
+            ("behind_seconds", "Age of the oldest sample that the copy may lack.", state.behind_s),
+            ("catching_up", "1 while it is read from the record.", float(state.is_behind)),
             ("up", "1 where the last request was answered.", float(state.down_since is None)),
         ):
             yield GaugeMetricFamily(f"suanwang_remote_{name}", help_text, value=value)

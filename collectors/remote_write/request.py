@@ -27,6 +27,7 @@ class Dropped(StrEnum):
     TOO_LARGE = "too_large"
     REJECTED = "rejected"
     STOPPED = "stopped"
+    FAILED = "failed"
 
 
 class Verdict(StrEnum):
@@ -34,6 +35,7 @@ class Verdict(StrEnum):
 
     TAKEN = "taken"
     AGAIN = "again"
+    FAILED = "failed"
     SPLIT = "split"
     DROP = "drop"
 
@@ -76,7 +78,9 @@ def decide(answer: Answer, now: datetime) -> Decision:
     if any(words in text for words in _LATE):
         return Decision(Verdict.SPLIT, Dropped.LATE)
     if status >= 500:
-        return Decision(Verdict.AGAIN, wait_s=retry_after_s(answer.retry_after, now))
+        # It is there and fails: perhaps over this request alone, so not for ever.
+        wait_s = retry_after_s(answer.retry_after, now)
+        return Decision(Verdict.FAILED, Dropped.FAILED, wait_s=wait_s)
     return Decision(Verdict.DROP, Dropped.REJECTED)
 
 

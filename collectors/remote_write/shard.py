@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from collectors.remote_write.known import Samples
-from collectors.remote_write.queue import SampleQueue
+from collectors.remote_write.queue import Floors, SampleQueue, lowest
 from collectors.remote_write.request import (
     Answer,
     Dropped,
@@ -23,9 +23,15 @@ from suanwang.errors import Unavailable
 
 BACKOFF_S_MIN: Final = 0.5
 BACKOFF_S_MAX: Final = 30.0
+FAILURES_MAX: Final = 10
+"""How often a database may fail over one request, which takes two minutes, before it is halved."""
 SPLITS_MAX: Final = 40
 """Most requests that become of one that is refused: enough to find a limit in time among 10,000
 samples, and a database is never asked about each of them."""
+
+
+class Stalled(Exception):
+    """The database is there and fails over whatever it is sent."""
 
 
 class Door(Protocol):
@@ -41,6 +47,8 @@ class Pace:
 
     batch: int
     flush_s: float
+    may_stall: bool = False
+    """Whether to raise ``Stalled``, since the samples are kept elsewhere; else they are dropped."""
 
 
 class Shard:
@@ -61,6 +69,19 @@ class Shard:
         self._refusal = (Dropped.REJECTED, Answer(0))
         self._in_hand = 0
         self._in_hand_since: float | None = None
+        self._in_hand_floors: Floors = {}
+        self._taken = 0
+        self._failed: list[tuple[int, Answer]] = []
+
+    @property
+    def floors(self) -> Floors:
+        """The oldest moments of what waits, what is under way among it."""
+        return lowest((self.queue.floors, self._in_hand_floors))
+
+    @property
+    def in_hand_floors(self) -> Floors:
+        """The oldest moments of what is under way."""
+        return self._in_hand_floors
 
     @property
     def waiting(self) -> int:
@@ -90,14 +111,17 @@ class Shard:
                 await self._clock.wait(self._pace.flush_s)
             while (waiting := self.queue.take(self._pace.batch)) is not None:
                 self._in_hand, self._in_hand_since = len(waiting.samples), waiting.since_s
+                self._in_hand_floors = waiting.floors
                 await self._send(waiting.samples)
-                self._in_hand = 0
+                self._in_hand, self._in_hand_floors = 0, {}
             if self._is_stopping:
                 return
 
     def skip(self) -> int:
         """Let go of what is under way; return how much it was."""
         self._refused.clear()
+        self._failed.clear()
+        self._in_hand_floors = {}
         skipped, self._in_hand = self._in_hand, 0
         return skipped
 
@@ -113,27 +137,48 @@ class Shard:
         self._tally.drop(Dropped.DUPLICATE, arranged.duplicates)
         self._in_hand -= arranged.duplicates
         for part in (arranged.fresh, by_series(arranged.late)):
-            self._requests_left = SPLITS_MAX
-            if not await self._try(part):
+            self._requests_left, self._taken = SPLITS_MAX, 0
+            if not await self._try(part, FAILURES_MAX):
                 await self._sift(part)
             await self._pick_over()
+            self._count_failed()
 
-    async def _try(self, part: Samples) -> bool:
+    async def _try(self, part: Samples, failures: int = 1) -> bool:
         """Send samples in the order of ``by_series``; return False where less may be taken."""
         if not len(part):
             return True
         self._requests_left -= 1
-        answer = await self._insist(encode(part))
+        answer = await self._insist(encode(part), failures)
         decision = decide(answer, self._clock.now())
         if decision.verdict is Verdict.TAKEN:
             self._tally.taken(len(part))
-        elif decision.verdict is Verdict.SPLIT and len(part) > 1:
+            self._taken += len(part)
+        elif decision.verdict in (Verdict.SPLIT, Verdict.FAILED) and len(part) > 1:
             self._refusal = (decision.reason, answer)
             return False
         else:
-            self._tally.refused(decision.reason, len(part), answer.status, answer.text)
+            self._refuse(decision.reason, len(part), answer)
         self._in_hand -= len(part)
         return True
+
+    def _refuse(self, reason: Dropped, samples: int, answer: Answer) -> None:
+        """Count what is turned away; over what it failed is decided when all was tried."""
+        if reason is Dropped.FAILED:
+            self._failed.append((samples, answer))
+        else:
+            self._tally.refused(reason, samples, answer.status, answer.text)
+
+    def _count_failed(self) -> None:
+        """Drop what the database failed over while it took others; raise Stalled if it took none.
+
+        Where samples are not kept elsewhere they are dropped all the same: nothing may wait behind
+        a request for ever.
+        """
+        failed, self._failed = self._failed, []
+        if failed and not self._taken and self._pace.may_stall:
+            raise Stalled(f"{failed[-1][1].status}: {failed[-1][1].text}")
+        for samples, answer in failed:
+            self._tally.refused(Dropped.FAILED, samples, answer.status, answer.text)
 
     async def _sift(self, part: Samples) -> bool:
         """Send a refused part in halves; return whether all of it was settled.
@@ -165,11 +210,11 @@ class Shard:
 
     def _give_away(self, part: Samples) -> None:
         reason, answer = self._refusal
-        self._tally.refused(reason, len(part), answer.status, answer.text)
+        self._refuse(reason, len(part), answer)
         self._in_hand -= len(part)
 
-    async def _insist(self, body: bytes) -> Answer:
-        """Ask until the answer is not "again"; the pauses grow."""
+    async def _insist(self, body: bytes, failures: int) -> Answer:
+        """Ask until the answer is not "again", nor so many times "failed"; the pauses grow."""
         backoff_s = BACKOFF_S_MIN
         while True:
             wait_s = 0.0
@@ -179,7 +224,8 @@ class Shard:
                 why = failure.message
             else:
                 decision = decide(answer, self._clock.now())
-                if decision.verdict is not Verdict.AGAIN:
+                failures -= decision.verdict is Verdict.FAILED
+                if decision.verdict not in (Verdict.AGAIN, Verdict.FAILED) or failures <= 0:
                     return answer
                 why, wait_s = f"{answer.status}: {answer.text}", decision.wait_s
             self._tally.again(why)

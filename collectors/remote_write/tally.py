@@ -22,6 +22,8 @@ class RemoteState:
     """How the copy for the database does now. ``down_since`` is None while it answers.
 
     ``lag_s`` is how long the oldest sample waits; ``trouble`` is the database's last refusal.
+    ``is_behind`` says that it is read from the record just now, ``behind_s`` how old the oldest
+    sample is that the copy may lack, and ``stalls`` how often the database failed over everything.
     """
 
     sent: int
@@ -33,6 +35,9 @@ class RemoteState:
     lag_s: float
     down_since: datetime | None
     trouble: str
+    is_behind: bool = False
+    behind_s: float = 0.0
+    stalls: int = 0
 
 
 class Tally:

@@ -243,6 +243,11 @@ class RemoteWriteSettings(Group):
     sender: Literal["centre", "agent"] = Field(
         default="centre", description="who sends: `centre`, of all sites, or `agent`, of its own"
     )
+    name: Annotated[str, Field(min_length=1, max_length=100)] = Field(
+        default="centre",
+        description="under which the centre keeps how far its copy is; each of several replicas "
+        "needs one of its own",
+    )
     token_file: str = Field(default="", description="file with a bearer token")
     username: str = Field(default="", description="name for basic authentication")
     password_file: str = Field(default="", description="file with the password to that name")
@@ -254,7 +259,8 @@ class RemoteWriteSettings(Group):
     )
     queue_samples: Annotated[int, Field(ge=10_000, le=100_000_000)] = Field(
         default=2_000_000,
-        description="most samples that wait, about 24 bytes each; then the oldest give way",
+        description="most samples that wait, about 24 bytes each; what is more the centre "
+        "reads from the record later, at an agent the oldest give way",
     )
     batch_samples: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
         default=10_000, description="most samples of one request"

@@ -27,7 +27,7 @@ from collectors.upkeep import RawUpkeep, keep_up
 from suanwang.clock import VirtualClock
 from suanwang.db import partitions
 from suanwang.db.engine import writing
-from suanwang.db.tables import energy_window, feed, meter, rack, site
+from suanwang.db.tables import energy_window, feed, meter, rack, remote_copy, site
 from suanwang.ids import SeededIds
 from suanwang.model.meter import MeterRole
 from suanwang.model.reading import Reading, SourceListing
@@ -184,6 +184,25 @@ def test_missing_parts_and_rows_without_one_are_told_until_the_upkeep_has_made_t
     partitions.make_ahead(postgres_engine, clock.now())
     watch.look(900)
     assert watch.firing() == []
+
+
+def test_a_copy_that_falls_behind_is_told_while_its_process_lives(watch: Watch) -> None:
+    def moved(behind_s: float) -> None:
+        now = watch.clock.now()
+        row = {"from_at": now - timedelta(seconds=behind_s), "moved_at": now}
+        with writing(watch.engine) as connection:
+            connection.execute(remote_copy.delete())
+            connection.execute(remote_copy.insert().values(name="centre", site_id=SITE, **row))
+
+    watch.clock.advance(2 * HOUR)
+    for behind_s, expected in ((120, []), (HOUR + 60, [("copy-behind", "copy:centre")])):
+        for _ in range(6):
+            moved(behind_s)
+            watch.look()
+        assert watch.firing() == expected
+    for _ in range(3):
+        watch.look(301)
+    assert watch.firing() == [], "a process that was taken away"
 
 
 def test_a_database_without_parts_lacks_none(

@@ -6,7 +6,7 @@ import shutil
 import ssl
 import subprocess
 from base64 import b64encode
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,7 +84,9 @@ class Database:
 
 
 @contextmanager
-def database(kind: str, folder: Path, port: int = 0, settings: str = "") -> Iterator[Database]:
+def database(
+    kind: str, folder: Path, port: int = 0, settings: str = "", arguments: Sequence[str] = ()
+) -> Iterator[Database]:
     """Run a database over ``folder``; ``settings`` are those of Prometheus' file."""
     port = port or free_port()
     program = PROGRAMS[kind]
@@ -94,7 +96,7 @@ def database(kind: str, folder: Path, port: int = 0, settings: str = "") -> Iter
     if kind == "prometheus":
         config = folder / "prometheus.yml"
         config.write_text(settings or "global: {}\n", encoding="utf-8")
-        arguments = [
+        own = [
             f"--config.file={config}",
             f"--storage.tsdb.path={folder / 'data'}",
             f"--web.listen-address={address}",
@@ -102,7 +104,7 @@ def database(kind: str, folder: Path, port: int = 0, settings: str = "") -> Iter
         ]
         ready = f"http://{address}/-/ready"
     else:
-        arguments = [
+        own = [
             f"-storageDataPath={folder / 'data'}",
             f"-httpListenAddr={address}",
             "-retentionPeriod=10y",
@@ -110,7 +112,7 @@ def database(kind: str, folder: Path, port: int = 0, settings: str = "") -> Iter
         ]
         ready = f"http://{address}/health"
     with (folder / "log").open("ab") as log:
-        process = subprocess.Popen([program, *arguments], stdout=log, stderr=log)
+        process = subprocess.Popen([program, *own, *arguments], stdout=log, stderr=log)
     try:
         _await(ready, process, folder / "log")
         yield Database(kind, port, process)

@@ -78,6 +78,18 @@ sample_chunk: Final = Table(
 )
 Index("ix_sample_chunk_start_ms", sample_chunk.c.start_ms)
 
+remote_copy: Final = Table(
+    "remote_copy",
+    metadata,
+    Column("name", Text, primary_key=True, comment="whose copy: the setting remote_write.name"),
+    Column("site_id", Text, ForeignKey("site.id"), primary_key=True, comment="the site"),
+    Column(
+        "from_at", UtcDateTime, nullable=False, comment="the copy may lack samples from then on"
+    ),
+    Column("moved_at", UtcDateTime, nullable=False, comment="last written, UTC"),
+    comment="How far the copy for a time series database is.",
+)
+
 source_state: Final = Table(
     "source_state",
     metadata,

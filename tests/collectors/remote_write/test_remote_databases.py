@@ -257,7 +257,7 @@ def test_a_lost_series_ends_at_its_last_sample_and_what_comes_late_still_counts(
         until(writer, lambda state: state.queued == 0)
         selector = 'suanwang_power_w{meter="m7"}'
         assert len(found.labels(selector, last.timestamp() + 10)) == 1
-        writer._put(writer._known.silent(to_epoch_ms(later)))
+        writer.put(writer.known.silent(to_epoch_ms(later)))
         until(writer, lambda state: state.queued == 0 and state.sent == 700)
         assert len(found.labels(selector, last.timestamp())) == 1
         assert found.labels(selector, last.timestamp() + 10) == []

@@ -170,7 +170,7 @@ def test_labels_say_site_thing_and_part(
         (Answer(200), Verdict.TAKEN, None),
         (Answer(204), Verdict.TAKEN, None),
         (Answer(429), Verdict.AGAIN, None),
-        (Answer(500, "disk full"), Verdict.AGAIN, None),
+        (Answer(500, "disk full"), Verdict.FAILED, Dropped.FAILED),
         (Answer(503, "too old a leader"), Verdict.AGAIN, None),
         (Answer(400, "out of order sample"), Verdict.SPLIT, Dropped.LATE),
         (Answer(500, "too old sample"), Verdict.SPLIT, Dropped.LATE),

@@ -1096,6 +1096,23 @@ def upgrade() -> None:
         batch_op.create_index("ix_registry_term_key", ["kind", "key", "version"], unique=False)
 
     op.create_table(
+        "remote_copy",
+        sa.Column(
+            "name", sa.Text(), nullable=False, comment="whose copy: the setting remote_write.name"
+        ),
+        sa.Column("site_id", sa.Text(), nullable=False, comment="the site"),
+        sa.Column(
+            "from_at",
+            UtcDateTime(),
+            nullable=False,
+            comment="the copy may lack samples from then on",
+        ),
+        sa.Column("moved_at", UtcDateTime(), nullable=False, comment="last written, UTC"),
+        sa.ForeignKeyConstraint(["site_id"], ["site.id"], name=op.f("fk_remote_copy_site_id_site")),
+        sa.PrimaryKeyConstraint("name", "site_id", name=op.f("pk_remote_copy")),
+        comment="How far the copy for a time series database is.",
+    )
+    op.create_table(
         "rollup_due",
         sa.Column("site_id", sa.Text(), nullable=False, comment="the site"),
         sa.Column("hour_at", UtcDateTime(), nullable=False, comment="start of the hour, UTC"),
@@ -2065,6 +2082,7 @@ def downgrade() -> None:
     op.drop_table("series")
     op.drop_table("room")
     op.drop_table("rollup_due")
+    op.drop_table("remote_copy")
     with op.batch_alter_table("registry_term", schema=None) as batch_op:
         batch_op.drop_index("ix_registry_term_key")
 
