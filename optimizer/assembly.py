@@ -9,6 +9,7 @@ from optimizer.arrays import Floats
 from optimizer.certificate import Evidence
 from optimizer.dispatch import Settled
 from optimizer.energy_report import energy_report
+from optimizer.expiry import worth_yuan
 from optimizer.explain import reject, verdicts_of_start
 from optimizer.money import Payment
 from optimizer.occupancy import Occupancy
@@ -127,7 +128,7 @@ def _placement(state: Occupancy, job: JobSpec, start: _Start) -> Placement:
         energy_wh=start.figures.energy_wh,
         carbon_g=start.figures.carbon_g,
         latency_ms=instance.rtt_ms(job, p),
-        cost=start.figures.cost,
+        cost=start.figures.cost - worth_yuan(start.payment.lots, state.worth),
         verdicts=start.verdicts,
     )
 

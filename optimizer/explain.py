@@ -20,6 +20,7 @@ _RANK: Final = {code: at for at, code in enumerate(REASON_RANK)}
 NO_ESTIMATES: Final[Mapping[int, Estimate]] = MappingProxyType({})
 _SAME_YUAN: Final = 0.005
 """Costs nearer than half a fen are called equal."""
+_SAME_HOURS: Final = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,7 +256,7 @@ def reject(state: Occupancy, k: int, *, is_complete: bool) -> Rejection:
     return Rejection(
         job_id=JobId(klass.spec.id),
         reason=nearest.code,
-        message=f"{where}{nearest.message}",
+        message=f"{where}{nearest.message}{_standing(state, k)}",
         is_final=bool(reasons) and all(_is_final(state, k, reason) for reason in reasons),
         facts=dict(nearest.facts),
         verdicts=cheapest_first(rows),
@@ -270,6 +271,20 @@ def cheapest_first(rows: list[SiteVerdict]) -> tuple[SiteVerdict, ...]:
         return (row.cost is None, cost, -_RANK.get(row.reason, len(_RANK)), row.pool_id)
 
     return tuple(sorted(rows, key=key))
+
+
+def _standing(state: Occupancy, k: int) -> str:
+    """How a tenant stands against its fair share, for one whose job is left out."""
+    fairness = state.instance.fairness
+    if not fairness.is_on:
+        return ""
+    i = int(fairness.tenant_of[k])
+    served, share = float(fairness.served(state.left)[i]), float(fairness.share[i])
+    word = "is below its share" if served < share - _SAME_HOURS else "has its share"
+    return (
+        f"; tenant {fairness.tenants[i]} {word}: the plan serves {served:.1f} unit-hours of the "
+        f"{share:.1f} that it is due"
+    )
 
 
 def _why_this_slot(seen: ClassView, own: Offer) -> tuple[ReasonCode, str]:

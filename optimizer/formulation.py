@@ -15,6 +15,7 @@ import numpy as np
 
 from optimizer.columns import Columns
 from optimizer.families.draft import Draft
+from optimizer.families.fair import serve_shares
 from optimizer.families.funds import pay
 from optimizer.families.grid import Grid, grid_of
 from optimizer.families.peak import draw_highest, keep_promise, price_peak
@@ -49,6 +50,7 @@ _FAMILIES: Final[tuple[Callable[[Draft], None], ...]] = (
     average_power,
     price_facility_power,
     pay,
+    serve_shares,
 )
 """Every family, in the order in which the model is written."""
 

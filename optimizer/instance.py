@@ -8,6 +8,7 @@ import numpy as np
 from optimizer.arrays import Floats, Ints
 from optimizer.classes import JobClass, classify
 from optimizer.facility import Facilities, facilities_of
+from optimizer.fairness import Fairness, fairness_of
 from optimizer.money import Purse, purse_of
 from optimizer.precedence import Precedence, precedence_of, singled_by_order
 from optimizer.problem import JobSpec, PoolSpec, Problem, SiteSpec
@@ -37,6 +38,7 @@ class Instance:
     busy_w: Floats
     reserved: Reservations
     precedence: Precedence
+    fairness: Fairness
     own_w: Floats
     metered: Facilities
     energy: EnergyData | None = None
@@ -103,6 +105,7 @@ def instance_of(problem: Problem, jobs: Sequence[JobSpec] | None = None) -> Inst
         energy=energy,
         reserved=asked.reserved,
         precedence=asked.precedence,
+        fairness=asked.fairness,
     )
 
 
@@ -115,6 +118,7 @@ def for_jobs(instance: Instance, problem: Problem, jobs: Sequence[JobSpec]) -> I
         classes=asked.classes,
         reserved=asked.reserved,
         precedence=asked.precedence,
+        fairness=asked.fairness,
     )
 
 
@@ -125,6 +129,7 @@ class _Asked:
     classes: tuple[JobClass, ...]
     reserved: Reservations
     precedence: Precedence
+    fairness: Fairness
 
 
 def _asked(problem: Problem, jobs: Sequence[JobSpec], units_free: Ints) -> _Asked:
@@ -136,6 +141,7 @@ def _asked(problem: Problem, jobs: Sequence[JobSpec], units_free: Ints) -> _Aske
         classes=classes,
         reserved=reservations_of(problem, specs, units_free),
         precedence=precedence_of(problem, specs, place_of),
+        fairness=fairness_of(problem, classes, units_free),
     )
 
 

@@ -5,7 +5,7 @@ about what fits. (The finished plan is checked again by ``check``, which shares 
 """
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -13,6 +13,7 @@ import numpy as np
 
 from optimizer.arrays import Bools, Floats, Ints
 from optimizer.columns import Columns, Stretch
+from optimizer.expiry import worth_of_lots, worth_yuan
 from optimizer.instance import Instance
 from optimizer.money import Payment, Purse, Run, Shortfall
 from optimizer.problem import JobSpec
@@ -29,7 +30,8 @@ WATT_SLACK: Final = 1e-6
 class Occupancy:
     """What is taken so far. ``payments[column]`` holds one payment a job that starts there.
 
-    ``held[r,t]`` are units in use by jobs that sit in a reservation.
+    ``held[r,t]`` are units in use by jobs that sit in a reservation. ``worth`` is what a fen of a
+    lot that would expire is worth, ``saved_yuan`` what the plan uses of such lots.
 
     ``used[p,t]`` are units in use in any part of a slot, ``peak_w[s,t]`` their IT power together,
     ``mean_w[s,t]`` the mean IT power over the slot (a run may end in the middle of one).
@@ -44,6 +46,8 @@ class Occupancy:
     purse: Purse
     left: Ints
     order: Sequence
+    worth: Mapping[str, float]
+    saved_yuan: float = 0.0
     payments: dict[int, list[Payment]] = field(default_factory=lambda: defaultdict(list))
 
     def job(self, column: int) -> JobSpec:
@@ -101,7 +105,26 @@ class Occupancy:
 
     def added_yuan(self, k: int) -> Floats:
         """For each column of class k: what one more job adds to the plan, beside its own cost."""
-        return self.energy_yuan(k) + self.order.moving_yuan(k)
+        return self.energy_yuan(k) + self.order.moving_yuan(k) - self.saving_yuan(k)
+
+    def saving_yuan(self, k: int) -> Floats:
+        """For each column of class k: worth of what one more job uses of lots that would expire."""
+        own = self.columns.of_class(k)
+        total = np.zeros(own.stop - own.start)
+        tenant = self.instance.classes[k].spec.tenant_id
+        lots = {lot.id for lot in self.purse.lots_of.get(tenant, ())}
+        if not lots & self.worth.keys():
+            return total
+        # Who pays, and how much, is the same for all columns of one price and one funding.
+        alike = np.stack([self.columns.price_fen[own], self.columns.funding[own]])
+        _, first, kind = np.unique(alike, axis=1, return_index=True, return_inverse=True)
+        splits = [self.split(own.start + int(at)) for at in first]
+        worth = [
+            worth_yuan(split.lots, self.worth) if isinstance(split, Payment) else 0.0
+            for split in splits
+        ]
+        total += np.array(worth)[kind.ravel()]
+        return total
 
     def energy_yuan(self, k: int) -> Floats:
         """For each column of class k: what the energy of one more job costs at the present load."""
@@ -139,6 +162,7 @@ class Occupancy:
         self.purse.take(self.job(column), payment)
         self.left[self.columns.klass[column]] -= 1
         self._load(column, 1)
+        self.saved_yuan += worth_yuan(payment.lots, self.worth)
         self.order.note(column, is_placed=True)
 
     def give_back(self, column: int) -> Payment:
@@ -149,6 +173,7 @@ class Occupancy:
         self.purse.give_back(self.job(column), payment)
         self.left[self.columns.klass[column]] += 1
         self._load(column, -1)
+        self.saved_yuan -= worth_yuan(payment.lots, self.worth)
         self.order.note(column, is_placed=False)
         return payment
 
@@ -163,7 +188,10 @@ class Occupancy:
         return max(0, count)
 
     def objective(self) -> float:
-        """Return the plan's cost in yuan: columns, energy above the base, data, the unserved."""
+        """Return the plan's cost in yuan: columns, energy above the base, data, the unserved.
+
+        What tenants get less than they are due costs too; vouchers saved from expiry lower it.
+        """
         starts = sum(
             float(self.columns.cost[column]) * len(self.payments[column])
             for column in sorted(self.payments)
@@ -173,7 +201,9 @@ class Occupancy:
             klass.unserved_yuan * int(left)
             for klass, left in zip(self.instance.classes, self.left, strict=True)
         )
-        return starts + energy + unserved + self.order.total_yuan()
+        unfair = self.instance.fairness.cost_yuan(self.left)
+        saved = self.saved_yuan if self.payments else 0.0
+        return starts + energy + unserved + unfair - saved + self.order.total_yuan()
 
     def _load(self, column: int, sign: int) -> None:
         columns = self.columns
@@ -257,6 +287,7 @@ def empty_occupancy(instance: Instance, columns: Columns) -> Occupancy:
         purse=instance.purse(),
         left=np.array([klass.count for klass in instance.classes], dtype=np.int64),
         order=Sequence(instance, columns),
+        worth=worth_of_lots(instance.problem),
     )
 
 

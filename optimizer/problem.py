@@ -216,6 +216,8 @@ class Family(StrEnum):
     ELASTIC = "elastic"
     RESERVATION = "reservation"
     AFTER = "after"
+    FAIRNESS = "fairness"
+    EXPIRY = "expiry"
     SLEEP = "sleep"
     STORAGE = "storage"
     SOLAR = "solar"
@@ -230,8 +232,10 @@ class Policy:
     ``latency_yuan_per_ms`` is paid once a job for each millisecond of round trip, ``waiting`` for
     each hour and unit between now and the start, ``unserved`` for each unit-hour not placed; the
     latter grows by ``ageing_per_hour`` of itself for each full hour that the job has waited, so no
-    job starves. The search for whole jobs stops at ``mip_gap`` or after ``mip_time_s``. Families of
-    limits in ``families_off`` do not hold, for what-ifs and comparisons.
+    job starves. ``unfair`` is paid for each unit-hour that a tenant gets less than it is due (zero:
+    not asked), and ``expiring_weight`` is what a yuan of a voucher is worth that would be lost
+    within the horizon. The search for whole jobs stops at ``mip_gap`` or after ``mip_time_s``.
+    Families of limits in ``families_off`` do not hold, for what-ifs and comparisons.
     """
 
     carbon_yuan_per_kg: float = 0.06
@@ -245,6 +249,8 @@ class Policy:
     mip_gap: float = 1e-4
     mip_time_s: float = 1.0
     families_off: frozenset[Family] = frozenset()
+    unfair_yuan_per_unit_hour: float = 0.0
+    expiring_weight: float = 0.1
 
 
 DEFAULT_SLOT_LENGTHS_S: Final = (60, 240, 600, 900, 1_800, 3_600, 3_600, 3_600)
@@ -267,6 +273,7 @@ class Problem:
     reservations: tuple[ReservationSpec, ...] = ()
     links: Mapping[tuple[str, str], LinkSpec] = field(default_factory=dict)
     usual_link: LinkSpec = field(default_factory=lambda: LinkSpec(gbps=1.0))
+    weights: Mapping[str, float] = field(default_factory=dict)
 
 
 def slots_of(lengths_s: tuple[float, ...]) -> tuple[Slot, ...]:

@@ -6,12 +6,14 @@ would lose at least: the cost of a plan is convex in what is asked of it, so its
 promise too little room, and a large job can cost more than the price says.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from optimizer.arrays import Floats
 from optimizer.columns import Columns
+from optimizer.expiry import worth_of_lots
 from optimizer.instance import Instance
 from optimizer.problem import JobSpec, LotSpec
 from suanwang.model.prices import PriceBoard
@@ -68,26 +70,33 @@ def _money(instance: Instance, columns: Columns, tariff: Tariff) -> Floats:
     """Yuan for the money that runs short, by column; nothing where no tenant's does."""
     total = np.zeros(columns.count)
     lots = {lot.id: lot for lot in instance.problem.lots}
+    worth_saved = worth_of_lots(instance.problem)
     for f, funding in enumerate(columns.fundings):
         job = instance.classes[funding.klass].spec
         cash = tariff.cash.get(job.tenant_id, 0.0)
         own = np.flatnonzero(columns.funding == f)
-        if cash == 0.0 or not len(own):
+        if not len(own) or (cash == 0.0 and not worth_saved.keys() & set(funding.lots)):
             continue
         payers = [lots[lot] for lot in funding.lots]
         prices = columns.price_fen[own]
-        worth = {int(p): _pay(int(p), job, payers, tariff) for p in np.unique(prices)}
+        lot_yuan = {
+            lot.id: tariff.lots.get(lot.id, 0.0) - FEN_PER_YUAN * worth_saved.get(lot.id, 0.0)
+            for lot in payers
+        }
+        worth = {int(p): _pay(int(p), job, payers, (cash, lot_yuan)) for p in np.unique(prices)}
         total[own] = [worth[int(price)] for price in prices]
     return total
 
 
-def _pay(price_fen: int, job: JobSpec, payers: list[LotSpec], tariff: Tariff) -> float:
+def _pay(
+    price_fen: int, job: JobSpec, payers: list[LotSpec], prices: tuple[float, Mapping[str, float]]
+) -> float:
     """Pay a price the way that costs the plan least; lots pay what the cash limit does not let."""
     price = price_fen / FEN_PER_YUAN
-    cash = tariff.cash.get(job.tenant_id, 0.0)
+    cash, lot_yuan = prices
     most = price if job.cash_fen_max is None else min(price, job.cash_fen_max / FEN_PER_YUAN)
     rest, total = price, 0.0
-    for worth, lot in sorted(((tariff.lots.get(lot.id, 0.0), lot) for lot in payers), key=_worth):
+    for worth, lot in sorted(((lot_yuan[lot.id], lot) for lot in payers), key=_worth):
         if worth >= cash and rest <= most:
             break
         share = min(price * lot.ratio_num / lot.ratio_den, lot.available_fen / FEN_PER_YUAN, rest)

@@ -88,6 +88,14 @@ def _without_events(problem: Problem) -> Problem:
     return replace(problem, sites=tuple(replace(site, events=()) for site in problem.sites))
 
 
+def _without_fairness(problem: Problem) -> Problem:
+    return replace(problem, policy=replace(problem.policy, unfair_yuan_per_unit_hour=0.0))
+
+
+def _without_expiry(problem: Problem) -> Problem:
+    return replace(problem, policy=replace(problem.policy, expiring_weight=0.0))
+
+
 _WITHOUT: Final[Mapping[Family, Callable[[Problem], Problem]]] = MappingProxyType(
     {
         Family.POWER: _without_power,
@@ -98,6 +106,8 @@ _WITHOUT: Final[Mapping[Family, Callable[[Problem], Problem]]] = MappingProxyTyp
         Family.ELASTIC: _without_elastic,
         Family.RESERVATION: _without_reservation,
         Family.AFTER: _without_after,
+        Family.FAIRNESS: _without_fairness,
+        Family.EXPIRY: _without_expiry,
         Family.SLEEP: _without_sleep,
         Family.STORAGE: _without_storage,
         Family.SOLAR: _without_solar,

@@ -98,8 +98,8 @@ class Relaxation:
         columns = columns_of(instance)
         if not columns.count or not self.has_answers:
             return None
-        # Rows of reservations and of order are not grown: such a question is solved from nothing.
-        if self._runs_short(job, columns) or job.after or self.instance.reserved.count:
+        # Rows of reservations, order and fairness are not grown: that is solved from nothing.
+        if self._runs_short(job, columns) or job.after or self._is_tied():
             return self._anew(job, data, columns)
         grown = _Grown(self, instance, columns)
         model, basis = grown.model, grown.basis
@@ -108,6 +108,9 @@ class Relaxation:
             return self._anew(job, data, columns)
         placed = answer.values[grown.starts]
         return Answer(answer.objective - self.solved.objective, placed, columns)
+
+    def _is_tied(self) -> bool:
+        return bool(self.instance.reserved.count) or self.instance.fairness.is_on
 
     def without_job(self, job: JobSpec) -> "Relaxation":
         """Return the relaxation of the problem without one of its jobs."""

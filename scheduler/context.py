@@ -86,6 +86,8 @@ def _limits(settings: Settings) -> Limits:
             waiting_yuan_per_unit_hour=weights.waiting_yuan_per_unit_hour,
             unserved_yuan_per_unit_hour=weights.unserved_yuan_per_unit_hour,
             user_price_weight=weights.user_price_weight,
+            unfair_yuan_per_unit_hour=weights.unfair_yuan_per_unit_hour,
+            expiring_weight=weights.expiring_weight,
             time_limit_s=branch.time_limit_s,
         ),
         link=LinkSpec(gbps=branch.link_gbps, price_uyuan_per_gb=branch.link_price_uyuan_per_gb),

@@ -3,6 +3,7 @@
 import numpy as np
 
 from optimizer.arrays import Floats, Ints
+from optimizer.expiry import worth_of_lots
 from optimizer.families.draft import Draft, every
 from optimizer.model import INFINITY, Block
 from optimizer.problem import LotSpec
@@ -10,8 +11,8 @@ from suanwang.units import FEN_PER_YUAN
 
 
 def pay(draft: Draft) -> None:
-    """Money of every tenant whose money could run short: see ``Funds`` for the inequalities."""
-    scarce = _scarce_tenants(draft)
+    """Money of tenants whose money could run short, or would expire: see ``Funds``."""
+    scarce = _scarce_tenants(draft) | _expiring_tenants(draft)
     columns, instance = draft.columns, draft.instance
     classes = instance.classes
     groups = [
@@ -65,7 +66,11 @@ class _Funds:
         self._lots = [lot for _, lot in draws]
         available = np.array([lot.available_fen for lot in self._lots], dtype=np.float64)
         # Twice what there is: then the row of the lot is what binds, and carries its price.
-        self._voucher = self._builder.add_variables("voucher", upper=2 * available / FEN_PER_YUAN)
+        worth = worth_of_lots(draft.instance.problem)
+        gain = np.array([FEN_PER_YUAN * worth.get(lot.id, 0.0) for lot in self._lots])
+        self._voucher = self._builder.add_variables(
+            "voucher", upper=2 * available / FEN_PER_YUAN, cost=-gain
+        )
 
     def sum_price(self, paid: Ints, group: Ints, price_yuan: Floats) -> None:
         """For every group f:  price[f]  =  sum over its columns of price * start."""
@@ -122,6 +127,12 @@ class _Funds:
         self._builder.add_entries(
             rows.first + row_of[self._group[drawn]], every(self._voucher)[drawn], -1.0
         )
+
+
+def _expiring_tenants(draft: Draft) -> set[str]:
+    """Tenants with a lot that ends within the horizon: using it is worth something."""
+    worth = worth_of_lots(draft.instance.problem)
+    return {lot.tenant_id for lot in draft.instance.problem.lots if lot.id in worth}
 
 
 def _scarce_tenants(draft: Draft) -> set[str]:

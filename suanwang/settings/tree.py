@@ -117,6 +117,13 @@ class PolicySettings(Group):
     user_price_weight: Weight = Field(
         default=1.0, description="how much the user's price counts beside the operator's cost"
     )
+    unfair_yuan_per_unit_hour: Weight = Field(
+        default=0.0,
+        description="price of a unit-hour that a tenant gets less than its fair share; 0: not asked",
+    )
+    expiring_weight: Weight = Field(
+        default=0.1, description="what a yuan of a voucher is worth that would expire unused soon"
+    )
 
 
 class SchedulerSettings(Group):

@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from problem_builders import ORIGIN, a_battery, a_job, a_pool, a_problem, a_site, a_sleep
+from problem_builders import ORIGIN, a_battery, a_job, a_lot, a_pool, a_problem, a_site, a_sleep
 
 from optimizer.planner import plan
 from optimizer.problem import After, Family, PeakSpec, Problem, ReservationSpec, Shape
@@ -98,6 +98,38 @@ _GIVING = {
 """Families that allow something: switched off, the job has no place."""
 
 
+def _fairness() -> Problem:
+    """Two long jobs of one tenant fill the pool, unless the other is due its half."""
+    wide = [a_job(f"a{at}", units=4, run_s=3_600.0, deadline_s=3_600.0) for at in range(2)]
+    dear = [
+        a_job(f"b{at}", tenant_id="other", units=4, run_s=1_800.0, deadline_s=3_600.0)
+        for at in range(2)
+    ]
+    cash = {"acme": 1_000_000, "other": 1_000_000}
+    busy_later = a_pool(units_free=(8, 0, 0, 0))
+    problem = a_problem(jobs=[*wide, *dear], pools=[busy_later], cash_fen=cash)
+    return replace(problem, policy=replace(problem.policy, unfair_yuan_per_unit_hour=5_000.0))
+
+
+def _expiry() -> Problem:
+    """The afternoon is cheaper, but the voucher ends before it."""
+    site = a_site(price_uyuan_per_kwh=(600_000, 600_000, 500_000, 500_000))
+    lot = a_lot(expires_s=3_600.0)
+    problem = a_problem(jobs=[a_job()], sites=[site], lots=(lot,))
+    return replace(problem, policy=replace(problem.policy, waiting_yuan_per_unit_hour=0.0))
+
+
+_WEIGHING = {
+    Family.FAIRNESS: _fairness,
+    Family.EXPIRY: _expiry,
+}
+"""Families that put a price on something: switched off, another plan is best."""
+
+
+def _shape(made: Plan) -> list[tuple[str, object]]:
+    return sorted((one.job_id, one.start) for one in (*made.starts, *made.later))
+
+
 def _placed(made: Plan) -> int:
     return len(made.starts) + len(made.later)
 
@@ -118,5 +150,12 @@ def test_a_family_gives_a_job_its_place_until_it_is_switched_off(family: Family)
     assert _placed(plan(replace(problem, policy=policy))) == 0
 
 
+@pytest.mark.parametrize("family", list(_WEIGHING))
+def test_a_family_changes_the_best_plan_until_it_is_switched_off(family: Family) -> None:
+    problem = _WEIGHING[family]()
+    policy = replace(problem.policy, families_off=frozenset({family}))
+    assert _shape(plan(problem)) != _shape(plan(replace(problem, policy=policy)))
+
+
 def test_every_family_has_a_problem_in_which_it_binds() -> None:
-    assert {*_BINDING, *_GIVING} == set(Family)
+    assert {*_BINDING, *_GIVING, *_WEIGHING} == set(Family)
