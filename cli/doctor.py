@@ -76,6 +76,7 @@ def _installation() -> Iterator[Finding]:
         except importlib.metadata.PackageNotFoundError:
             yield _bad(package, "is not installed: run `make setup`")
     yield _guarded("solver", _solver)
+    yield _guarded("solvers", _solvers)
     yield _guarded("database", _database)
 
 
@@ -93,6 +94,18 @@ def _solver() -> str:
     from cli.smallest_problem import solve_smallest
 
     return solve_smallest()
+
+
+def _solvers() -> str:
+    """List what the setting ``scheduler.solver`` may name here; a licence is not looked at."""
+    from optimizer.routes import installed, route_named
+    from suanwang import settings
+
+    route_named(settings.load().settings.scheduler.solver)
+    found = installed()
+    there = ", ".join(name for name, is_there in found.items() if is_there)
+    missing = ", ".join(name for name, is_there in found.items() if not is_there)
+    return f"{there}; not installed: {missing}" if missing else there
 
 
 def _database() -> str:

@@ -345,11 +345,15 @@ def explain(
     """Say why a job is where it is, and why not elsewhere."""
     with connect(url, api_key) as client:
         answer = client.get(f"/v1/jobs/{job_id}/explain")
+        waits = answer["state"] == "queued"
+        conflict = client.get(f"/v1/jobs/{job_id}/conflict") if waits else None
     if as_json:
-        emit_json(answer)
+        emit_json({**answer, "conflict": conflict})
         return
     line(f"{job_id}: {answer['reason']}: {answer['message']}")
     verdict_table(answer["verdicts"])
+    if conflict is not None and conflict["demands"]:
+        line(f"in its way: {conflict['words']}")
 
 
 def logs(

@@ -25,6 +25,7 @@ from cli import (
     kpis,
     local,
     plan,
+    planner,
     prices,
     series,
     sites,
@@ -87,6 +88,7 @@ app.add_typer(vouchers.app, name="voucher")
 app.add_typer(vouchers.tenants_app, name="tenants")
 app.command("plan")(plan.plan)
 app.command("prices")(prices.prices)
+app.add_typer(planner.app, name="planner")
 app.command("doctor")(doctor.doctor)
 app.add_typer(doctor.config_app, name="config")
 app.add_typer(collect.app, name="collect")

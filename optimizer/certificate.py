@@ -33,8 +33,10 @@ _ON_VARIABLES: Final = {
 
 The bounds of all other variables only keep the Lagrangian bound finite: a row says the same.
 """
-_NOT_LIMITS: Final = frozenset({"facility", "balance", "paid", "draw", "wakes", "peak"})
-"""Rows with one open side that bend a cost and limit nothing."""
+_NOT_LIMITS: Final = frozenset(
+    {"facility", "balance", "paid", "draw", "wakes", "peak", "keep_awake", "leave", "held"}
+)
+"""Rows with one open side that bend a cost or tie variables together, and limit nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -49,7 +49,7 @@ class Guarded:
     """A route that can be trusted, made of one that cannot. ``refused`` says what was not used.
 
     ``solver_s`` is the time that the route took, ``violation`` the worst relative break of a row by
-    the first point that it gave; None where it gave none.
+    the first point that it gave; None where it gave none that is a row of numbers.
     """
 
     solve: SolveModel
@@ -110,7 +110,7 @@ class Guarded:
         if not answer.has_point:
             return replace(clean, values=np.empty(0))
         worst = violation(model, values, integral=True)
-        if self.violation is None:
+        if self.violation is None and np.isfinite(worst):
             self.violation = worst
         if worst <= TOLERANCE:
             return replace(clean, objective=objective(model, values))

@@ -39,14 +39,24 @@ def solve_inside(model: Model, *, tolerance: float, time_s: float) -> tuple[Floa
     return values, np.array(found.row_dual, dtype=np.float64)
 
 
+def has_algorithm(algorithm: str) -> bool:
+    """Whether this HiGHS has an algorithm for relaxations, such as ``hipo``."""
+    highs = highspy.Highs()  # type: ignore[no-untyped-call]  # highspy is typed in parts
+    highs.setOptionValue("output_flag", False)
+    return bool(highs.setOptionValue("solver", algorithm) == highspy.HighsStatus.kOk)
+
+
 class LiveModel:
     """A model inside HiGHS: its bounds can change and it is solved again from its last basis."""
 
-    def __init__(self, model: Model, basis: object = None) -> None:
+    def __init__(self, model: Model, basis: object = None, algorithm: str = "") -> None:
+        """Hand the model over; ``algorithm`` is HiGHS's, for relaxations, else by size."""
         began_s = perf_counter()
         self._model = model
         self._highs = highspy.Highs()  # type: ignore[no-untyped-call]  # highspy is typed in parts
         _set_options(self._highs, model)
+        if algorithm and not model.is_integral.any():
+            self._highs.setOptionValue("solver", algorithm)
         _pass_model(self._highs, model)
         if isinstance(basis, highspy.HighsBasis):
             self._highs.setOptionValue("solver", "simplex")
@@ -89,7 +99,8 @@ def _set_options(highs: highspy.Highs, model: Model) -> None:
     highs.setOptionValue("threads", 1)
     highs.setOptionValue("random_seed", 0)
     if not model.is_integral.any() and model.columns >= INTERIOR_POINT_FROM:
-        highs.setOptionValue("solver", "ipm")
+        # Not "ipm": that is HiPO where it is installed, which is slower on these models (measured).
+        highs.setOptionValue("solver", "ipx")
 
 
 def _pass_model(highs: highspy.Highs, model: Model) -> None:

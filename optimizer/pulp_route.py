@@ -52,6 +52,8 @@ def solve_by_pulp(model: Model, limits: Limits, solver: pulp.LpSolver) -> Soluti
     problem = pulp_problem(model)
     handed_s = perf_counter()
     solver.timeLimit = max(1.0, limits.time_s)
+    if solver.name.startswith("CPLEX"):  # Else it calls a relaxation a MIP, and gives no prices.
+        solver.mip = bool(model.is_integral.any())
     status = problem.solve(solver)
     return checked(
         model,
@@ -74,13 +76,22 @@ def by_highs(gap: float = 1e-9) -> SolveModel:
 
     One thread, as on the direct route: HiGHS refuses another number in the same process.
     """
-    return _route(lambda: pulp.HiGHS(msg=False, threads=1, gapRel=gap))
+    return route_of(lambda: pulp.HiGHS(msg=False, threads=1, gapRel=gap))
 
 
 def by_cbc(gap: float = 1e-9) -> SolveModel:
     """Return the route through PuLP to CBC; raise FileNotFoundError where there is no CBC."""
     path = find_cbc()
-    return _route(lambda: pulp.COIN_CMD(path=path, msg=False, threads=1, gapRel=gap))
+    return route_of(lambda: pulp.COIN_CMD(path=path, msg=False, threads=1, gapRel=gap))
+
+
+def route_of(make_solver: Callable[[], pulp.LpSolver]) -> SolveModel:
+    """Return the route through PuLP to the solver that ``make_solver`` makes anew for each call."""
+
+    def solve(model: Model, limits: Limits) -> Solution:
+        return solve_by_pulp(model, limits, make_solver())
+
+    return solve
 
 
 def find_cbc() -> str:
@@ -94,13 +105,6 @@ def find_cbc() -> str:
     if pulp.COIN_CMD(path=str(bundled)).available():
         return str(bundled)
     raise FileNotFoundError("no CBC found: put cbc on PATH, or pip install 'pulp[cbc]'")
-
-
-def _route(make_solver: Callable[[], pulp.LpSolver]) -> SolveModel:
-    def solve(model: Model, limits: Limits) -> Solution:
-        return solve_by_pulp(model, limits, make_solver())
-
-    return solve
 
 
 def _terms_by_row(

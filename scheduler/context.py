@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from collectors.store_bill import PeakBook
 from optimizer.planner import plan
 from optimizer.problem import LinkSpec, Policy, Problem
+from optimizer.routes import route_named
 from scheduler.desk import DeskHolder
 from suanwang.clock import Clock
 from suanwang.energy.catalogue import EnergyCatalogue, load_catalogue
@@ -60,12 +62,17 @@ class Context:
 
 
 def make_context(clock: Clock, ids: IdSource, settings: Settings | None = None) -> Context:
-    """Return a context with the packaged energy catalogue and the real planner."""
+    """Return a context with the packaged energy catalogue and the real planner.
+
+    Raise BadInput or Unavailable where the solver of the settings is unknown or not installed.
+    """
+    given = settings or Settings()
     return Context(
         clock=clock,
         ids=ids,
-        catalogue=_catalogue(settings or Settings()),
-        limits=_limits(settings or Settings()),
+        catalogue=_catalogue(given),
+        limits=_limits(given),
+        planner=partial(plan, solve=route_named(given.scheduler.solver)),
     )
 
 

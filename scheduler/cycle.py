@@ -149,6 +149,11 @@ def run_cycle(engine: Engine, writer: Writer, context: Context) -> CycleReport:
     return report
 
 
+def present_problem(engine: Engine, context: Context) -> Problem:
+    """Return what the planner would be asked now, without asking it."""
+    return _problem(_look(engine, context), context)
+
+
 def _pieces(items: Sequence[T], most: int) -> Iterator[Sequence[T]]:
     for first in range(0, len(items), most):
         yield items[first : first + most]

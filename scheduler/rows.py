@@ -8,7 +8,15 @@ from typing import Any
 from suanwang.ids import AttemptId, HoldId, JobId, PoolId, SiteId, TenantId
 from suanwang.model.attempt import Attempt, AttemptState, FailureKind
 from suanwang.model.job import Job, JobState, Predecessor, Width, Wishes
-from suanwang.model.plan import Placement, ReasonCode, SiteVerdict
+from suanwang.model.plan import (
+    Binding,
+    Certificate,
+    Placement,
+    PlanStep,
+    Proof,
+    ReasonCode,
+    SiteVerdict,
+)
 from suanwang.model.site import DataClass
 
 # ``Any`` stands here for what a database driver or JSON hands over: this is the edge.
@@ -128,6 +136,19 @@ def _plain(value: object) -> object:
     if isinstance(value, frozenset):
         return sorted(value)
     return value
+
+
+def certificate_of(document: Row) -> Certificate:
+    """Return a certificate from its JSON."""
+    return Certificate(
+        **{
+            **document,
+            "step": PlanStep(document["step"]),
+            "proof": Proof(document["proof"]),
+            "binding": tuple(Binding(**one) for one in document["binding"]),
+            "refused": tuple(document["refused"]),
+        }
+    )
 
 
 def _moment(text: str | None) -> datetime | None:

@@ -1,20 +1,26 @@
 """Planning runs and the newest decision about each job, in the database."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
 from typing import Final
 
 from sqlalchemy import Connection, delete, insert, select, update
 
-from scheduler.rows import placement_document, placement_of, verdict_document, verdict_of
+from scheduler.rows import (
+    certificate_of,
+    placement_document,
+    placement_of,
+    verdict_document,
+    verdict_of,
+)
 from scheduler.store import insert_if_new
 from suanwang.db.tables import decision as decision_table
 from suanwang.db.tables import job as job_table
 from suanwang.db.tables import plan_run as run_table
 from suanwang.ids import JobId
 from suanwang.model.job import JobState
-from suanwang.model.plan import Placement, Plan, ReasonCode, SiteVerdict
+from suanwang.model.plan import Certificate, Placement, Plan, ReasonCode, SiteVerdict
 
 _BATCH: Final = 500
 """Ids in one query: below every database's limit of parameters."""
@@ -49,7 +55,41 @@ def add_run(connection: Connection, run_id: str, plan: Plan, epoch: int, jobs: i
             jobs=jobs,
             starts=len(plan.starts),
             note=plan.note,
+            certificate=asdict(plan.certificate),
         )
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """A planning run as it is told to people; ``certificate`` is that of the plan."""
+
+    id: str
+    made_at: datetime
+    planner: str
+    solver: str
+    objective: float
+    bound: float | None
+    build_s: float
+    solve_s: float
+    jobs: int
+    starts: int
+    note: str
+    certificate: Certificate
+
+
+def newest_runs(connection: Connection, limit: int) -> tuple[Run, ...]:
+    """Return the newest planning runs, the newest first."""
+    query = (
+        select(run_table).order_by(run_table.c.made_at.desc(), run_table.c.id.desc()).limit(limit)
+    )
+    names = [field.name for field in fields(Run)]
+    return tuple(
+        Run(
+            **{name: row[name] for name in names if name != "certificate"},
+            certificate=certificate_of(row["certificate"]),
+        )
+        for row in connection.execute(query).mappings()
     )
 
 

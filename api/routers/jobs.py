@@ -12,6 +12,7 @@ from api.schemas.common import PAGE_MAX
 from api.schemas.jobs import (
     AccountOut,
     AttemptOut,
+    ConflictOut,
     EventList,
     EventOut,
     ExplanationOut,
@@ -24,10 +25,12 @@ from api.schemas.jobs import (
     JobPage,
     LogPiece,
     MeterOut,
+    RemedyOut,
     StopOut,
     job_out,
 )
-from scheduler import accounting, agents, explain, extension, service, store_extensions
+from optimizer.conflict import Remedy
+from scheduler import accounting, agents, conflicts, explain, extension, service, store_extensions
 from suanwang.db.signals import announce
 from suanwang.errors import BadInput
 from suanwang.ids import SUBMISSION_ID
@@ -197,6 +200,35 @@ def explain_job(submission_id: str, identity: JobReader, context: Context) -> Ex
         message=explanation.message,
         decided_at=explanation.decided_at,
         verdicts=list(explanation.verdicts),
+    )
+
+
+@router.get("/{submission_id}/conflict", summary="What stands in the way")
+def find_conflict(submission_id: str, identity: JobReader, context: Context) -> ConflictOut:
+    """Return the fewest demands that leave a waiting job no place, and what each way out gives."""
+    with context.reading() as connection:
+        job = service.find_job(connection, identity.tenant_scope, submission_id)
+    found = conflicts.conflict_of_job(context.engine, context.scheduling, job)
+    if found is None:
+        words = f"nothing stands in its way; it is {job.state}"
+        return ConflictOut(submission_id=job.submission_id, demands=[], remedies=[], words=words)
+    return ConflictOut(
+        submission_id=job.submission_id,
+        demands=list(found.demands),
+        remedies=[_remedy_out(remedy) for remedy in found.remedies],
+        words=found.words,
+    )
+
+
+def _remedy_out(remedy: Remedy) -> RemedyOut:
+    if remedy.placement is None:
+        raise AssertionError("a way out for one job names its place")
+    return RemedyOut(
+        dropped=list(remedy.dropped),
+        pool_id=remedy.placement.pool_id,
+        start=remedy.placement.start,
+        price_fen_max=remedy.placement.price_fen_max,
+        words=remedy.words,
     )
 
 

@@ -8,6 +8,7 @@ from pydantic import ConfigDict, Field
 
 from api.schemas.common import In, Out
 from api.schemas.money import IdempotencyKey
+from optimizer.conflict import Demand
 from suanwang.ids import SUBMISSION_ID
 from suanwang.model.attempt import AttemptState, FailureKind
 from suanwang.model.job import Job, JobState, Wishes
@@ -251,6 +252,28 @@ class ExplanationOut(Out):
     message: str
     decided_at: datetime | None
     verdicts: list[SiteVerdict]
+
+
+class RemedyOut(Out):
+    """Demands that, dropped together, give a place, and which."""
+
+    dropped: list[Demand]
+    pool_id: str
+    start: datetime
+    price_fen_max: int
+    words: str
+
+
+class ConflictOut(Out):
+    """The fewest demands that leave a waiting job no place; ``remedies`` are the ways out.
+
+    Empty, with ``words`` that say so, where nothing stands in the way.
+    """
+
+    submission_id: str
+    demands: list[Demand]
+    remedies: list[RemedyOut]
+    words: str
 
 
 class StopOut(Out):

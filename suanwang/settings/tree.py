@@ -139,6 +139,11 @@ class SchedulerSettings(Group):
     link_price_uyuan_per_gb: Micros = Field(
         default=0, description="price of moving a gigabyte between two sites, micro-yuan"
     )
+    solver: str = Field(
+        default="auto",
+        description="who solves: `auto`, an algorithm of HiGHS, or `pulp:NAME`; "
+        "`suanwang doctor` lists what is installed",
+    )
     policy: PolicySettings = Field(default=PolicySettings(), description="weights")
 
 

@@ -83,7 +83,7 @@ def test_rows_are_cut_with_a_word_about_the_rest() -> None:
     )
 
 
-@pytest.mark.parametrize("solver", ["greedy", "pulp-highs"])
+@pytest.mark.parametrize("solver", ["greedy", "pulp:highs", "highs-ipm"])
 def test_other_routes_place_the_same_jobs_of_the_demo(solver: str) -> None:
     found = json.loads(ran("demo", "--json", "--solver", solver))
     assert {one["job_id"]: one["site_id"] for one in found["placements"]} == {
@@ -105,10 +105,40 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         ran(str(tmp_path / "absent.yaml"))
 
 
-def test_a_solver_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    def no_cbc() -> None:
-        raise FileNotFoundError("no CBC found")
+def test_a_solver_that_is_not_there_is_named() -> None:
+    with pytest.raises(Unavailable, match="the solver pulp:CUOPT is not installed here"):
+        ran("demo", "--solver", "pulp:cuopt")
+    with pytest.raises(BadInput, match="there is no solver best; there are auto, highs-simplex"):
+        ran("demo", "--solver", "best")
 
-    monkeypatch.setattr("optimizer.pulp_route.by_cbc", no_cbc)
-    with pytest.raises(Unavailable, match="no CBC found"):
-        ran("demo", "--solver", "pulp-cbc")
+
+def test_a_dumped_world_has_the_same_plan(tmp_path: Path) -> None:
+    file, named = tmp_path / "problem.json", tmp_path / "named.json"
+    assert "5 jobs, " in ran("demo", "--dump", str(file))
+    assert "names as they are" in ran("demo", "--dump", str(named), "--with-names")
+    of_world = json.loads(ran("demo", "--json"))
+    of_dump = json.loads(ran("--problem", str(named), "--json"))
+    assert {one["job_id"]: one["pool_id"] for one in of_dump["starts"] + of_dump["later"]} == {
+        one["job_id"]: one["pool_id"] for one in of_world["placements"]
+    }
+    assert of_dump["certificate"]["faults"] == 0
+    text = ran("--problem", str(file), "--limit-rows", "1")
+    assert "4 placed, 1 refused" in text
+    assert "certificate: " in text
+    assert "job-00000" in text
+    assert "… and 3 more" in text
+
+
+def test_either_a_world_or_a_problem_is_named(tmp_path: Path) -> None:
+    for arguments in ((), ("demo", "--problem", "x.json")):
+        with pytest.raises(BadInput, match="name either a world or"):
+            ran(*arguments)
+    with pytest.raises(BadInput, match=r"cannot read .*absent.json"):
+        ran("--problem", str(tmp_path / "absent.json"))
+
+
+def test_the_certificate_is_told() -> None:
+    text = ran("demo")
+    assert "certificate: " in text
+    assert "checked anew: 0 limits broken" in text
+    assert json.loads(ran("demo", "--json"))["certificate"]["gap"] is not None

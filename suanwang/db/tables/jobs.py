@@ -187,6 +187,7 @@ plan_run: Final = Table(
     Column("jobs", Integer, nullable=False, comment="jobs in the queue"),
     Column("starts", Integer, nullable=False, comment="jobs that start now"),
     Column("note", Text, nullable=False, comment="what the planner says about itself"),
+    Column("certificate", Json, nullable=False, comment="what the planner proved of the plan"),
     comment="Planning runs.",
 )
 

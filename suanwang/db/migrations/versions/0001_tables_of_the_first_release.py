@@ -401,6 +401,9 @@ def upgrade() -> None:
         sa.Column("jobs", sa.Integer(), nullable=False, comment="jobs in the queue"),
         sa.Column("starts", sa.Integer(), nullable=False, comment="jobs that start now"),
         sa.Column("note", sa.Text(), nullable=False, comment="what the planner says about itself"),
+        sa.Column(
+            "certificate", Json, nullable=False, comment="what the planner proved of the plan"
+        ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_plan_run")),
         comment="Planning runs.",
     )
