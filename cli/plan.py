@@ -50,6 +50,12 @@ def plan(
         int, typer.Option(min=0, help="Most rows of the tables of jobs and refusals; 0 is all.")
     ] = 20,
     show_jobs: Annotated[bool, typer.Option("--jobs", help="Also list every placed job.")] = False,
+    energy: Annotated[
+        bool,
+        typer.Option(
+            "--energy", help="Also plan sleep, batteries, sun, promises and the month's peak."
+        ),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Plan a world's jobs and print the plan, its electricity bill, energy, CO2 and refusals."""
@@ -62,7 +68,7 @@ def plan(
         raise BadInput("name either a world or, with --problem, a dumped problem")
     clock = SystemClock()
     began_s = clock.monotonic()
-    loaded = _loaded(path)
+    loaded = _loaded(path, with_energy=energy)
     lengths_s = _slot_lengths_s(loaded.world.slot_lengths_s, slot_minutes)
     problem = _problem_of(loaded, lengths_s, time_limit)
     if dump_file is not None:
@@ -91,7 +97,7 @@ class _Loaded:
     network: "ComputeNetwork"
 
 
-def _loaded(path: Path) -> _Loaded:
+def _loaded(path: Path, *, with_energy: bool) -> _Loaded:
     from suanwang.energy.catalogue import load_catalogue
     from suanwang.scenario.load import load_world
     from suanwang.scenario.network import network_of
@@ -99,7 +105,8 @@ def _loaded(path: Path) -> _Loaded:
 
     catalogue = load_catalogue()
     world = load_world(world_path(path), catalogue)
-    return _Loaded(world=world, catalogue=catalogue, network=network_of(world, catalogue))
+    network = network_of(world, catalogue, with_energy=with_energy)
+    return _Loaded(world=world, catalogue=catalogue, network=network)
 
 
 def _problem_of(loaded: _Loaded, lengths_s: tuple[int, ...], time_limit_s: float) -> "Problem":

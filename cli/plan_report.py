@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 from cli.certificate import certificate_lines
 from cli.output import NOTHING, Json, line, number, table, yuan
+from cli.plan_energy import energy_document, print_energy
 from optimizer.rules import REASON_RANK
 from scheduler.forecast import SiteForecast
 from suanwang.energy.bill import Bill
@@ -158,6 +159,7 @@ def print_report(report: PlanReport, *, limit_rows: int, show_jobs: bool) -> Non
     _print_head(report)
     _print_classes(report)
     _print_sites(report)
+    print_energy(report.plan.energy)
     _print_elsewhere(report, limit_rows)
     _print_refusals(report, limit_rows)
     if show_jobs:
@@ -364,6 +366,7 @@ def report_document(report: PlanReport) -> Json:
         "refused": len(plan.rejections),
         "totals": _totals(report.sites),
         "sites": [_site_document(site) for site in report.sites],
+        "energy": [energy_document(one) for one in plan.energy],
         "classes": [_class_document(row) for row in class_rows(report)],
         "elsewhere": [
             {"job_class": job_class, "reason": reason, "sites": sites}

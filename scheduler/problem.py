@@ -22,6 +22,7 @@ from optimizer.problem import (
     Slot,
     slots_of,
 )
+from scheduler.problem_energy import with_energy, with_sleep
 from suanwang.energy.catalogue import EnergyCatalogue
 from suanwang.energy.demand import peak_yuan_per_kw
 from suanwang.energy.facility import FacilityModel
@@ -65,12 +66,16 @@ def build_problem(
     """
     now, slots = network.at, slots_of(slot_lengths_s)
     states = sorted(network.sites, key=lambda state: state.site.id)
-    pools = [pool for state in states for pool in sorted(state.pools, key=lambda one: one.pool.id)]
+    pools = [
+        with_sleep(_pool(pool, now, slots), pool, state.terms)
+        for state in states
+        for pool in sorted(state.pools, key=lambda one: one.pool.id)
+    ]
     return Problem(
         origin=now,
         slots=slots,
         sites=tuple(_site(state, catalogue, now, slots) for state in states),
-        pools=tuple(_pool(pool, now, slots) for pool in pools),
+        pools=tuple(pools),
         jobs=tuple(job_spec(job, now) for job in jobs),
         lots=tuple(lot_spec(lot, now) for lot in money.lots if lot.available_fen > 0),
         cash_fen=dict(money.cash_fen),
@@ -83,7 +88,8 @@ def _site(
     state: SiteState, catalogue: EnergyCatalogue, now: datetime, slots: tuple[Slot, ...]
 ) -> SiteSpec:
     try:
-        return _known_site(state, catalogue, now, slots)
+        known = _known_site(state, catalogue, now, slots)
+        return with_energy(known, state, now, slots)
     except SuanwangError as failure:
         return _unknown_site(state.site, failure.message, len(slots))
 
@@ -126,7 +132,7 @@ def _peak(state: SiteState, tariff: TariffVersions, now: datetime) -> PeakSpec |
     yuan = peak_yuan_per_kw(tariff, site.voltage, site.demand_terms, now)
     if state.peak_w is None or not yuan:
         return None
-    return PeakSpec(so_far_w=state.peak_w, yuan_per_kw=yuan)
+    return PeakSpec(so_far_w=state.peak_w, yuan_per_kw=yuan * state.peak_share)
 
 
 def _unknown_site(site: Site, message: str, slots: int) -> SiteSpec:

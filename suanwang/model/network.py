@@ -1,7 +1,7 @@
 """The compute network (算力一张网): what exists, what is free, and how old each fact is."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
@@ -10,6 +10,7 @@ from suanwang.energy.facility_fitted import FittedFacility
 from suanwang.ids import PoolId, SiteId
 from suanwang.model.reading import Quality
 from suanwang.model.site import Pool, Site
+from suanwang.model.site_terms import EnergyTerms
 
 FRESH_FOR: Final = timedelta(seconds=60)
 """A fact is fresh this long after it was seen."""
@@ -59,7 +60,8 @@ class SiteState:
     ``it_power_w`` and ``facility_power_w`` are the newest meter readings; ``pue`` is the interim
     figure of the last day. ``agent_seen_at`` is the agent's last call. ``own_facility`` is the
     power curve fitted to the site's meters, where there is one. ``peak_w`` is the demand that the
-    month is paid for anyway; None where that is not looked at.
+    month is paid for anyway, None where that is not looked at, and ``peak_share`` how much of the
+    month's rate a plan pays for a rise. ``terms`` are what may be planned of its energy.
     """
 
     site: Site
@@ -73,6 +75,8 @@ class SiteState:
     is_open: bool = True
     own_facility: FittedFacility | None = None
     peak_w: float | None = None
+    peak_share: float = 1.0
+    terms: EnergyTerms = field(default_factory=EnergyTerms)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,8 @@
 """The compute network of a world as its models see it: for plans without any live site."""
 
-from datetime import datetime
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Final
 
 from suanwang.energy.catalogue import EnergyCatalogue
 from suanwang.model.network import ComputeNetwork, Fact, PoolState, SiteState
@@ -8,15 +10,32 @@ from suanwang.model.reading import Quality
 from suanwang.model.site import Site
 from suanwang.scenario.world import World
 
+DAYS_A_MONTH: Final = 30
+
 
 def network_of(
-    world: World, catalogue: EnergyCatalogue, at: datetime | None = None
+    world: World,
+    catalogue: EnergyCatalogue,
+    at: datetime | None = None,
+    *,
+    with_energy: bool = False,
 ) -> ComputeNetwork:
-    """Return all sites open and idle at ``at`` (None: the world's start), by estimate only."""
+    """Return all sites open and idle at ``at`` (None: the world's start), by estimate only.
+
+    ``with_energy`` lets the plan use what the world says of sleep, batteries, sun, promises and
+    peaks. A month's peak then costs the share of its rate that the world's days are of a month.
+    """
     now = world.start if at is None else at
+    states = [_state(site, catalogue, now) for site in world.sites]
+    share = (world.end - world.start) / timedelta(days=DAYS_A_MONTH)
     return ComputeNetwork(
         at=now,
-        sites=tuple(_state(site, catalogue, now) for site in world.sites),
+        sites=tuple(
+            replace(state, terms=world.energy[state.site.id], peak_w=0.0, peak_share=share)
+            if with_energy
+            else state
+            for state in states
+        ),
         rtt_ms=world.rtt_ms,
     )
 

@@ -104,7 +104,27 @@ class BatteryFile(WorldModel):
 
     kw: Kilowatts
     kwh: Kilowatts
-    round_trip: Share
+    round_trip: Annotated[float, Field(gt=0, le=1)]
+    charged: Share = 0.5
+    wear_cny_per_kwh: Yuan = Decimal(0)
+
+
+class SleepFile(WorldModel):
+    """How idle nodes of a site may sleep, and what a wake of one takes."""
+
+    wake_minutes: Annotated[float, Field(ge=0, le=1440)]
+    wake_kwh: Annotated[float, Field(ge=0, le=100)]
+    wear_cny: Yuan = Decimal(0)
+    spare_nodes: Annotated[int, Field(ge=0)] = 0
+
+
+class PromiseFile(WorldModel):
+    """A power that the site promised the grid not to pass for a while."""
+
+    id: Id
+    at: AwareDatetime
+    for_minutes: Count
+    firm_kw: Kilowatts
 
 
 class WasteHeatFile(WorldModel):
@@ -156,6 +176,11 @@ class SiteFile(WorldModel):
     runtimes: tuple[Id, ...] = ()
     collectors: tuple[Id, ...] = ()
     battery: BatteryFile | None = None
+    sleep: SleepFile | None = None
+    solar_kw_by_hour: Annotated[
+        tuple[Annotated[float, Field(ge=0)], ...], Field(min_length=24, max_length=24)
+    ] = (0.0,) * 24
+    promises: tuple[PromiseFile, ...] = ()
     waste_heat: WasteHeatFile | None = None
     power_chain: PowerChainFile | None = None
     cpu_nodes: Count | None = None

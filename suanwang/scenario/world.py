@@ -1,7 +1,7 @@
 """A world: everything that a plan or a demo starts from, as the product's own objects."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -11,6 +11,7 @@ from suanwang.ids import SiteId
 from suanwang.model.job import Job
 from suanwang.model.meter import Meter
 from suanwang.model.site import DataClass, Site
+from suanwang.model.site_terms import EnergyTerms
 from suanwang.model.tenant import Tenant
 from suanwang.model.voucher import Lot
 
@@ -92,6 +93,7 @@ class World:
 
     ``rtt_ms`` maps (origin, site) for every named origin, and ``*`` where a row names any other.
     ``jobs`` are single jobs in the order of arrival: ``job_class`` maps each one's id to its class.
+    ``energy`` is what may be planned of each site's energy.
     """
 
     id: str
@@ -110,6 +112,7 @@ class World:
     job_class: Mapping[str, str]
     events: tuple[WorldEvent, ...]
     demo: Demo | None
+    energy: Mapping[SiteId, EnergyTerms] = field(default_factory=dict)
 
     @property
     def end(self) -> datetime:
