@@ -111,7 +111,6 @@ def test_a_solver_that_is_not_there_is_named() -> None:
     with pytest.raises(BadInput, match="there is no solver best; there are auto, highs-simplex"):
         ran("demo", "--solver", "best")
 
-<<<<<<< HEAD
 
 def test_a_dumped_world_has_the_same_plan(tmp_path: Path) -> None:
     file, named = tmp_path / "problem.json", tmp_path / "named.json"
@@ -143,10 +142,6 @@ def test_the_certificate_is_told() -> None:
     assert "certificate: " in text
     assert "checked anew: 0 limits broken" in text
     assert json.loads(ran("demo", "--json"))["certificate"]["gap"] is not None
-=======
-    monkeypatch.setattr("optimizer.pulp_route.by_cbc", no_cbc)
-    with pytest.raises(Unavailable, match="no CBC found"):
-        ran("demo", "--solver", "pulp-cbc")
 
 
 def test_a_plan_with_energy_says_what_sleeps_and_that_pue_may_rise() -> None:
@@ -173,4 +168,3 @@ def test_the_schedule_of_a_site_is_told_slot_by_slot() -> None:
 
 def test_without_being_asked_a_plan_has_no_energy_schedule(document: dict[str, object]) -> None:
     assert document["energy"] == []
->>>>>>> 5d8aa39 (A world, a site's terms and suanwang plan --energy bring sleep, batteries, sun and promises into plans)
