@@ -15,15 +15,19 @@ from suanwang.energy.carbon_hourly import HourlyCarbon, read_hourly_carbon
 from suanwang.energy.climate import Climate
 from suanwang.energy.facility import FacilityCoefficients, FacilityModel
 from suanwang.energy.limits import PueLimit
+from suanwang.energy.power_chain import PowerChain
 from suanwang.energy.schema import (
     AcceleratorsFile,
     ClimatesFile,
     EmissionFile,
     FacilityFile,
+    PowerChainsFile,
     PueLimitsFile,
+    ThroughputFile,
 )
 from suanwang.energy.schema_tariff import build_tariff
 from suanwang.energy.tariff import BaseTariff
+from suanwang.energy.throughput import FamilyPrior
 from suanwang.energy.versions import TariffVersions
 from suanwang.errors import BadInput, NotFound
 from suanwang.model.site import CoolingKind, Site
@@ -42,6 +46,8 @@ class EnergyCatalogue:
     carbon: CarbonTable
     accelerators: Mapping[str, Accelerator]
     pue_limits: tuple[PueLimit, ...]
+    throughput: Mapping[str, FamilyPrior] = field(default_factory=dict)
+    power_chains: Mapping[str, PowerChain] = field(default_factory=dict)
     hourly_carbon: Mapping[str, HourlyCarbon] = field(default_factory=dict)
 
     def tariff(self, tariff_id: str) -> BaseTariff:
@@ -68,12 +74,24 @@ class EnergyCatalogue:
         """Return a kind of accelerator."""
         return _find(self.accelerators, accelerator_id, "accelerator")
 
-    def facility(self, cooling: CoolingKind, it_design_w: float) -> FacilityModel:
-        """Return the power model of a cooling kind at a design IT power in W."""
+    def family(self, family_id: str) -> FamilyPrior:
+        """Return the throughput prior of a family of models."""
+        return _find(self.throughput, family_id, "family")
+
+    def facility(
+        self, cooling: CoolingKind, it_design_w: float, power_chain: str = ""
+    ) -> FacilityModel:
+        """Return the power model of a cooling kind at a design IT power in W.
+
+        Electrical losses are those of a named power chain, or else of the cooling kind's usual one.
+        """
         coefficients = self.coefficients.get(cooling)
         if coefficients is None:
             raise NotFound(f"no facility power model for cooling {cooling}", cooling=str(cooling))
-        return FacilityModel(kind=cooling, it_design_w=it_design_w, coefficients=coefficients)
+        chain = _find(self.power_chains, power_chain, "power chain") if power_chain else None
+        return FacilityModel(
+            kind=cooling, it_design_w=it_design_w, coefficients=coefficients, chain=chain
+        )
 
     def facility_of(self, site: Site) -> FacilityModel:
         """Return the power model of a site."""
@@ -158,6 +176,8 @@ def read_catalogue(folder: Traversable) -> EnergyCatalogue:
         carbon=validate(_read(folder / "emission_factors_cn.yaml"), EmissionFile).build(),
         accelerators=validate(_read(folder / "accelerators.yaml"), AcceleratorsFile).build(),
         pue_limits=validate(_read(folder / "pue_limits.yaml"), PueLimitsFile).build(),
+        power_chains=validate(_read(folder / "power_chains.yaml"), PowerChainsFile).build(),
+        throughput=validate(_read(folder / "throughput_priors.yaml"), ThroughputFile).build(),
     )
 
 

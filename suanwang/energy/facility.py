@@ -14,6 +14,7 @@ The cost of one more watt of IT is the *marginal* value, 1 + d overhead / d l, n
 from dataclasses import dataclass
 from typing import Final
 
+from suanwang.energy.power_chain import PowerChain
 from suanwang.errors import BadInput
 from suanwang.model.site import CoolingKind
 
@@ -57,11 +58,15 @@ class FacilityCoefficients:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FacilityModel:
-    """The power model of one site: a cooling kind at a design IT power."""
+    """The power model of one site: a cooling kind at a design IT power.
+
+    With a ``chain`` the electrical losses are its own, and not those of the coefficients.
+    """
 
     kind: CoolingKind
     it_design_w: float
     coefficients: FacilityCoefficients
+    chain: PowerChain | None = None
 
     def __post_init__(self) -> None:
         if self.it_design_w <= 0:
@@ -71,7 +76,7 @@ class FacilityModel:
         """Return facility power in W; raise BadInput for a negative IT power."""
         load = self._load(it_w)
         part = self.coefficients
-        electrical = part.electrical(load)
+        electrical = self._electrical(load)
         heat = (load + electrical) * part.compressor_share(wet_bulb_c)
         overhead = electrical + part.c0 + part.c1 * load + heat + part.fixed
         return self.it_design_w * (load + overhead)
@@ -80,7 +85,7 @@ class FacilityModel:
         """Return the facility watts that one more IT watt costs."""
         load = self._load(it_w)
         part = self.coefficients
-        slope = part.e1 + 2 * part.e2 * load
+        slope = part.e1 + 2 * part.e2 * load if self.chain is None else self.chain.slope(load)
         return 1 + slope + part.c1 + (1 + slope) * part.compressor_share(wet_bulb_c)
 
     def pue(self, it_w: float, wet_bulb_c: float) -> float:
@@ -102,6 +107,9 @@ class FacilityModel:
             (load * self.it_design_w, self.facility_w(load * self.it_design_w, wet_bulb_c))
             for load in loads
         )
+
+    def _electrical(self, load: float) -> float:
+        return (self.chain or self.coefficients).electrical(load)
 
     def _load(self, it_w: float) -> float:
         if it_w < 0:

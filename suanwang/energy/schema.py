@@ -6,13 +6,21 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from suanwang.energy.accelerators import Accelerator, HostOverhead
+from suanwang.energy.accelerators import (
+    Accelerator,
+    FigureQuality,
+    HostOverhead,
+    LoadKind,
+    PowerRange,
+)
 from suanwang.energy.carbon import CarbonTable
 from suanwang.energy.climate import Climate
 from suanwang.energy.compute import Compute
 from suanwang.energy.facility import FacilityCoefficients
 from suanwang.energy.file_model import FileModel
 from suanwang.energy.limits import PueLimit
+from suanwang.energy.power_chain import PowerChain, PowerStage
+from suanwang.energy.throughput import FamilyPrior
 from suanwang.errors import BadInput
 from suanwang.model.site import CoolingKind, SiteClass
 
@@ -41,6 +49,69 @@ class EmissionFile(FileModel):
             year: float(factors["all"] * 1_000) for year, factors in self.national.items()
         }
         return CarbonTable(table)
+
+
+Share = Annotated[float, Field(gt=0, le=1)]
+
+
+class StageFile(FileModel):
+    """A stage of a power chain: efficiency by load, and the loss without load."""
+
+    no_load: Annotated[float, Field(ge=0, lt=1)]
+    efficiency: Annotated[dict[Share, Share], Field(min_length=1)]
+
+
+class ChainFile(FileModel):
+    """A power chain: its stages from the border to the rack, and how many paths share the load."""
+
+    stages: Annotated[tuple[str, ...], Field(min_length=1)]
+    paths: Annotated[int, Field(ge=1, le=4)]
+
+
+class PowerChainsFile(FileModel):
+    """Power chains and their stages."""
+
+    schema_: Literal["power_chains/v1"] = Field(alias="schema")
+    stages: dict[str, StageFile]
+    chains: dict[str, ChainFile]
+
+    def build(self) -> dict[str, PowerChain]:
+        """Return the chains by id; raise BadInput for an unknown stage, or one not convex."""
+        stages = {
+            name: PowerStage.of(name, one.no_load, tuple(one.efficiency.items()))
+            for name, one in self.stages.items()
+        }
+        for name, chain in self.chains.items():
+            for stage in chain.stages:
+                if stage not in stages:
+                    known = ", ".join(stages)
+                    raise BadInput(f"power chain {name}: {stage!r} is not in stages: {known}")
+        return {
+            name: PowerChain(name, tuple(stages[stage] for stage in chain.stages), chain.paths)
+            for name, chain in self.chains.items()
+        }
+
+
+class FamilyPriorFile(FileModel):
+    """How speed grows with compute for a family of models."""
+
+    elasticity: Annotated[float, Field(ge=0, le=3)]
+    spread: Annotated[float, Field(gt=0, le=3)]
+    measured_on: tuple[str, ...]
+    source: str
+
+
+class ThroughputFile(FileModel):
+    """Priors of throughput by family."""
+
+    schema_: Literal["throughput_priors/v1"] = Field(alias="schema")
+    families: Annotated[dict[str, FamilyPriorFile], Field(min_length=1)]
+
+    def build(self) -> dict[str, FamilyPrior]:
+        """Return the priors by family."""
+        return {
+            name: FamilyPrior(id=name, **one.model_dump()) for name, one in self.families.items()
+        }
 
 
 class PueLimitFile(FileModel):
@@ -148,6 +219,23 @@ class HostFile(FileModel):
     units: Annotated[int, Field(ge=1)]
     idle_w: Annotated[float, Field(ge=0)]
     busy_w: Annotated[float, Field(ge=0)]
+    wake_s: Annotated[float, Field(ge=0)] = 0.0
+    wake_wh: Annotated[float, Field(ge=0)] = 0.0
+
+
+class LoadFile(FileModel):
+    """Power of one board under one kind of load: low, usual, high."""
+
+    w: Annotated[tuple[float, float, float], Field(description="low, usual, high")]
+    quality: FigureQuality
+    n: Annotated[int, Field(ge=0, description="readings behind it")]
+
+    def build(self) -> PowerRange:
+        """Return the range; raise BadInput where it does not rise."""
+        low_w, typical_w, high_w = self.w
+        return PowerRange(
+            low_w=low_w, typical_w=typical_w, high_w=high_w, quality=self.quality, readings=self.n
+        )
 
 
 class AcceleratorFile(FileModel):
@@ -161,6 +249,7 @@ class AcceleratorFile(FileModel):
     compute: str
     memory_gb: Annotated[int, Field(gt=0)]
     host: str
+    loads: dict[LoadKind, LoadFile] = Field(default_factory=dict)
 
 
 class AcceleratorsFile(FileModel):
@@ -174,8 +263,7 @@ class AcceleratorsFile(FileModel):
     def build(self) -> dict[str, Accelerator]:
         """Return the accelerators by id; raise BadInput for an unknown host or a bad figure."""
         hosts = {
-            name: HostOverhead(id=name, units=host.units, idle_w=host.idle_w, busy_w=host.busy_w)
-            for name, host in self.hosts.items()
+            name: HostOverhead(id=name, **host.model_dump()) for name, host in self.hosts.items()
         }
         return {name: _accelerator(name, one, hosts) for name, one in self.accelerators.items()}
 
@@ -193,4 +281,5 @@ def _accelerator(name: str, one: AcceleratorFile, hosts: dict[str, HostOverhead]
         compute=Compute.parse(one.compute),
         memory_gb=one.memory_gb,
         host=hosts[one.host],
+        loads={kind: load.build() for kind, load in one.loads.items()},
     )
