@@ -119,7 +119,7 @@ class PolicySettings(Group):
     )
     unfair_yuan_per_unit_hour: Weight = Field(
         default=0.0,
-        description="price of a unit-hour that a tenant gets less than its fair share; 0: not asked",
+        description="price of a unit-hour that a tenant gets less than its fair share; 0: off",
     )
     expiring_weight: Weight = Field(
         default=0.1, description="what a yuan of a voucher is worth that would expire unused soon"
