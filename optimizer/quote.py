@@ -100,9 +100,7 @@ def quote(problem: Problem, job: JobSpec) -> tuple[SiteVerdict, ...]:
 def ask(desk: Desk, job: JobSpec, asker: Asker | None = None) -> Quote:
     """Return a quote for a job, with the money of ``asker`` or else that of the problem."""
     instance = _with(desk.instance, job, asker)
-    if len(desk.answers) > ANSWERS_MAX:
-        desk.answers.clear()
-    columns = columns_of(instance, desk.answers)
+    columns = columns_of(instance, _answers(desk))
     found = _estimates(desk, instance, columns)
     rows = verdicts_of_quote(empty_occupancy(instance, columns), 0, found)
     first = rows[0] if rows and rows[0].cost is not None else None
@@ -121,6 +119,17 @@ def ask(desk: Desk, job: JobSpec, asker: Asker | None = None) -> Quote:
         best=best,
         is_sure=best is None or _is_sure(desk, job, instance, best),
     )
+
+
+def has_place(desk: Desk, job: JobSpec, asker: Asker) -> bool:
+    """Return whether any pool could take the job on top of what runs; the queue is left aside."""
+    return columns_of(_with(desk.instance, job, asker), _answers(desk)).count > 0
+
+
+def _answers(desk: Desk) -> RuleAnswers:
+    if len(desk.answers) > ANSWERS_MAX:
+        desk.answers.clear()
+    return desk.answers
 
 
 def settle(found: Quote, relaxation: Relaxation, job: JobSpec, asker: Asker) -> Quote:

@@ -5,6 +5,7 @@ after a crash) writes nothing new.
 """
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -42,16 +43,31 @@ class Settled:
 
 def open_hold(turn: Turn, tenant_id: TenantId, hold: OpenHold, now: datetime) -> None:
     """Set money aside; raise HoldRefused where the ledger says no."""
-    command = commands.OpenHold(
-        key=f"hold:{hold.attempt_id}",
-        hold_id=hold.hold_id,
-        tenant_id=tenant_id,
-        attempt_id=hold.attempt_id,
-        slices=hold.slices,
-    )
-    (outcome,) = ledger.apply(turn, [command], now)
-    if isinstance(outcome, Refusal):
-        raise HoldRefused(outcome)
+    (refused,) = open_holds(turn, [(tenant_id, hold)], now)
+    if refused is not None:
+        raise refused
+
+
+def open_holds(
+    turn: Turn, holds: Sequence[tuple[TenantId, OpenHold]], now: datetime
+) -> list[HoldRefused | None]:
+    """Set money aside for many attempts, in order; return what the ledger says no to."""
+    batch = [
+        commands.OpenHold(
+            key=f"hold:{hold.attempt_id}",
+            hold_id=hold.hold_id,
+            tenant_id=tenant_id,
+            attempt_id=hold.attempt_id,
+            slices=hold.slices,
+        )
+        for tenant_id, hold in holds
+    ]
+    if not batch:
+        return []
+    return [
+        HoldRefused(outcome) if isinstance(outcome, Refusal) else None
+        for outcome in ledger.apply(turn, batch, now)
+    ]
 
 
 def extend_hold(turn: Turn, more: ExtendHold, now: datetime) -> None:

@@ -5,7 +5,7 @@
     2 snapshot   see the compute network and the money, as one moment
     3 plan       decide; pure, outside of any transaction, however long it takes
     4 check      each start against the newest state: job, pool, site, money, epoch
-    5 commit     state, hold, attempt and start order: ONE unit of work for each start
+    5 commit     state, hold, attempt and start order: many starts in one unit of work
     6 hand out   orders lie ready; agents that wait for one find it
     7 explain    a decision for each job, with a reason for each pool
 
@@ -17,7 +17,6 @@ done: a start is committed whole or not at all.
 import logging
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -26,43 +25,38 @@ from typing import Final, TypeVar
 from sqlalchemy import Connection, Engine
 
 from optimizer.problem import Problem
-from scheduler import registry, store, store_plans, store_registry
-from scheduler.billing import HoldRefused
+from scheduler import registry, store, store_plans
 from scheduler.context import Context
 from scheduler.desk import standing_of
-from scheduler.events import GivenUp, Placed, Waited
+from scheduler.events import GivenUp, Waited
 from scheduler.order import Order, look_up, put_in_order
 from scheduler.problem import Money, build_problem
 from scheduler.quotes import constrain
-from scheduler.snapshot import is_reachable, pool_state, take_snapshot, with_peaks
+from scheduler.snapshot import take_snapshot, with_peaks
+from scheduler.starting import Refusal, Start, start_many, words
 from scheduler.store_plans import Decision
-from scheduler.transition import take
+from scheduler.transition import Wanted, take_many
 from suanwang.db.engine import reading
 from suanwang.errors import SuanwangError, Unavailable
 from suanwang.ids import JobId
 from suanwang.model.job import Job, JobState
 from suanwang.model.network import ComputeNetwork
-from suanwang.model.plan import Placement, Plan, ReasonCode, Rejection
+from suanwang.model.plan import Plan, ReasonCode, Rejection
 from suanwang.model.site import Pool
-from suanwang.model.voucher import HoldSlice
-from suanwang.units import hold_fen
 from voucher import store as money_store
 from voucher import tenure
-from voucher.outcomes import RefusalCode
-from voucher.tender import slices_for
 from voucher.turn import Turn
-from voucher.writer import Writer, wait_for
+from voucher.writer import Writer
 
 T = TypeVar("T")
 _LOG = logging.getLogger(__name__)
 
 EXPLAIN_AGAIN_AFTER: Final = timedelta(seconds=30)
 """An unchanged decision is written again after this long, so that its figures are not stale."""
-STARTS_AT_ONCE: Final = 16
-"""Starts that are with the writer at the same time; others come to it in between."""
-DECISIONS_AT_ONCE: Final = 50
+STARTS_AT_ONCE: Final = 100
+"""Starts in one unit of work; others come to the writer in between."""
+DECISIONS_AT_ONCE: Final = 200
 """Decisions that are written in one unit of work."""
-_ANY_CASH: Final = 10**15
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,15 +84,6 @@ class _View:
     order: Order
 
 
-class _Refused(Exception):
-    """The newest state says no to a planned start."""
-
-    def __init__(self, reason: ReasonCode, message: str) -> None:
-        super().__init__(message)
-        self.reason = reason
-        self.message = message
-
-
 def run_cycle(engine: Engine, writer: Writer, context: Context) -> CycleReport:
     """Run one cycle; return what was done. Raises NotWriting where the lead is lost on the way."""
     epoch = writer.epoch  # 0 lead
@@ -119,20 +104,9 @@ def run_cycle(engine: Engine, writer: Writer, context: Context) -> CycleReport:
     context.desk.leave(standing_of(view.network, problem, plan))
     context.on_step("plan")
     jobs = {job.id: job for job in view.jobs}
-    started: list[JobId] = []
-    refused: dict[JobId, _Refused] = {}
-    for some in _pieces(plan.starts, STARTS_AT_ONCE):  # 4 check, 5 commit
-        answers = [
-            writer.ask(partial(_start, context, epoch, jobs[one.job_id], one)) for one in some
-        ]
-        for placement, answer in zip(some, answers, strict=True):
-            try:
-                _wait_for_start(answer)
-            except _Refused as refusal:
-                refused[placement.job_id] = refusal
-            else:
-                started.append(placement.job_id)
-            context.on_step("commit")
+    starts = [Start(jobs[placement.job_id], placement) for placement in plan.starts]
+    refused = _commit(writer, context, epoch, starts)  # 4 check, 5 commit
+    started = [start.job.id for start in starts if start.job.id not in refused]
     context.on_step("hand out")  # 6 the orders lie ready
     _explain(engine, writer, context, epoch, _decisions(plan, view.at, refused), plan)  # 7 explain
     context.on_step("explain")
@@ -244,94 +218,34 @@ def _problem(view: _View, context: Context) -> Problem:
 # --- 4 check, 5 commit --------------------------------------------------------------------------
 
 
-def _start(context: Context, epoch: int, planned: Job, placement: Placement, turn: Turn) -> None:
-    """Start one job, whole or not at all; raise where the newest state says no."""
-    tenure.require(turn, epoch)
-    connection = turn.connection
-    event = _check(connection, context, planned, placement, context.clock.now())
-    job = store.job_by_id(connection, planned.id, lock=True)
-    attempt = store.latest_attempt(connection, job.id)
-    if job.version != planned.version or job.state is not JobState.QUEUED:
-        raise _Refused(ReasonCode.STALE, "the job changed while it was planned")
-    take(turn, job, attempt, replace(event, epoch=epoch))
-    context.on_step("committing")
+def _commit(
+    writer: Writer, context: Context, epoch: int, starts: Sequence[Start]
+) -> dict[JobId, Refusal]:
+    """Start jobs, many in one unit of work; return those that were refused, and why.
+
+    Where a unit fails as a whole, each of its starts is tried alone, so that only one pays for it.
+    """
+    refused: dict[JobId, Refusal] = {}
+    for some in _pieces(starts, STARTS_AT_ONCE):
+        try:
+            refused |= writer.write(partial(start_many, context, epoch, some))
+        except Unavailable:
+            raise
+        except SuanwangError:
+            for one in some:
+                refused |= _alone(writer, context, epoch, one)
+        for _ in some:
+            context.on_step("commit")
+    return refused
 
 
-def _wait_for_start(answer: "Future[None]") -> None:
-    """Return once a start is durable; raise _Refused for one that was not to be."""
+def _alone(writer: Writer, context: Context, epoch: int, start: Start) -> dict[JobId, Refusal]:
     try:
-        wait_for(answer)
-    except HoldRefused as refusal:
-        raise _Refused(_reason_of(refusal), f"no money set aside: {refusal}") from refusal
+        return writer.write(partial(start_many, context, epoch, (start,)))
     except Unavailable:
         raise
     except SuanwangError as error:
-        raise _Refused(ReasonCode.STALE, error.message) from error
-
-
-def _check(
-    connection: Connection, context: Context, job: Job, placement: Placement, now: datetime
-) -> Placed:
-    """Check pool, site and price as they are now; return the event that starts the job."""
-    pool = store_registry.pool_by_id(connection, placement.pool_id, lock=True)
-    registered = registry.find_site(connection, placement.site_id)
-    if pool is None or pool.site_id != placement.site_id:
-        raise _Refused(ReasonCode.STALE, f"pool {placement.pool_id} is not there any more")
-    if not registered.is_open or not is_reachable(registered, now):
-        raise _Refused(ReasonCode.SITE_DOWN, f"{placement.site_id} takes no jobs at the moment")
-    running = [
-        attempt
-        for attempt in store.live_attempts(connection, site_id=pool.site_id)
-        if attempt.pool_id == pool.id
-    ]
-    free = pool_state(pool, running, now).units_free
-    if free < placement.units:
-        message = f"{pool.id} has {free} units free, the job needs {placement.units}"
-        raise _Refused(ReasonCode.CAPACITY, message)
-    lease_s = context.limits.start_margin_s + job.wishes.use_s_at(placement.units)
-    return Placed(
-        at=now,
-        site_id=placement.site_id,
-        pool_id=placement.pool_id,
-        price_uyuan_per_unit_hour=pool.price_uyuan_per_unit_hour,
-        epoch=0,
-        lease_expires_at=now + timedelta(seconds=lease_s),
-        slices=_slices(connection, job, placement, pool, now),
-        units=placement.units,
-        message=_words(placement),
-    )
-
-
-def _slices(
-    connection: Connection, job: Job, placement: Placement, pool: Pool, now: datetime
-) -> tuple[HoldSlice, ...]:
-    """Return what to hold: the planned lots in drawing order, cash for the rest."""
-    unit_ms = placement.units * job.wishes.use_s_at(placement.units) * 1_000
-    price_fen = hold_fen(unit_ms, pool.price_uyuan_per_unit_hour)
-    if price_fen > placement.price_fen_max:
-        message = f"the price rose from {placement.price_fen_max} to {price_fen} fen"
-        raise _Refused(ReasonCode.STALE, message)
-    lots = [
-        replace(lot, available_fen=min(lot.available_fen, placement.lots[lot.id]))
-        for lot in money_store.lots(connection, tenant_id=job.tenant_id, now=now)
-        if lot.id in placement.lots
-    ]
-    slices = slices_for(price_fen, lots, _ANY_CASH, now) or ()
-    cash_fen = sum(part.amount_fen for part in slices if part.lot_id is None)
-    if cash_fen > placement.cash_fen + len(placement.lots):
-        message = f"a voucher has less than planned: cash would be {cash_fen} fen"
-        raise _Refused(ReasonCode.VOUCHER, message)
-    return slices
-
-
-def _words(placement: Placement) -> str:
-    chosen = [verdict for verdict in placement.verdicts if verdict.pool_id == placement.pool_id]
-    return chosen[0].message if chosen else f"placed at {placement.site_id}"
-
-
-def _reason_of(refusal: HoldRefused) -> ReasonCode:
-    is_cash = refusal.refusal.code is RefusalCode.CASH_SHORT
-    return ReasonCode.CASH_BUDGET if is_cash else ReasonCode.VOUCHER
+        return {start.job.id: Refusal(ReasonCode.STALE, error.message)}
 
 
 # --- 7 explain ----------------------------------------------------------------------------------
@@ -371,21 +285,29 @@ def _explain(
 
 def _save_decisions(epoch: int, decisions: Sequence[Decision], turn: Turn) -> None:
     tenure.require(turn, epoch)
-    there = store.lock_jobs(turn.connection, [decision.job_id for decision in decisions])
-    for decision in decisions:
-        if decision.job_id in there:
-            store_plans.save_decision(turn.connection, decision)
-            _wait(turn, there[decision.job_id], decision)
+    connection = turn.connection
+    there = store.lock_jobs(connection, [decision.job_id for decision in decisions])
+    known = [decision for decision in decisions if decision.job_id in there]
+    store_plans.save_decisions(connection, known)
+    waiting = [one for one in known if there[one.job_id].state is JobState.QUEUED]
+    if not waiting:
+        return
+    attempts = store.latest_attempts(connection, [one.job_id for one in waiting])
+    news = [
+        Wanted(there[one.job_id], attempts.get(one.job_id), _waited(there[one.job_id], one))
+        for one in waiting
+    ]
+    for failure in take_many(turn, news, waiting[0].decided_at):
+        if failure is not None:
+            raise failure
 
 
-def _decisions(
-    plan: Plan, at: datetime, refused: Mapping[JobId, _Refused]
-) -> dict[JobId, Decision]:
+def _decisions(plan: Plan, at: datetime, refused: Mapping[JobId, Refusal]) -> dict[JobId, Decision]:
     found: dict[JobId, Decision] = {}
-    for placement in (*plan.starts, *plan.later):
-        is_now = placement in plan.starts
+    for at_place, placement in enumerate((*plan.starts, *plan.later)):
+        is_now = at_place < len(plan.starts)
         reason = ReasonCode.PLACED if is_now else ReasonCode.LATER_IS_CHEAPER
-        message = _words(placement)
+        message = words(placement)
         if not is_now:
             start = placement.start.isoformat(timespec="minutes")
             message = f"meant for {placement.site_id} at {start}: {message}"
@@ -417,16 +339,10 @@ def _rejected(rejection: Rejection, at: datetime) -> Decision:
     )
 
 
-def _wait(turn: Turn, job: Job, decision: Decision) -> None:
-    """Write into a job that still waits why it does; one whose deadline has passed has failed."""
-    if job.state is not JobState.QUEUED:
-        return
-    attempt = store.latest_attempt(turn.connection, job.id)
+def _waited(job: Job, decision: Decision) -> Waited | GivenUp:
+    """Why a job still waits; one whose deadline has passed has failed."""
     deadline = job.wishes.deadline
     if deadline is not None and decision.decided_at >= deadline:
         message = f"its deadline {deadline.isoformat(timespec='minutes')} has passed"
-        given_up = GivenUp(at=decision.decided_at, reason=ReasonCode.DEADLINE, message=message)
-        take(turn, job, attempt, given_up)
-        return
-    waited = Waited(at=decision.decided_at, reason=decision.reason, message=decision.message)
-    take(turn, job, attempt, waited)
+        return GivenUp(at=decision.decided_at, reason=ReasonCode.DEADLINE, message=message)
+    return Waited(at=decision.decided_at, reason=decision.reason, message=decision.message)

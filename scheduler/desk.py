@@ -111,6 +111,7 @@ class DeskHolder:
         self._lock = threading.Lock()
         self._newest: Standing | None = None
         self._priced: PriceBoard | None = None
+        self._idle: tuple[datetime, Desk] | None = None
 
     def leave(self, standing: Standing) -> None:
         """Keep a standing in place of the last one."""
@@ -122,6 +123,7 @@ class DeskHolder:
         with self._lock:
             self._newest = None
             self._priced = None
+            self._idle = None
 
     def priced(self, network: ComputeNetwork, problem: Problem, now: datetime) -> Standing:
         """Return a standing of this moment, at prices of the queue that are young enough."""
@@ -133,6 +135,17 @@ class DeskHolder:
         with self._lock:
             self._priced = made.board
         return made
+
+    def keep_idle(self, desk: Desk, now: datetime) -> None:
+        """Keep a desk of the network with nothing running, for what may ever run at all."""
+        with self._lock:
+            self._idle = (now, desk)
+
+    def idle(self, now: datetime) -> Desk | None:
+        """Return that desk while it is fresh."""
+        with self._lock:
+            found = self._idle
+        return found[1] if found is not None and now - found[0] <= FRESH_FOR else None
 
     def newest(self, now: datetime) -> Standing | None:
         """Return the newest standing, or None where there is none or it is old."""

@@ -8,7 +8,7 @@ from typing import Final
 from sqlalchemy import Connection
 
 from optimizer.problem import DEFAULT_SLOT_LENGTHS_S, JobSpec, Problem
-from optimizer.quote import Asker, settle
+from optimizer.quote import Asker, Desk, has_place, open_desk, settle
 from optimizer.quote import ask as ask_desk
 from optimizer.quote import quote as quote_pools
 from scheduler import store
@@ -130,8 +130,11 @@ def refuse_hopeless(connection: Connection, job: Job, context: Context) -> None:
     What other jobs occupy or hold may come back, so it counts as there; so do closed sites.
     """
     now = job.submitted_at
-    network = idle_network(connection, now)
     money = _money_in_all(connection, job.tenant_id, now)
+    if _has_hope(money, job, context):
+        return
+    network = idle_network(connection, now)
+    context.desk.keep_idle(_idle_desk(network, context), now)
     earliest_s = ((job.wishes.earliest_start or now) - now).total_seconds()
     slots_s = (earliest_s, _SLOT_S) if earliest_s > 0 else (_SLOT_S,)
     verdicts = _ask(network, money, job, context, slots_s)
@@ -148,6 +151,28 @@ def refuse_hopeless(connection: Connection, job: Job, context: Context) -> None:
         reason=first.reason.value,
         pools=len(verdicts),
     )
+
+
+def _has_hope(money: Money, job: Job, context: Context) -> bool:
+    """Whether the network as it was registered a short time ago could run the job some day.
+
+    What was true then may end, so only a yes is taken from it; a no is looked into.
+    """
+    desk = context.desk.idle(job.submitted_at)
+    if desk is None or job.wishes.earliest_start is not None or job.entrypoint_num_gpus:
+        return False
+    origin = job.wishes.origin
+    sites = desk.instance.sites
+    if origin and sites and (origin, sites[0].id) not in desk.instance.problem.rtt_ms:
+        return False
+    lots = tuple(lot_spec(lot, job.submitted_at) for lot in money.lots if lot.available_fen > 0)
+    asker = Asker(lots=lots, cash_fen=money.cash_fen, rtt_ms=desk.instance.problem.rtt_ms)
+    return has_place(desk, job_spec(job, job.submitted_at), asker)
+
+
+def _idle_desk(network: ComputeNetwork, context: Context) -> Desk:
+    policy, slots_s = context.limits.policy, (_SLOT_S,)
+    return open_desk(build_problem(network, [], Money(), context.catalogue, policy, slots_s))
 
 
 def _too_dear(

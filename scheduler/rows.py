@@ -96,11 +96,12 @@ def attempt_of(row: Row) -> Attempt:
     return Attempt(**fields)
 
 
+_VERDICT_FIELDS = tuple(name for name in SiteVerdict.__slots__ if name != "estimate")
+
+
 def verdict_document(verdict: SiteVerdict) -> dict[str, object]:
     """Return a verdict as JSON; a decision has no estimate, it is exact."""
-    document = {key: _plain(value) for key, value in asdict(verdict).items()}
-    del document["estimate"]
-    return document
+    return {name: _plain(getattr(verdict, name)) for name in _VERDICT_FIELDS}
 
 
 def verdict_of(document: Row) -> SiteVerdict:
@@ -111,10 +112,13 @@ def verdict_of(document: Row) -> SiteVerdict:
     return SiteVerdict(**fields)
 
 
+_PLACEMENT_FIELDS = tuple(name for name in Placement.__slots__ if name != "verdicts")
+
+
 def placement_document(placement: Placement) -> dict[str, object]:
     """Return a placement as JSON, without its verdicts (they have a column of their own)."""
-    document = {key: _plain(value) for key, value in asdict(placement).items()}
-    del document["verdicts"]
+    document = {name: _plain(getattr(placement, name)) for name in _PLACEMENT_FIELDS}
+    document["lots"] = dict(placement.lots)
     return document
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import Connection, Table, delete, func, insert, select, tuple_, update
+from sqlalchemy import Connection, Table, bindparam, delete, func, insert, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from scheduler.rows import attempt_of, attempt_row, job_of, job_row
@@ -19,11 +19,13 @@ from suanwang.db.tables import attempt_log, decision, extension, usage_interval
 from suanwang.db.tables import job as job_table
 from suanwang.db.tables import job_event as event_table
 from suanwang.errors import Conflict, NotFound
-from suanwang.ids import AttemptId, JobId, SiteId, TenantId
+from suanwang.ids import AttemptId, JobId, PoolId, SiteId, TenantId
 from suanwang.model.attempt import DEAD_ATTEMPT_STATES, Attempt, AttemptState
 from suanwang.model.job import Job, JobState
 
 LIST_LIMIT_MAX: Final = 1_000
+_BATCH: Final = 500
+"""Ids in one query: below every database's limit of parameters."""
 DEAD: Final = sorted(state.value for state in DEAD_ATTEMPT_STATES)
 
 
@@ -128,6 +130,40 @@ def update_job(connection: Connection, job: Job) -> Job:
     return newer
 
 
+_MOVING: Final = (
+    *("state", "attempts", "site_id", "pool_id", "stop_requested"),
+    *("reason", "message", "started_at", "ended_at", "exit_code"),
+)
+"""Columns of a job that change while it lives; what was submitted stays as it was."""
+
+
+def update_jobs(connection: Connection, jobs: Sequence[Job]) -> None:
+    """Write what can change of jobs that were read at their versions, each with the next one.
+
+    Raises Conflict where somebody wrote one of them in between.
+    """
+    if not jobs:
+        return
+    statement = (
+        update(job_table)
+        .where(
+            job_table.c.id == bindparam("its_id"), job_table.c.version == bindparam("its_version")
+        )
+        .values(
+            {job_table.c[name]: bindparam(f"new_{name}") for name in _MOVING}
+            | {job_table.c.version: job_table.c.version + 1}
+        )
+    )
+    rows = []
+    for job in jobs:
+        row: dict[str, object] = {f"new_{name}": getattr(job, name) for name in _MOVING}
+        row["new_state"] = job.state.value
+        row["new_reason"] = None if job.reason is None else job.reason.value
+        rows.append(row | {"its_id": job.id, "its_version": job.version})
+    if connection.execute(statement, rows).rowcount != len(jobs):
+        raise Conflict("a job changed in the meantime", jobs=len(jobs))
+
+
 def queued_jobs(connection: Connection, limit: int) -> tuple[Job, ...]:
     """Return the queue, oldest first."""
     query = (
@@ -189,6 +225,36 @@ def add_event(connection: Connection, event: JobEvent) -> None:
     )
 
 
+def add_events(connection: Connection, events: Sequence[JobEvent]) -> None:
+    """Append lines to the stories of several jobs, in order. Their rows are locked."""
+    if not events:
+        return
+    ids = sorted({event.job_id for event in events})
+    last: dict[str, int] = {}
+    for start in range(0, len(ids), _BATCH):
+        query = (
+            select(event_table.c.job_id, func.max(event_table.c.seq))
+            .where(event_table.c.job_id.in_(ids[start : start + _BATCH]))
+            .group_by(event_table.c.job_id)
+        )
+        last |= {row[0]: row[1] for row in connection.execute(query)}
+    rows = []
+    for event in events:
+        seq = last.get(event.job_id, 0) + 1
+        last[event.job_id] = seq
+        rows.append(
+            {
+                "job_id": event.job_id,
+                "seq": seq,
+                "at": event.at,
+                "kind": event.kind,
+                "message": event.message,
+                "facts": dict(event.facts),
+            }
+        )
+    connection.execute(insert(event_table), rows)
+
+
 def job_events(connection: Connection, job_id: JobId) -> tuple[JobEvent, ...]:
     """Return a job's story from the beginning."""
     query = select(event_table).where(event_table.c.job_id == job_id).order_by(event_table.c.seq)
@@ -206,6 +272,36 @@ def save_attempt(connection: Connection, attempt: Attempt) -> None:
     )
     if changed.rowcount == 0:
         connection.execute(insert(attempt_table).values(**row))
+
+
+def insert_attempts(connection: Connection, attempts: Sequence[Attempt]) -> None:
+    """Insert new attempts; their jobs' rows are locked."""
+    if attempts:
+        connection.execute(insert(attempt_table), [attempt_row(attempt) for attempt in attempts])
+
+
+def latest_attempts(connection: Connection, job_ids: Sequence[JobId]) -> dict[JobId, Attempt]:
+    """Return the newest attempt of each of these jobs that has one."""
+    found: dict[JobId, Attempt] = {}
+    for start in range(0, len(job_ids), _BATCH):
+        query = (
+            select(attempt_table)
+            .where(attempt_table.c.job_id.in_(job_ids[start : start + _BATCH]))
+            .order_by(attempt_table.c.number)
+        )
+        for row in connection.execute(query).mappings():
+            found[JobId(row["job_id"])] = attempt_of(dict(row))
+    return found
+
+
+def live_units(connection: Connection, pool_ids: Sequence[PoolId]) -> dict[PoolId, int]:
+    """Return how many units of these pools are taken by attempts that are not proven dead."""
+    query = (
+        select(attempt_table.c.pool_id, func.sum(attempt_table.c.units))
+        .where(attempt_table.c.pool_id.in_(pool_ids), attempt_table.c.state.not_in(DEAD))
+        .group_by(attempt_table.c.pool_id)
+    )
+    return {PoolId(pool_id): int(units) for pool_id, units in connection.execute(query)}
 
 
 def touch_attempts(connection: Connection, ids: Sequence[AttemptId], at: datetime) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 from sqlalchemy.sql.elements import ColumnElement
 
 from scheduler.events import IssueOrder, OrderKind
@@ -39,9 +39,17 @@ def order_id(attempt_id: AttemptId, kind: str, number: int) -> str:
 
 def issue_order(connection: Connection, order: IssueOrder, at: datetime) -> None:
     """Write an order; the same one, acknowledged before, is handed out again."""
-    name = order_id(order.attempt_id, order.kind, order.number)
-    row = {
-        "id": name,
+    row = _order_row(order, at)
+    name = row["id"]
+    if not insert_if_new(connection, command_table, row):
+        connection.execute(
+            update(command_table).where(command_table.c.id == name).values(acknowledged_at=None)
+        )
+
+
+def _order_row(order: IssueOrder, at: datetime) -> dict[str, object]:
+    return {
+        "id": order_id(order.attempt_id, order.kind, order.number),
         "site_id": order.site_id,
         "attempt_id": order.attempt_id,
         "kind": order.kind,
@@ -50,10 +58,12 @@ def issue_order(connection: Connection, order: IssueOrder, at: datetime) -> None
         "issued_at": at,
         "is_handed_out": False,
     }
-    if not insert_if_new(connection, command_table, row):
-        connection.execute(
-            update(command_table).where(command_table.c.id == name).values(acknowledged_at=None)
-        )
+
+
+def issue_new_orders(connection: Connection, orders: Sequence[IssueOrder], at: datetime) -> None:
+    """Write orders of attempts that are new, so that none of them can be there yet."""
+    if orders:
+        connection.execute(insert(command_table), [_order_row(order, at) for order in orders])
 
 
 def withdraw_orders(connection: Connection, attempt_id: AttemptId) -> None:

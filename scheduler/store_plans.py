@@ -5,7 +5,8 @@ from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy.dialects import postgresql, sqlite
 
 from scheduler.rows import (
     certificate_of,
@@ -14,7 +15,6 @@ from scheduler.rows import (
     verdict_document,
     verdict_of,
 )
-from scheduler.store import insert_if_new
 from suanwang.db.tables import decision as decision_table
 from suanwang.db.tables import job as job_table
 from suanwang.db.tables import plan_run as run_table
@@ -93,23 +93,48 @@ def newest_runs(connection: Connection, limit: int) -> tuple[Run, ...]:
     )
 
 
-def save_decision(connection: Connection, decision: Decision) -> None:
-    """Write the newest decision about a job, in place of the last one."""
-    row = {
-        "job_id": decision.job_id,
-        "plan_id": decision.plan_id,
-        "decided_at": decision.decided_at,
-        "reason": decision.reason.value,
-        "message": decision.message,
-        "placement": (
-            None if decision.placement is None else placement_document(decision.placement)
-        ),
-        "verdicts": [verdict_document(verdict) for verdict in decision.verdicts],
-    }
-    if not insert_if_new(connection, decision_table, row):
-        connection.execute(
-            update(decision_table).where(decision_table.c.job_id == decision.job_id).values(**row)
-        )
+def save_decisions(connection: Connection, decisions: Sequence[Decision]) -> None:
+    """Write the newest decisions about jobs, each in place of the last one."""
+    if not decisions:
+        return
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    written = _Written()
+    rows = [
+        {
+            "job_id": decision.job_id,
+            "plan_id": decision.plan_id,
+            "decided_at": decision.decided_at,
+            "reason": decision.reason.value,
+            "message": decision.message,
+            "placement": (
+                None if decision.placement is None else placement_document(decision.placement)
+            ),
+            "verdicts": written.documents(decision.verdicts),
+        }
+        for decision in decisions
+    ]
+    statement = dialect.insert(decision_table)
+    changed = {name: statement.excluded[name] for name in rows[0] if name != "job_id"}
+    connection.execute(
+        statement.on_conflict_do_update(index_elements=["job_id"], set_=changed), rows
+    )
+
+
+class _Written:
+    """Verdicts as JSON; jobs that are alike share theirs, which are made once."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, dict[str, object]] = {}
+
+    def documents(self, verdicts: tuple[SiteVerdict, ...]) -> list[dict[str, object]]:
+        """Return a document for each; the verdicts must outlive this object."""
+        return [self._document(verdict) for verdict in verdicts]
+
+    def _document(self, verdict: SiteVerdict) -> dict[str, object]:
+        found = self._known.get(id(verdict))
+        if found is None:
+            found = self._known[id(verdict)] = verdict_document(verdict)
+        return found
 
 
 def find_decision(connection: Connection, job_id: JobId) -> Decision | None:

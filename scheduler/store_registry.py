@@ -114,6 +114,13 @@ def pool_by_id(connection: Connection, pool_id: PoolId, *, lock: bool = False) -
     return None if row is None else Pool(**{name: row[name] for name in Pool.__slots__})
 
 
+def pools_locked(connection: Connection, pool_ids: Iterable[PoolId]) -> tuple[Pool, ...]:
+    """Return pools as they stand now, in the order of their ids; they stay so until the commit."""
+    query = select(pool_table).where(pool_table.c.id.in_(list(pool_ids))).order_by(pool_table.c.id)
+    rows = connection.execute(query.with_for_update()).mappings()
+    return tuple(Pool(**{name: row[name] for name in Pool.__slots__}) for row in rows)
+
+
 def set_open(connection: Connection, site_id: SiteId, is_open: bool) -> bool:
     """Let a site take new jobs, or not; return False for an unknown site."""
     result = connection.execute(
