@@ -35,7 +35,7 @@ from scheduler.quotes import constrain
 from scheduler.snapshot import take_snapshot, with_peaks
 from scheduler.starting import Refusal, Start, start_many, words
 from scheduler.store_plans import Decision
-from scheduler.transition import Wanted, take_many
+from scheduler.transition import Wanted, take, take_many
 from suanwang.db.engine import reading
 from suanwang.errors import SuanwangError, Unavailable
 from suanwang.ids import JobId
