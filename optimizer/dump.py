@@ -62,6 +62,7 @@ NAMINGS: Final[Mapping[tuple[str, str], Naming]] = MappingProxyType(
         ("Problem", "cash_fen"): Naming.TENANT,
         ("Problem", "links"): Naming.PUBLIC,
         ("Problem", "rtt_ms"): Naming.PUBLIC,
+        ("Problem", "weights"): Naming.TENANT,
         ("ReservationSpec", "id"): Naming.RESERVATION,
         ("ReservationSpec", "pool_id"): Naming.PUBLIC,
         ("ReservationSpec", "tenants"): Naming.TENANT,
