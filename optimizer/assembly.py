@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from enum import Enum, auto
 
 import numpy as np
 
@@ -53,14 +54,14 @@ def assemble(state: Occupancy, verdict: Verdict, settled: Settled) -> Plan:
     objective = settled.objective
     bound = None if verdict.bound is None else min(verdict.bound, objective)
     placements, left = _placements(state)
-    is_now = {placement.job_id: slot == 0 for placement, slot in placements}
-    in_order = [placement for placement, _ in placements]
     return Plan(
         made_at=state.instance.problem.origin,
         planner=verdict.planner,
         solver=verdict.solver,
-        starts=tuple(placement for placement in in_order if is_now[placement.job_id]),
-        later=tuple(placement for placement in in_order if not is_now[placement.job_id]),
+        starts=tuple(one for one, kind in placements if kind is _Kind.START),
+        later=tuple(one for one, kind in placements if kind is _Kind.LATER),
+        kept=tuple(one for one, kind in placements if kind is _Kind.KEPT),
+        moves=tuple(one for one, kind in placements if kind is _Kind.MOVE),
         rejections=_rejections(state, left, is_complete=verdict.is_complete),
         objective=objective,
         bound=bound,
@@ -90,8 +91,27 @@ class _Figures:
     cost: float
 
 
-def _placements(state: Occupancy) -> tuple[list[tuple[Placement, int]], dict[int, list[JobSpec]]]:
-    """Deal the starts of each class to its members; return them with slots, and who is left."""
+class _Kind(Enum):
+    """What a placement is: a start now or later, or what becomes of a job that runs."""
+
+    START = auto()
+    LATER = auto()
+    KEPT = auto()
+    MOVE = auto()
+
+
+def _kind(state: Occupancy, column: int) -> _Kind:
+    if state.is_kept(column):
+        return _Kind.KEPT
+    if state.job(column).running is not None:
+        return _Kind.MOVE
+    return _Kind.LATER if state.columns.slot[column] else _Kind.START
+
+
+def _placements(
+    state: Occupancy,
+) -> tuple[list[tuple[Placement, _Kind]], dict[int, list[JobSpec]]]:
+    """Deal the starts of each class to its members; return what each is, and who is left."""
     columns, instance = state.columns, state.instance
     by_class: dict[int, list[_Start]] = {}
     shares = _shares(state)
@@ -101,12 +121,12 @@ def _placements(state: Occupancy) -> tuple[list[tuple[Placement, int]], dict[int
         starts = by_class.setdefault(int(columns.klass[column]), [])
         for payment in list(state.payments[column]):
             starts.append(_Start(column, payment, figures, _with_payment(verdicts, payment)))
-    placed: list[tuple[Placement, int]] = []
+    placed: list[tuple[Placement, _Kind]] = []
     left: dict[int, list[JobSpec]] = {}
     for k, klass in enumerate(instance.classes):
         starts = by_class.get(k, [])
         for job, start in zip(klass.members, starts, strict=False):
-            placed.append((_placement(state, job, start), int(columns.slot[start.column])))
+            placed.append((_placement(state, job, start), _kind(state, start.column)))
         left[k] = list(klass.members[len(starts) :])
     return placed, left
 

@@ -28,16 +28,21 @@ class _Booking:
     pool: PoolSpec
     site: SiteSpec
     start_s: float
+    is_kept: bool = False
 
     @property
     def run_s(self) -> float:
         """The longest that it may run at the width that it was given."""
+        if self.job.running is not None:
+            return self.job.run_s + (0.0 if self.is_kept else self.job.running.checkpoint_s)
         other = {shape.units: shape.run_s for shape in self.job.shapes}
         return other.get(self.placement.units, self.job.run_s)
 
     @property
     def is_a_shape(self) -> bool:
         """Whether the job may run at that width."""
+        if self.job.running is not None:
+            return self.placement.units == self.job.units
         return self.placement.units in {self.job.units, *(one.units for one in self.job.shapes)}
 
 
@@ -61,7 +66,8 @@ def violations(problem: Problem, plan: Plan) -> tuple[str, ...]:
 
 
 def _each_job_once(problem: Problem, plan: Plan) -> Iterable[str]:
-    answers = Counter(placement.job_id for placement in (*plan.starts, *plan.later))
+    placements = (*plan.starts, *plan.later, *plan.kept, *plan.moves)
+    answers = Counter(placement.job_id for placement in placements)
     answers.update(rejection.job_id for rejection in plan.rejections)
     wanted = Counter(job.id for job in problem.jobs)
     for job_id in sorted(set(wanted) | set(answers)):
@@ -75,7 +81,7 @@ def _bookings(problem: Problem, plan: Plan) -> tuple[list[_Booking], list[str]]:
     sites = {site.id: site for site in problem.sites}
     starts_s = [slot.start_s for slot in problem.slots]
     bookings, unknown = [], []
-    for placement in (*plan.starts, *plan.later):
+    for placement in (*plan.starts, *plan.later, *plan.kept, *plan.moves):
         job, pool = jobs.get(placement.job_id), pools.get(placement.pool_id)
         if job is None or pool is None or pool.site_id != placement.site_id:
             unknown.append(f"job {placement.job_id}: unknown job, pool or site in its placement")
@@ -83,14 +89,28 @@ def _bookings(problem: Problem, plan: Plan) -> tuple[list[_Booking], list[str]]:
         start_s = (placement.start - problem.origin).total_seconds()
         if all(abs(start_s - slot_s) > _INSTANT_S for slot_s in starts_s):
             unknown.append(f"job {job.id} starts at {start_s} s, where no slot begins")
-        if (placement in plan.starts) != (start_s <= starts_s[0] + _INSTANT_S):
+        is_now = start_s <= starts_s[0] + _INSTANT_S
+        is_kept = job.running is not None and is_now and pool.id == job.running.pool_id
+        if placement not in _list_of(plan, job, is_now=is_now, is_kept=is_kept):
             unknown.append(f"job {job.id} is in the wrong list for a start at {start_s} s")
-        bookings.append(_Booking(placement, job, pool, sites[pool.site_id], start_s))
+        site = sites[pool.site_id]
+        bookings.append(_Booking(placement, job, pool, site, start_s, is_kept))
     return bookings, unknown
+
+
+def _list_of(plan: Plan, job: JobSpec, *, is_now: bool, is_kept: bool) -> tuple[Placement, ...]:
+    if job.running is not None:
+        return plan.kept if is_kept else plan.moves
+    return plan.starts if is_now else plan.later
 
 
 def _rules_of(problem: Problem, booking: _Booking) -> Iterable[str]:
     job, pool, site = booking.job, booking.pool, booking.site
+    if booking.is_kept:
+        is_wrong = not booking.is_a_shape or booking.placement.price_fen_max != 0
+        return [f"job {job.id} runs, and is not kept as it is"] if is_wrong else []
+    if job.running is not None and not job.running.may_move:
+        return [f"job {job.id} is moved, and may not be"]
     rtt_ms = problem.rtt_ms.get((job.origin, site.id))
     is_home = bool(job.data_home) and job.data_home in site.data_homes
     broken = {
@@ -114,6 +134,8 @@ def _rules_of(problem: Problem, booking: _Booking) -> Iterable[str]:
 
 def _price_of(booking: _Booking) -> Iterable[str]:
     placement, job = booking.placement, booking.job
+    if booking.is_kept:
+        return
     unit_ms = placement.units * -int(-booking.run_s * 1_000 // 1)
     exact = unit_ms * booking.pool.price_uyuan_per_unit_hour
     price = -(-exact // (_MS_PER_HOUR * _UYUAN_PER_FEN))

@@ -15,6 +15,10 @@ from suanwang.units import SECONDS_PER_HOUR
 AGEING_STEPS_MAX: Final = 100
 """Waiting longer than this many hours adds no more weight, so that weights stay comparable."""
 
+STOPPED_WEIGHT: Final = 1_000.0
+"""How much dearer than leaving out a job that waits it is to stop one that may not be moved: it
+stays wherever units and power let it, and a plan still exists where they do not."""
+
 
 @dataclass(frozen=True, slots=True)
 class JobClass:
@@ -67,6 +71,8 @@ def _shape(job: JobSpec, policy: Policy) -> tuple[object, ...]:
         job.units,
         float(job.run_s),
         tuple((shape.units, float(shape.run_s)) for shape in job.shapes),
+        repr(job.running),
+        repr(job.promised),
         tuple(sorted(job.accelerators)),
         job.origin,
         job.latency_ms_max,
@@ -86,4 +92,6 @@ def _shape(job: JobSpec, policy: Policy) -> tuple[object, ...]:
 def _unserved_yuan(job: JobSpec, policy: Policy) -> float:
     unit_hours = job.units * job.run_s / SECONDS_PER_HOUR
     weight = 1.0 + policy.ageing_per_hour * ageing_steps(job, policy)
+    if job.running is not None and not job.running.may_move:
+        weight *= STOPPED_WEIGHT
     return policy.unserved_yuan_per_unit_hour * unit_hours * weight

@@ -15,6 +15,7 @@ from typing import Final
 import numpy as np
 
 from optimizer.arrays import Bools, Floats, Ints
+from optimizer.choices import Choice, choices_of
 from optimizer.funding import Funder, Funding
 from optimizer.hindrances import (
     no_capacity,
@@ -22,6 +23,7 @@ from optimizer.hindrances import (
     no_power,
     out_of_time,
     reserved_for_others,
+    stays,
     waits_for,
 )
 from optimizer.instance import Instance
@@ -83,6 +85,7 @@ class Columns:
         """Class, shape and pool as one ascending number."""
         is_first = np.append(True, np.diff(self.klass) != 0)[: self.count]
         is_first[1:] |= (np.diff(self.pool) != 0) | (np.diff(self.units) != 0)
+        is_first[1:] |= np.diff(self.run_s) != 0
         numbers: Ints = np.cumsum(is_first) - 1
         return numbers
 
@@ -116,7 +119,11 @@ def columns_of(instance: Instance, answers: RuleAnswers | None = None) -> Column
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """Columns of one class and one shape; ``price_fen`` is by pool, the rest by column."""
+    """Columns of one class and one shape; ``price_fen`` is by pool, the rest by column.
+
+    ``user_fen`` is what the user pays, by pool; of a job that keeps running it is held already, so
+    ``price_fen`` is zero then. ``extra_yuan`` is what changing a place or a promise costs.
+    """
 
     k: int
     shape: Shape
@@ -125,6 +132,8 @@ class _Part:
     slot: Ints
     funding: Ints
     price_fen: Ints
+    user_fen: Ints
+    extra_yuan: Floats
 
 
 class _Builder:
@@ -140,8 +149,9 @@ class _Builder:
         """Return the columns of a class, and the hindrance of every pool that has none."""
         parts, nearest = [], dict[int, Hindrance]()
         taken = np.zeros(len(self._instance.pools), dtype=np.bool_)
-        for shape in job.options:
-            part, why_not = self._of_shape(k, job, shape)
+        choices = choices_of(self._instance, job)
+        for choice in choices:
+            part, why_not = self._of_choice(k, job, choice)
             parts.append(part)
             taken[part.pool] = True
             for p, hindrance in why_not.items():
@@ -149,19 +159,19 @@ class _Builder:
                     nearest[p] = hindrance
         return parts, {p: hindrance for p, hindrance in nearest.items() if not taken[p]}
 
-    def _of_shape(self, k: int, job: JobSpec, shape: Shape) -> tuple[_Part, dict[int, Hindrance]]:
-        instance = self._instance
+    def _of_choice(
+        self, k: int, job: JobSpec, choice: Choice
+    ) -> tuple[_Part, dict[int, Hindrance]]:
+        instance, shape = self._instance, choice.shape
         span = instance.timeline.span(shape.run_s)
+        if choice.is_kept:
+            return self._kept(k, job, choice, span)
         is_allowed, broken = self._lawful(job, shape.units)
         ready_s = instance.precedence.ready_s(k, instance.site_of)
         is_ready = instance.timeline.start_s[None, :] + INSTANT_S >= ready_s[:, None]
-        on_time = is_allowed[:, None] & self._in_time(job, shape)[None, :]
+        on_time = is_allowed[:, None] & self._in_time(job, shape)[None, :] & choice.cells
         in_time = on_time & is_ready
-        free = instance.units_free
-        if instance.reserved.count:
-            free = instance.reserved.room(
-                k, free, np.zeros_like(instance.reserved.covers, np.int64)
-            )
+        free = self._free(k)
         has_units = in_time & _whole_windows(free >= shape.units, span)
         need_w = shape.units * instance.busy_w
         has_power = _whole_windows(self._room_w + _WATT_SLACK >= need_w[:, None], span)
@@ -188,8 +198,39 @@ class _Builder:
             else:
                 hindrances[int(p)] = out_of_time(job, shape, instance.timeline)
         pool, slot = np.nonzero(is_built)
-        part = _Part(k, shape, span, pool, slot, funded.funding[pool, slot], funded.price_fen)
-        return part, hindrances
+        prices = funded.price_fen
+        extra_yuan = choice.extra_yuan[pool, slot]
+        funding = funded.funding[pool, slot]
+        return _Part(k, shape, span, pool, slot, funding, prices, prices, extra_yuan), hindrances
+
+    def _kept(
+        self, k: int, job: JobSpec, choice: Choice, span: Span
+    ) -> tuple[_Part, dict[int, Hindrance]]:
+        """The column by which a running job goes on: no rule and no money can forbid that."""
+        shape, instance = choice.shape, self._instance
+        need_w = shape.units * instance.busy_w
+        has_units = _whole_windows(self._free(k) >= shape.units, span)
+        has_power = _whole_windows(self._room_w + _WATT_SLACK >= need_w[:, None], span)
+        pool, slot = np.nonzero(choice.cells & has_units & has_power)
+        funding = np.full(len(pool), self.funder.held(k), dtype=np.int64)
+        prices = self.funder.prices(shape)
+        held = np.zeros_like(prices)
+        why_not = {p: stays(job) for p in range(len(instance.pools)) if not choice.cells[p].any()}
+        for p in np.flatnonzero(choice.cells.any(axis=1) & ~np.isin(range(len(prices)), pool)):
+            if has_units[p, 0]:
+                why_not[int(p)] = no_power(float(need_w[p]), float(self._room_w[p].max()))
+            else:
+                why_not[int(p)] = no_capacity(shape, int(instance.units_free[p].max(initial=0)))
+        extra_yuan = np.zeros(len(pool))
+        return _Part(k, shape, span, pool, slot, funding, held, prices, extra_yuan), why_not
+
+    def _free(self, k: int) -> Ints:
+        """Units that one job of class k could take if it were alone, by (p, t)."""
+        reserved = self._instance.reserved
+        if not reserved.count:
+            return self._instance.units_free
+        inside = np.zeros_like(reserved.covers, np.int64)
+        return reserved.room(k, self._instance.units_free, inside)
 
     def _lawful(self, job: JobSpec, units: int) -> tuple[Bools, Mapping[int, Hindrance]]:
         """Return which pools no rule forbids, and the hindrances of the others.
@@ -247,8 +288,10 @@ def _joined(
     tail_s = _floats([part.span.tail_s[part.slot] for part in parts])
     price_fen = _ints([part.price_fen[part.pool] for part in parts])
     policy, timeline = instance.problem.policy, instance.timeline
+    user_fen = _ints([part.user_fen[part.pool] for part in parts])
     cost = (
-        policy.user_price_weight * price_fen / FEN_PER_YUAN
+        policy.user_price_weight * user_fen / FEN_PER_YUAN
+        + _floats([part.extra_yuan for part in parts])
         + policy.latency_yuan_per_ms * _latency_ms(instance, klass, pool)
         + policy.waiting_yuan_per_unit_hour * units * timeline.start_s[slot] / SECONDS_PER_HOUR
         + units

@@ -291,6 +291,8 @@ def _why_this_slot(seen: ClassView, own: Offer) -> tuple[ReasonCode, str]:
     """Why the job starts where and when it does; for a later slot: why not now."""
     columns = seen.state.columns
     slot = int(columns.slot[own.column])
+    if seen.state.is_kept(own.column):
+        return ReasonCode.PLACED, "it runs here and goes on; no other place is worth a move"
     if slot == 0:
         return ReasonCode.PLACED, f"starts here; it adds {own.cost:.2f} yuan to the plan's cost"
     job = seen.state.instance.classes[seen.k].spec

@@ -45,10 +45,18 @@ class Funder:
             [pool.price_uyuan_per_unit_hour for pool in instance.pools], dtype=np.int64
         )
 
+    def prices(self, shape: Shape) -> Ints:
+        """Return the most that a job of a shape can cost, by pool, in fen."""
+        return prices_fen_max(shape, self._prices)
+
+    def held(self, k: int) -> int:
+        """Return the funding of a job whose money is held already: nobody pays any more."""
+        return self._funding(Funding(k, ()))
+
     def fund(self, who: tuple[int, JobSpec, Shape], is_built: Bools) -> Funded:
         """Say who pays for the starts in ``is_built``, and clear those that nobody can pay."""
         k, job, shape = who
-        prices = prices_fen_max(shape, self._prices)
+        prices = self.prices(shape)
         lots = self._purse.lots_of.get(job.tenant_id, ()) if job.uses_voucher else ()
         if not lots:
             return self._cash_only(who, prices, is_built)

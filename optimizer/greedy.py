@@ -58,13 +58,14 @@ def fill(state: Occupancy, deadline: Deadline, order_cost: Floats | None = None)
 def _class_order(instance: Instance) -> list[int]:
     """Those who waited longest first, then the large, then the order of the classes.
 
-    What others wait for comes before them.
+    What runs goes first, and what others wait for comes before them.
     """
     depth = instance.precedence.depth
 
-    def weight(k: int) -> tuple[int, float, float, int]:
+    def weight(k: int) -> tuple[bool, int, float, float, int]:
         klass = instance.classes[k]
         return (
+            klass.spec.running is None,
             depth.get(k, 0),
             -klass.members[0].waited_s,
             -klass.spec.units * klass.spec.run_s,

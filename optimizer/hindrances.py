@@ -34,6 +34,14 @@ def out_of_time(job: JobSpec, shape: Shape, timeline: Timeline) -> Hindrance:
     )
 
 
+def stays(job: JobSpec) -> Hindrance:
+    """Return the hindrance of every other pool for a running job that may not be moved."""
+    where = "" if job.running is None else job.running.pool_id
+    return Hindrance(
+        ReasonCode.STAYS, f"the job runs in {where}, and it was not said that it may be moved"
+    )
+
+
 def waits_for(jobs: Iterable[str], ready_s: float | None) -> Hindrance:
     """Return the hindrance of a job that comes after others, of which one ends too late."""
     names = ", ".join(sorted(jobs))

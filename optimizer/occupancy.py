@@ -54,6 +54,12 @@ class Occupancy:
         """Return the job that stands for the column's class."""
         return self.instance.classes[int(self.columns.klass[column])].spec
 
+    def is_kept(self, column: int) -> bool:
+        """Whether the column is that of a running job that goes on where it is."""
+        k = int(self.columns.klass[column])
+        stay = self.columns.stretches[k][0].where
+        return self.job(column).running is not None and stay.start <= column < stay.stop
+
     def watts(self, column: int) -> float:
         """Return the IT power that one job of the column adds."""
         busy_w = self.instance.busy_w[self.columns.pool[column]]

@@ -148,6 +148,28 @@ class After:
     site_id: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunningAt:
+    """Where a job runs, and what another place would take: time that is lost, and what it costs.
+
+    ``checkpoint_s`` is for saving, moving and loading its state; it is on top of what is left of
+    the run.
+    """
+
+    pool_id: str
+    checkpoint_s: float = 0.0
+    checkpoint_fen: int = 0
+    may_move: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Promise:
+    """A later start that the last plan told the user."""
+
+    pool_id: str
+    start_s: float
+
+
 @dataclass(frozen=True, slots=True)
 class Shape:
     """A width that a job can run at, and the longest that it may then run."""
@@ -162,8 +184,10 @@ class JobSpec:
 
     ``run_s`` is the longest it may run: money is held for all of it. An elastic job names other
     ``shapes`` that will do as well, no two of one width; what leaving it out costs goes by
-    ``units`` and ``run_s``. ``avoid`` maps pools that must not be used to the reason why (a former
-    attempt that failed there).
+    ``units`` and ``run_s``. For a job that is ``running`` they are what it runs at and what is left
+    of its run, and its units count as free in the problem: it keeps them, moves, or stops to go on
+    later. ``promised`` is changed only for a gain. ``avoid`` maps pools that must not be used to
+    the reason why (a former attempt that failed there).
     """
 
     id: str
@@ -185,6 +209,8 @@ class JobSpec:
     avoid: Mapping[str, str] = field(default_factory=dict)
     shapes: tuple[Shape, ...] = ()
     after: tuple[After, ...] = ()
+    running: RunningAt | None = None
+    promised: Promise | None = None
 
     @property
     def options(self) -> tuple[Shape, ...]:
@@ -218,6 +244,8 @@ class Family(StrEnum):
     AFTER = "after"
     FAIRNESS = "fairness"
     EXPIRY = "expiry"
+    MOVES = "moves"
+    STABILITY = "stability"
     SLEEP = "sleep"
     STORAGE = "storage"
     SOLAR = "solar"
@@ -234,7 +262,9 @@ class Policy:
     latter grows by ``ageing_per_hour`` of itself for each full hour that the job has waited, so no
     job starves. ``unfair`` is paid for each unit-hour that a tenant gets less than it is due (zero:
     not asked), and ``expiring_weight`` is what a yuan of a voucher is worth that would be lost
-    within the horizon. The search for whole jobs stops at ``mip_gap`` or after ``mip_time_s``.
+    within the horizon. A running job moves for a saving of ``move_threshold_yuan`` beyond its
+    checkpoint, and a promised start changes for ``change_yuan``. The search for whole jobs stops
+    at ``mip_gap`` or after ``mip_time_s``.
     Families of limits in ``families_off`` do not hold, for what-ifs and comparisons.
     """
 
@@ -251,6 +281,8 @@ class Policy:
     families_off: frozenset[Family] = frozenset()
     unfair_yuan_per_unit_hour: float = 0.0
     expiring_weight: float = 0.1
+    move_threshold_yuan: float = 5.0
+    change_yuan: float = 0.5
 
 
 DEFAULT_SLOT_LENGTHS_S: Final = (60, 240, 600, 900, 1_800, 3_600, 3_600, 3_600)

@@ -11,6 +11,7 @@ from optimizer.problem import JobSpec, PoolSpec, SiteSpec
 from suanwang.model.plan import ReasonCode
 
 REASON_RANK: Final = (
+    ReasonCode.STAYS,
     ReasonCode.SITE_NOT_ASKED,
     ReasonCode.ACCELERATOR,
     ReasonCode.DOMESTIC_ONLY,

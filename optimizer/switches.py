@@ -5,7 +5,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
 
-from optimizer.problem import Family, Problem
+from optimizer.problem import Family, JobSpec, Problem
 from suanwang.model.site import DataClass
 
 _ENOUGH_FEN: Final = 10**15
@@ -96,6 +96,21 @@ def _without_expiry(problem: Problem) -> Problem:
     return replace(problem, policy=replace(problem.policy, expiring_weight=0.0))
 
 
+def _without_moves(problem: Problem) -> Problem:
+    return replace(problem, jobs=tuple(_settled(job) for job in problem.jobs))
+
+
+def _settled(job: JobSpec) -> JobSpec:
+    if job.running is None:
+        return job
+    return replace(job, running=replace(job.running, may_move=False))
+
+
+def _without_stability(problem: Problem) -> Problem:
+    policy = replace(problem.policy, move_threshold_yuan=0.0, change_yuan=0.0)
+    return replace(problem, policy=policy)
+
+
 _WITHOUT: Final[Mapping[Family, Callable[[Problem], Problem]]] = MappingProxyType(
     {
         Family.POWER: _without_power,
@@ -108,6 +123,8 @@ _WITHOUT: Final[Mapping[Family, Callable[[Problem], Problem]]] = MappingProxyTyp
         Family.AFTER: _without_after,
         Family.FAIRNESS: _without_fairness,
         Family.EXPIRY: _without_expiry,
+        Family.MOVES: _without_moves,
+        Family.STABILITY: _without_stability,
         Family.SLEEP: _without_sleep,
         Family.STORAGE: _without_storage,
         Family.SOLAR: _without_solar,

@@ -1,6 +1,6 @@
 """What the scheduler is handed from outside: time, ids, the energy catalogue and its own limits."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -37,6 +37,7 @@ class Limits:
     reconcile_every_s: float = 10.0
     policy: Policy = field(default_factory=Policy)
     link: LinkSpec = field(default_factory=lambda: LinkSpec(gbps=1.0))
+    tenant_weights: Mapping[str, float] = field(default_factory=dict)
 
 
 def _go_on(_step: str) -> None:
@@ -95,7 +96,9 @@ def _limits(settings: Settings) -> Limits:
             user_price_weight=weights.user_price_weight,
             unfair_yuan_per_unit_hour=weights.unfair_yuan_per_unit_hour,
             expiring_weight=weights.expiring_weight,
+            change_yuan=weights.change_yuan,
             time_limit_s=branch.time_limit_s,
         ),
+        tenant_weights=dict(branch.tenant_weights),
         link=LinkSpec(gbps=branch.link_gbps, price_uyuan_per_gb=branch.link_price_uyuan_per_gb),
     )

@@ -31,6 +31,7 @@ from scheduler.desk import standing_of
 from scheduler.events import GivenUp, Waited
 from scheduler.order import Order, look_up, put_in_order
 from scheduler.problem import Money, build_problem
+from scheduler.promises import keep_promises
 from scheduler.quotes import constrain
 from scheduler.snapshot import take_snapshot, with_peaks
 from scheduler.starting import Refusal, Start, start_many, words
@@ -82,6 +83,7 @@ class _View:
     money: Money
     avoid: dict[JobId, dict[str, str]]
     order: Order
+    planned: tuple[Placement, ...]
 
 
 def run_cycle(engine: Engine, writer: Writer, context: Context) -> CycleReport:
@@ -172,6 +174,7 @@ def _look(engine: Engine, context: Context) -> _View:
             ),
             avoid=_avoid(connection, jobs, now, context),
             order=look_up(connection, jobs, now),
+            planned=store_plans.planned_later(connection),
         )
     context.on_step("snapshot")
     return view
@@ -211,7 +214,10 @@ def _problem(view: _View, context: Context) -> Problem:
     problem = build_problem(
         view.network, view.jobs, view.money, context.catalogue, context.limits.policy
     )
-    problem = replace(problem, usual_link=context.limits.link)
+    problem = replace(
+        problem, usual_link=context.limits.link, weights=context.limits.tenant_weights
+    )
+    problem = keep_promises(problem, view.planned)
     return put_in_order(constrain(problem, view.jobs, view.avoid), view.order)
 
 

@@ -33,6 +33,7 @@ class ReasonCode(StrEnum):
     RETRY_ELSEWHERE = "retry-elsewhere"
     LATER_IS_CHEAPER = "later-is-cheaper"
     NOT_YET = "not-yet"
+    STAYS = "stays"
     WAITS_FOR = "waits-for"
     PREDECESSOR_FAILED = "predecessor-failed"
     USER_STOPPED = "user-stopped"
@@ -210,7 +211,9 @@ class Certificate:
 class Plan:
     """A whole decision: ``starts`` begin in the first slot, ``later`` are meant for later slots.
 
-    ``objective`` and ``bound`` are in yuan; their difference is what this plan can lose at most.
+    Of the jobs that ran when it was made, ``kept`` go on where they are and ``moves`` go elsewhere,
+    or stop to go on later. ``objective`` and ``bound`` are in yuan; their difference is what this
+    plan can lose at most.
     ``prices`` are those of the plan's relaxation; None where it gave none.
     ``energy`` has a schedule for every site whose nodes can sleep, or that has a battery, solar
     power, a monthly peak or a promise to the grid.
@@ -230,3 +233,5 @@ class Plan:
     note: str = ""
     prices: PriceBoard | None = None
     energy: tuple[SiteEnergy, ...] = ()
+    kept: tuple[Placement, ...] = ()
+    moves: tuple[Placement, ...] = ()

@@ -119,7 +119,10 @@ class PolicySettings(Group):
     )
     unfair_yuan_per_unit_hour: Weight = Field(
         default=0.0,
-        description="price of a unit-hour that a tenant gets less than its fair share; 0: off",
+        description="price of a unit-hour that a tenant is served less than its share; 0: off",
+    )
+    change_yuan: Weight = Field(
+        default=0.5, description="least gain for which a start that a user was told is put off"
     )
     expiring_weight: Weight = Field(
         default=0.1, description="what a yuan of a voucher is worth that would expire unused soon"
@@ -145,6 +148,9 @@ class SchedulerSettings(Group):
         "`suanwang doctor` lists what is installed",
     )
     policy: PolicySettings = Field(default=PolicySettings(), description="weights")
+    tenant_weights: dict[str, Weight] = Field(
+        default={}, description="tenants' weights in fair shares; 1 for those not named"
+    )
 
 
 class EnergySettings(Group):

@@ -1,13 +1,22 @@
 """Every family of limits binds where it should, and can be switched off."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from problem_builders import ORIGIN, a_battery, a_job, a_lot, a_pool, a_problem, a_site, a_sleep
 
 from optimizer.planner import plan
-from optimizer.problem import After, Family, PeakSpec, Problem, ReservationSpec, Shape
+from optimizer.problem import (
+    After,
+    Family,
+    PeakSpec,
+    Problem,
+    Promise,
+    ReservationSpec,
+    RunningAt,
+    Shape,
+)
 from suanwang.energy.grid import GridEvent
 from suanwang.model.plan import Plan
 from suanwang.model.site import DataClass
@@ -119,15 +128,34 @@ def _expiry() -> Problem:
     return replace(problem, policy=replace(problem.policy, waiting_yuan_per_unit_hour=0.0))
 
 
+def _moves() -> Problem:
+    running = RunningAt(pool_id="near-gpu", checkpoint_s=60.0, may_move=True)
+    cheap = a_pool("far", price_uyuan_per_unit_hour=1_000_000)
+    return a_problem(
+        jobs=[a_job(running=running)], sites=[a_site(), a_site("far")], pools=[a_pool(), cheap]
+    )
+
+
+def _stability() -> Problem:
+    """The other site is cheaper by a little, but the user was told this one."""
+    told = Promise(pool_id="near-gpu", start_s=3_600.0)
+    far = a_pool("far", price_uyuan_per_unit_hour=9_800_000)
+    job = a_job(promised=told, earliest_s=3_600.0)
+    return a_problem(jobs=[job], sites=[a_site(), a_site("far")], pools=[a_pool(), far])
+
+
 _WEIGHING = {
+    Family.MOVES: _moves,
+    Family.STABILITY: _stability,
     Family.FAIRNESS: _fairness,
     Family.EXPIRY: _expiry,
 }
 """Families that put a price on something: switched off, another plan is best."""
 
 
-def _shape(made: Plan) -> list[tuple[str, object]]:
-    return sorted((one.job_id, one.start) for one in (*made.starts, *made.later))
+def _shape(made: Plan) -> list[tuple[str, str, datetime]]:
+    every = (*made.starts, *made.later, *made.kept, *made.moves)
+    return sorted((one.job_id, one.pool_id, one.start) for one in every)
 
 
 def _placed(made: Plan) -> int:
