@@ -13,14 +13,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from benchmarks import fleet, intake, remote
+from benchmarks import fleet, intake, remote, small_batches
 from benchmarks.frame import Figure, Options
 from collectors.snmp.client import Patience, SnmpClient, SnmpFailure
 from collectors.snmp.port import SnmpPort
 from collectors.snmp.usm import Auth, Priv, User
 from collectors.snmp.voices import CommunityVoice, UserVoice, Voice
 
-PARTS: Final = ("snmp", "intake", "remote", "fleet")
+PARTS: Final = ("snmp", "intake", "small", "remote", "fleet")
 """What ``--only`` may name."""
 
 OIDS: Final = tuple(f"1.3.6.1.4.1.318.1.1.26.4.3.1.{column}.1" for column in range(50, 61))
@@ -37,6 +37,8 @@ def run(options: Options) -> Iterator[Figure]:
         yield from _snmp(options)
     if not options.only or "intake" in options.only:
         yield from intake.samples_per_s(options)
+    if not options.only or "small" in options.only:
+        yield from small_batches.batches_per_s(options)
     if not options.only or "remote" in options.only:
         yield from remote.samples_per_s(options)
     if not options.only or "fleet" in options.only:

@@ -17,7 +17,7 @@ import benchmarks
 _NOT_BENCHMARKS: Final = frozenset(
     {
         *("__main__", "anchor", "frame", "fleet", "fleet_servers", "instances"),
-        *("intake", "queries", "remote", "replan"),
+        *("intake", "queries", "remote", "replan", "small_batches"),
     }
 )
 _NAMED_VERSIONS: Final = ("suanwang", "numpy", "scipy", "highspy", "pulp", "sqlalchemy", "ray")

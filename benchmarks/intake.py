@@ -71,13 +71,13 @@ def _measure(
 ) -> Iterator[Figure]:
     tokens = {f"s{number}": _prepare(address, admin, number) for number in range(SITES)}
     start = (_CLOCK.now() - BEFORE).replace(minute=0, second=0, microsecond=0)
-    centre = _centre(address)
-    began, used = _CLOCK.monotonic(), _cpu_s(centre)
+    centre = centre_of(address)
+    began, used = _CLOCK.monotonic(), cpu_s(centre)
     sent = _send_all(address, tokens, start, seconds)
     sending_s = _CLOCK.monotonic() - began
     taken = sum(one.batches for one in sent) * SWEEPS * _SERIES
     _await_packed(engine)
-    settled_s, used = _CLOCK.monotonic() - began - sending_s, _cpu_s(centre) - used
+    settled_s, used = _CLOCK.monotonic() - began - sending_s, cpu_s(centre) - used
     for one in sent:
         assert not one.failures, one.failures[0]
         _compare(engine, one, start)
@@ -252,7 +252,7 @@ def _compare(engine: Engine, sent: _Sent, start: datetime) -> None:
         assert {int(total) for (total,) in energies} == {(sweeps - 1) * 20_000}
 
 
-def _centre(address: str) -> psutil.Process:
+def centre_of(address: str) -> psutil.Process:
     """Return the process that listens there."""
     port = urlsplit(address).port
     for child in psutil.Process().children(recursive=True):
@@ -261,6 +261,6 @@ def _centre(address: str) -> psutil.Process:
     raise AssertionError(f"no child process listens at {address}")
 
 
-def _cpu_s(process: psutil.Process) -> float:
+def cpu_s(process: psutil.Process) -> float:
     times = process.cpu_times()
     return float(times.user + times.system)

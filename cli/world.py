@@ -50,6 +50,7 @@ def site_body(site: Site, world: World) -> dict[str, Json]:
         "contract_w": site.contract_w, "tariff_id": site.tariff_id, "voltage": site.voltage,
         "carbon_region": site.carbon_region, "pue_limit": site.pue_limit,
         "site_class": site.site_class, "pue_category": site.pue_category,
+        "ppue_split": site.ppue_split,
         "demand_basis": site.demand_basis, "transformer_kva": site.transformer_kva,
         "accepts": sorted(site.accepts), "data_homes": sorted(site.data_homes),
         "pools": [

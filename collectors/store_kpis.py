@@ -26,7 +26,7 @@ from suanwang.errors import NotFound
 from suanwang.model.inventory import Delivery
 from suanwang.model.meter import Carrier, MeterRole, PueCategory
 from suanwang.model.reading import Quality
-from suanwang.model.site import CoolingKind, SiteClass
+from suanwang.model.site import CoolingKind, SiteClass, SplitKey
 
 ALL_ROLES: Final = tuple(MeterRole)
 MWH_PER_WH: Final = 1_000
@@ -48,6 +48,7 @@ class SiteFacts:
     it_design_w: int
     site_class: SiteClass | None
     pue_limit: float
+    ppue_split: SplitKey
     fleets: tuple[Fleet, ...]
     racks: tuple[racks.RackFact, ...]
 
@@ -92,6 +93,7 @@ def site_facts(connection: Connection, site_id: str) -> SiteFacts:
         it_design_w=row.it_design_w,
         site_class=SiteClass(row.site_class) if row.site_class else None,
         pue_limit=row.pue_limit,
+        ppue_split=SplitKey(row.ppue_split or SplitKey.HEAT),
         fleets=tuple(Fleet(accelerator, units) for accelerator, units in pools),
         racks=tuple(
             racks.RackFact(
@@ -316,7 +318,9 @@ def _zone_figures(
         yield from store_zones.withheld_zones(energy.known, found, energy.lacks)
         return
     facility_wh = energy.wh(MeterRole.FACILITY)
-    yield from store_zones.zone_figures(energy.known, found, energy.by_meter, facility_wh)
+    yield from store_zones.zone_figures(
+        energy.known, found, energy.by_meter, facility_wh, asked.facts.ppue_split
+    )
 
 
 def _rack_figures(

@@ -15,17 +15,22 @@ from collectors.kpis.effectiveness import ZoneEnergy, partial_pue
 from collectors.kpis.figure import Known, Kpi, KpiFigure, withheld
 from suanwang.model.inventory import Inventory, Kind, Measures, PlacedMeter
 from suanwang.model.meter import MeterRole
+from suanwang.model.site import SplitKey
 
 _OWN: frozenset[MeterRole] = frozenset({MeterRole.COOLING, MeterRole.OTHER})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ZoneMeters:
-    """The meters of zones: IT, and infrastructure that serves one zone alone; ``lacks`` stops."""
+    """The meters of zones: IT, and infrastructure that serves one zone alone; ``lacks`` stops.
+
+    ``cooling`` are those of the infrastructure that measure cooling.
+    """
 
     zones: tuple[str, ...]
     it: Mapping[str, str]
     own: Mapping[str, str]
+    cooling: frozenset[str] = frozenset()
     lacks: str = ""
 
 
@@ -39,14 +44,20 @@ def zones_of(connection: Connection, site_id: str, it: Sequence[str]) -> ZoneMet
 
 
 def zone_figures(
-    known: Known, found: ZoneMeters, by_meter: Mapping[str, float], facility_wh: float
+    known: Known,
+    found: ZoneMeters,
+    by_meter: Mapping[str, float],
+    facility_wh: float,
+    split: SplitKey = SplitKey.HEAT,
 ) -> Iterator[KpiFigure]:
     """Yield the partial PUE of every zone, out of energies over one time."""
+    cooling = {one: zone for one, zone in found.own.items() if one in found.cooling}
     zones = [
         ZoneEnergy(
             zone=zone,
             it_wh=_sum(by_meter, found.it, zone),
             own_wh=_sum(by_meter, found.own, zone),
+            cooling_wh=_sum(by_meter, cooling, zone) if zone in cooling.values() else None,
         )
         for zone in found.zones
     ]
@@ -55,7 +66,7 @@ def zone_figures(
         why = f"meters of the zones count {-shared_wh:,.0f} Wh more than the facility's"
         yield from withheld_zones(known, found, why)
         return
-    yield from partial_pue(known, zones, shared_wh).values()
+    yield from partial_pue(known, zones, shared_wh, split).values()
 
 
 def withheld_zones(known: Known, found: ZoneMeters, why: str) -> Iterator[KpiFigure]:
@@ -87,11 +98,12 @@ def zone_meters(placed: Inventory, it: Sequence[str]) -> ZoneMeters:
         else:
             in_zones[meter_id] = zone
     own = {one.id: zone for one, zone in _own(placed)}
+    cooling = frozenset(one for one in own if placed.meters[one].role is MeterRole.COOLING)
     if lost:
         names = ", ".join(lost[:3]) + (f" and {len(lost) - 3} more" if len(lost) > 3 else "")
         why = f"IT meters measure no room or rack of a zone: {names}"
-        return ZoneMeters(zones=zones, it=in_zones, own=own, lacks=why)
-    return ZoneMeters(zones=zones, it=in_zones, own=own)
+        return ZoneMeters(zones=zones, it=in_zones, own=own, cooling=cooling, lacks=why)
+    return ZoneMeters(zones=zones, it=in_zones, own=own, cooling=cooling)
 
 
 def zone_of(placed: Inventory, one: PlacedMeter) -> str | None:

@@ -13,7 +13,7 @@ from suanwang.db.tables import pool as pool_table
 from suanwang.db.tables import site as site_table
 from suanwang.ids import PoolId, SiteId
 from suanwang.model.meter import PueCategory
-from suanwang.model.site import CoolingKind, DataClass, DemandBasis, Pool, Site, SiteClass
+from suanwang.model.site import CoolingKind, DataClass, DemandBasis, Pool, Site, SiteClass, SplitKey
 
 _SITE_COLUMNS = tuple(
     name for name in Site.__slots__ if name not in ("accepts", "data_homes", "pools")
@@ -28,6 +28,7 @@ def upsert_site(connection: Connection, site: Site, now: datetime) -> None:
     row["data_homes"] = sorted(site.data_homes)
     row["site_class"] = None if site.site_class is None else site.site_class.value
     row["pue_category"] = None if site.pue_category is None else site.pue_category.value
+    row["ppue_split"] = site.ppue_split.value
     row["demand_basis"] = None if site.demand_basis is None else site.demand_basis.value
     if not insert_if_new(connection, site_table, row | {"is_open": True, "registered_at": now}):
         connection.execute(update(site_table).where(site_table.c.id == site.id).values(**row))
@@ -97,6 +98,7 @@ def site_of(row: Row, pools: tuple[Pool, ...]) -> Site:
     fields["pue_category"] = None if category is None else PueCategory(category)
     site_class = row["site_class"]
     fields["site_class"] = None if site_class is None else SiteClass(site_class)
+    fields["ppue_split"] = SplitKey(row["ppue_split"] or SplitKey.HEAT)
     basis = row["demand_basis"]
     fields["demand_basis"] = None if basis is None else DemandBasis(basis)
     site = Site(

@@ -75,6 +75,7 @@ def _site_out(
         site_class=site.site_class,
         pue_limit=site.pue_limit,
         pue_category=site.pue_category,
+        ppue_split=site.ppue_split,
         demand_basis=site.demand_basis,
         transformer_kva=site.transformer_kva,
         accepts=sorted(site.accepts),

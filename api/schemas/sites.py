@@ -10,7 +10,7 @@ from api.schemas.common import FactOut, In, Name, Out, Positive, Title, Watts
 from suanwang.energy.limits import PueLimit, limit_of
 from suanwang.ids import MeterId, PoolId, SiteId
 from suanwang.model.meter import Carrier, Meter, MeterRole, PueCategory
-from suanwang.model.site import CoolingKind, DataClass, DemandBasis, Pool, Site, SiteClass
+from suanwang.model.site import CoolingKind, DataClass, DemandBasis, Pool, Site, SiteClass, SplitKey
 from suanwang.model.source import Standing
 from suanwang.units import INT64_MAX
 
@@ -111,6 +111,9 @@ class SiteIn(In):
     pue_category: PueCategory | None = Field(
         default=None, description="where IT energy is measured; without it the IT meters say so"
     )
+    ppue_split: SplitKey = Field(
+        default=SplitKey.HEAT, description="key by which zones share a plant in the partial PUE"
+    )
     demand_basis: DemandBasis | None = Field(
         default=None, description="how demand is charged; without it bills have no demand charge"
     )
@@ -161,6 +164,7 @@ class SiteIn(In):
             pue_limit=pue_limit,
             site_class=self.site_class,
             pue_category=self.pue_category,
+            ppue_split=self.ppue_split,
             demand_basis=self.demand_basis,
             transformer_kva=self.transformer_kva,
             accepts=frozenset(self.accepts),
@@ -234,6 +238,7 @@ class SiteOut(Out):
     site_class: SiteClass | None
     pue_limit: float
     pue_category: PueCategory | None
+    ppue_split: SplitKey
     demand_basis: DemandBasis | None
     transformer_kva: int
     accepts: list[DataClass]

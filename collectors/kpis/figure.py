@@ -48,7 +48,7 @@ class Formula:
 
 FORMULAS: Final[Mapping[Kpi, Formula]] = {
     Kpi.PUE: Formula("pue-1", "1", "facility energy / IT energy, of the same time"),
-    Kpi.PPUE: Formula("ppue-1", "1", "(IT + infrastructure energy of a zone) / IT energy of it"),
+    Kpi.PPUE: Formula("ppue-2", "1", "(IT + infrastructure energy of a zone) / IT energy of it"),
     Kpi.GB40879_GRADE: Formula("gb40879-1", "grade", "grade of the PUE in the table of limits"),
     Kpi.WUE: Formula("wue-1", "L/kWh", "water of the site / IT energy, of the same time"),
     Kpi.CUE_LOCATION: Formula(

@@ -53,6 +53,18 @@ class DemandTerms:
     transformer_kva: int = 0
 
 
+class SplitKey(StrEnum):
+    """How the energy of a plant that several zones share is split between them.
+
+    ``heat``: in proportion to IT energy, all of which becomes heat. ``even``: the same for each.
+    ``cooling``: in proportion to what each zone's own cooling sub-meters counted.
+    """
+
+    HEAT = "heat"
+    EVEN = "even"
+    COOLING = "cooling"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pool:
     """Equal accelerators at one site; ``accelerator`` is ``cpu`` for plain cores.
@@ -85,6 +97,7 @@ class Site:
     ``data_homes`` names the data sets (or tenants' homes) that are kept here; ``accepts`` lists the
     data classes that the law and the operator let come here from elsewhere. ``pue_category`` is
     where the site declares its IT energy to be measured; without it the IT meters say so.
+    ``ppue_split`` is the declared key by which zones share a plant.
     ``site_class`` is what policies call it, where the operator says so. ``demand_basis`` is how the
     second part of its tariff is counted; where it is None no demand is charged, and bills say so.
     """
@@ -107,6 +120,7 @@ class Site:
     data_homes: frozenset[str] = frozenset()
     pools: tuple[Pool, ...] = ()
     pue_category: PueCategory | None = None
+    ppue_split: SplitKey = SplitKey.HEAT
     site_class: SiteClass | None = None
     demand_basis: DemandBasis | None = None
     transformer_kva: int = 0

@@ -28,6 +28,7 @@ site: Final = Table(
     Column("pue_limit", Float, nullable=False, comment="limit of the yearly PUE"),
     Column("site_class", Text, comment="new, retrofit or hub_new, if the operator says so"),
     Column("pue_category", Text, comment="declared category PUE1, PUE2 or PUE3, if any"),
+    Column("ppue_split", Text, comment="how zones share a plant: heat, even or cooling"),
     Column("demand_basis", Text, comment="max_demand, capacity or none; empty: not said"),
     Column(
         "transformer_kva",

@@ -1,6 +1,7 @@
 """KPIs by hand to 1e-9, and what must hold of them for any energies."""
 
 import math
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collectors.kpis import carbon, effectiveness, grade, racks, utilities
-from collectors.kpis.effectiveness import SplitKey, ZoneEnergy
+from collectors.kpis.effectiveness import ZoneEnergy
 from collectors.kpis.figure import FORMULAS, Known, Kpi, KpiFigure, told
 from collectors.kpis.grade import CharacteristicPoint, GradeTable
 from collectors.kpis.racks import RackFact
@@ -18,6 +19,7 @@ from suanwang.energy.carbon import CarbonFactor
 from suanwang.errors import BadInput
 from suanwang.model.meter import Carrier
 from suanwang.model.reading import Quality
+from suanwang.model.site import SplitKey
 
 END = datetime(2026, 10, 14, tzinfo=UTC)
 YEAR = Known(start=END - timedelta(days=365), end=END, coverage=0.99)
@@ -139,6 +141,30 @@ def test_partial_pue_by_hand() -> None:
     even = effectiveness.partial_pue(DAY, zones, 400, SplitKey.EVEN)
     assert math.isclose(value(even["B"]), 1200 / 1000, rel_tol=1e-9)
     assert "heat" in by_heat["A"].basis
+    assert by_heat["A"].formula == "ppue-2/heat"
+
+
+def test_partial_pue_by_the_cooling_that_each_zone_measures() -> None:
+    # A has 3/4 of the IT energy, but its coolers ran only for a third of the cooling.
+    zones = [
+        ZoneEnergy(zone="A", it_wh=3000, own_wh=150, cooling_wh=100),
+        ZoneEnergy(zone="B", it_wh=1000, own_wh=200, cooling_wh=200),
+    ]
+    found = effectiveness.partial_pue(DAY, zones, 300, SplitKey.COOLING)
+    assert math.isclose(value(found["A"]), (3000 + 150 + 100) / 3000, rel_tol=1e-9)
+    assert math.isclose(value(found["B"]), (1000 + 200 + 200) / 1000, rel_tol=1e-9)
+    assert {one.formula for one in found.values()} == {"ppue-2/cooling"}
+
+
+def test_partial_pue_falls_back_to_heat_where_a_zone_measures_no_cooling() -> None:
+    zones = [ZoneEnergy(zone="A", it_wh=3000, cooling_wh=100), ZoneEnergy(zone="B", it_wh=1000)]
+    found = effectiveness.partial_pue(DAY, zones, 400, SplitKey.COOLING)
+    assert math.isclose(value(found["B"]), 1100 / 1000, rel_tol=1e-9)
+    assert found["B"].formula == "ppue-2/heat"
+    assert "no cooling meter in B" in found["B"].basis
+    silent = [replace(zone, cooling_wh=0.0) for zone in zones]
+    found = effectiveness.partial_pue(DAY, silent, 400, SplitKey.COOLING)
+    assert "counted nothing" in found["A"].basis
 
 
 @given(
@@ -150,7 +176,8 @@ def test_partial_pues_weighted_with_it_are_the_pue_of_the_site(
     sizes: list[tuple[float, float]], share: float, key: SplitKey
 ) -> None:
     zones = [
-        ZoneEnergy(zone=str(n), it_wh=it, own_wh=it * own) for n, (it, own) in enumerate(sizes)
+        ZoneEnergy(zone=str(n), it_wh=it, own_wh=it * own, cooling_wh=it * own)
+        for n, (it, own) in enumerate(sizes)
     ]
     it_wh = sum(zone.it_wh for zone in zones)
     shared_wh = share * min(zone.it_wh for zone in zones)

@@ -1,5 +1,6 @@
 """Figures that rest on the inventory: rack rates, density, and partial PUE of zones."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -106,6 +107,29 @@ def test_zones_share_the_plant_by_heat_and_add_up_to_the_site(engine: Engine) ->
     assert zones["zone r1"].parts["own_wh"] == pytest.approx(2_000)
     weighted = sum((one.value or 0) * one.parts["it_wh"] for one in zones.values()) / 15_000
     assert found[Kpi.PUE][0].value == pytest.approx(weighted, rel=1e-9)
+
+
+def test_zones_share_the_plant_by_their_own_cooling_meters_where_the_site_says_so(
+    engine: Engine,
+) -> None:
+    meters = [
+        *ZONED["meters"],
+        ["crac-2", "CRAC of hall 2", "cooling", "9000", "room", "r2", "grid"],
+    ]
+    with writing(engine) as connection:
+        asked = prepare(
+            connection, a_workbook(**ZONED | {"meters": meters}),
+            grid=22_000, it_1=10_000, it_2=5_000, crac_1=1_000, crac_2=2_000, fan_1=500,
+            chiller=4_000,
+        )  # fmt: skip
+        connection.execute(site.update().values(ppue_split="cooling"))
+        asked = replace(asked, facts=store_kpis.site_facts(connection, SITE))
+        found = figures(connection, asked)
+    zones = {one.basis.split(";")[0]: one for one in found[Kpi.PPUE]}
+    # 4 kW are shared: a third by hall 1, two thirds by hall 2, whose coolers run twice as hard.
+    assert zones["zone r1"].value == pytest.approx((10 + 1 + 4 / 3) / 10, rel=1e-9)
+    assert zones["zone east"].value == pytest.approx((5 + 2 + 8 / 3) / 5, rel=1e-9)
+    assert {one.formula for one in found[Kpi.PPUE]} == {"ppue-2/cooling"}
 
 
 def test_a_zone_says_why_it_has_no_figure(engine: Engine) -> None:

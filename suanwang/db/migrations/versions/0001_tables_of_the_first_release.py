@@ -490,6 +490,12 @@ def upgrade() -> None:
             comment="declared category PUE1, PUE2 or PUE3, if any",
         ),
         sa.Column(
+            "ppue_split",
+            sa.Text(),
+            nullable=True,
+            comment="how zones share a plant: heat, even or cooling",
+        ),
+        sa.Column(
             "demand_basis",
             sa.Text(),
             nullable=True,
