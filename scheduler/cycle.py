@@ -42,7 +42,7 @@ from suanwang.errors import SuanwangError, Unavailable
 from suanwang.ids import JobId
 from suanwang.model.job import Job, JobState
 from suanwang.model.network import ComputeNetwork
-from suanwang.model.plan import Plan, ReasonCode, Rejection
+from suanwang.model.plan import Placement, Plan, ReasonCode, Rejection
 from suanwang.model.site import Pool
 from voucher import store as money_store
 from voucher import tenure
