@@ -7,14 +7,12 @@ carbon, and everything else with the residual factor: the average without what w
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
 
 from collectors.kpis.figure import WH_PER_KWH, Known, Kpi, KpiFigure, told, withheld
 from collectors.kpis.utilities import NO_IT
 from suanwang.energy.carbon import CarbonFactor
+from suanwang.energy.carbon_books import carbon_kg, market_entry
 from suanwang.model.meter import Carrier
-
-G_PER_KG: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +36,7 @@ def cue_location(
     """
     factor = factors.location
     electricity_wh = by_carrier.get(Carrier.ELECTRICITY, 0.0)
-    electricity_kg = _kg(electricity_wh, factor.g_per_kwh)
+    electricity_kg = carbon_kg(electricity_wh, factor.g_per_kwh)
     basis = f"location book; {factor.region} {factor.year}: {factor.g_per_kwh:g} g/kWh"
     parts = {"it_wh": it_wh, "electricity_wh": electricity_wh, "electricity_kg": electricity_kg}
     return _cue(Kpi.CUE_LOCATION, known, (by_carrier, factors), (basis, parts))
@@ -54,13 +52,13 @@ def cue_market(
     """Return the market book's; ``cancelled_wh`` are certificates cancelled for this time."""
     factor = factors.residual
     electricity_wh = by_carrier.get(Carrier.ELECTRICITY, 0.0)
-    covered_wh = min(cancelled_wh, electricity_wh)
+    entry = market_entry(electricity_wh, cancelled_wh, factor)
     parts = {
         "it_wh": it_wh,
         "electricity_wh": electricity_wh,
-        "covered_wh": covered_wh,
-        "surplus_wh": cancelled_wh - covered_wh,
-        "electricity_kg": _kg(electricity_wh - covered_wh, factor.g_per_kwh),
+        "covered_wh": entry.covered_wh,
+        "surplus_wh": entry.surplus_wh,
+        "electricity_kg": entry.kg,
     }
     basis = f"market book; residual {factor.region} {factor.year}: {factor.g_per_kwh:g} g/kWh"
     return _cue(Kpi.CUE_MARKET, known, (by_carrier, factors), (basis, parts))
@@ -83,11 +81,7 @@ def _cue(
         if g_per_kwh is None:
             why = f"{energy_wh:.0f} Wh of {carrier} came in, and no carbon factor of it is known"
             return withheld(kpi, known, why, basis=basis, parts=parts)
-        parts[f"{carrier}_kg"] = _kg(energy_wh, g_per_kwh)
+        parts[f"{carrier}_kg"] = carbon_kg(energy_wh, g_per_kwh)
         kilograms += parts[f"{carrier}_kg"]
     value = kilograms / (parts["it_wh"] / WH_PER_KWH)
     return told(kpi, known, value, basis=basis, parts={**parts, "carbon_kg": kilograms})
-
-
-def _kg(energy_wh: float, g_per_kwh: float) -> float:
-    return energy_wh / WH_PER_KWH * g_per_kwh / G_PER_KG
