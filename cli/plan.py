@@ -20,6 +20,12 @@ if TYPE_CHECKING:
 SEARCH_PART = 4
 """Of the time limit, one part in so many goes into the search for better whole jobs."""
 GREEDY = "greedy"
+WithEnergy = Annotated[
+    bool,
+    typer.Option(
+        "--energy", help="Also plan sleep, batteries, sun, promises and the month's peak."
+    ),
+]
 
 
 def plan(
@@ -50,12 +56,7 @@ def plan(
         int, typer.Option(min=0, help="Most rows of the tables of jobs and refusals; 0 is all.")
     ] = 20,
     show_jobs: Annotated[bool, typer.Option("--jobs", help="Also list every placed job.")] = False,
-    energy: Annotated[
-        bool,
-        typer.Option(
-            "--energy", help="Also plan sleep, batteries, sun, promises and the month's peak."
-        ),
-    ] = False,
+    energy: WithEnergy = False,
     as_json: AsJson = False,
 ) -> None:
     """Plan a world's jobs and print the plan, its electricity bill, energy, CO2 and refusals."""
