@@ -1,4 +1,4 @@
-"""Shares of unlike GPUs by classes are those of every job for itself, and rounds deal whole GPUs."""
+"""Shares of unlike GPUs by classes are those of every job for itself; rounds deal whole GPUs."""
 
 from random import Random
 
