@@ -1,4 +1,4 @@
-"""``python -m benchmarks NAME|all [--quick] [--only PART] [--json FILE]``, or ``--list``."""
+"""``python -m benchmarks NAME|all [--quick] [--only PART] [--file DATA] [--json FILE]``."""
 
 import argparse
 import sys
@@ -17,6 +17,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--only", action="append", default=[], metavar="PART", help="only this part of a benchmark"
     )
+    parser.add_argument(
+        "--file", action="append", default=[], type=Path, metavar="DATA",
+        help="data to measure with, where a benchmark takes some",
+    )  # fmt: skip
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures there")
     given = parser.parse_args(arguments)
     if given.list or not given.names:
@@ -30,9 +34,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"unknown benchmark: {', '.join(unknown)}; there are: {known}", file=sys.stderr)
         return 2
     print("  ".join(f"{key}={value}" for key, value in frame.machine().items()), flush=True)
+    options = frame.Options(quick=given.quick, only=tuple(given.only), files=tuple(given.file))
     figures: list[frame.Figure] = []
     for name in wanted:
-        own = list(frame.load(name).run(frame.Options(quick=given.quick, only=tuple(given.only))))
+        own = list(frame.load(name).run(options))
         print(f"\n{name}\n{frame.table(own)}", flush=True)
         figures += own
         if given.json is not None:

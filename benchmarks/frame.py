@@ -17,7 +17,7 @@ import benchmarks
 _NOT_BENCHMARKS: Final = frozenset(
     {
         *("__main__", "anchor", "frame", "fleet", "fleet_servers", "instances"),
-        *("intake", "queries", "remote", "replan", "small_batches"),
+        *("intake", "openb", "queries", "remote", "replan", "small_batches"),
     }
 )
 _NAMED_VERSIONS: Final = ("suanwang", "numpy", "scipy", "highspy", "pulp", "sqlalchemy", "ray")
@@ -29,11 +29,13 @@ Scalar = str | int | float | bool
 class Options:
     """How to run: ``quick`` takes small sizes, enough to see that the benchmark works.
 
-    ``only`` names the parts of a benchmark that are wanted; none means all.
+    ``only`` names the parts of a benchmark that are wanted; none means all. ``files`` are data that
+    a benchmark reads in place of its own.
     """
 
     quick: bool = False
     only: tuple[str, ...] = ()
+    files: tuple[Path, ...] = ()
 
 
 class Figure:

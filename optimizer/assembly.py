@@ -13,7 +13,7 @@ from optimizer.energy_report import energy_report
 from optimizer.expiry import worth_yuan
 from optimizer.explain import reject, verdicts_of_start
 from optimizer.money import Payment
-from optimizer.occupancy import Occupancy
+from optimizer.occupancy import Occupancy, Seats
 from optimizer.problem import JobSpec
 from suanwang.ids import JobId, PoolId, SiteId
 from suanwang.model.plan import Placement, Plan, PlannerKind, Rejection, SiteVerdict
@@ -82,6 +82,7 @@ class _Start:
     payment: Payment
     figures: "_Figures"
     verdicts: tuple[SiteVerdict, ...]
+    seats: Seats
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +120,11 @@ def _placements(
         verdicts = verdicts_of_start(state, column)
         figures = _figures(state, shares, column)
         starts = by_class.setdefault(int(columns.klass[column]), [])
-        for payment in list(state.payments[column]):
-            starts.append(_Start(column, payment, figures, _with_payment(verdicts, payment)))
+        payments = list(state.payments[column])
+        seats = state.seats.get(column) or [()] * len(payments)
+        for payment, nodes in zip(payments, seats, strict=True):
+            rows = _with_payment(verdicts, payment)
+            starts.append(_Start(column, payment, figures, rows, nodes))
     placed: list[tuple[Placement, _Kind]] = []
     left: dict[int, list[JobSpec]] = {}
     for k, klass in enumerate(instance.classes):
@@ -150,6 +154,7 @@ def _placement(state: Occupancy, job: JobSpec, start: _Start) -> Placement:
         latency_ms=instance.rtt_ms(job, p),
         cost=start.figures.cost - worth_yuan(start.payment.lots, state.worth),
         verdicts=start.verdicts,
+        nodes=dict(start.seats),
     )
 
 

@@ -56,6 +56,7 @@ def violations(problem: Problem, plan: Plan) -> tuple[str, ...]:
         found += _price_of(booking)
         found += _lots_of(problem, booking)
     found += _capacity(problem, bookings)
+    found += _nodes(problem, bookings)
     found += _reserved(problem, bookings)
     found += _order(problem, bookings)
     taken = _taken(problem, bookings)
@@ -179,6 +180,25 @@ def _capacity(problem: Problem, bookings: list[_Booking]) -> Iterable[str]:
     for (pool_id, t), units in sorted(used.items()):
         if units > max(0, free[pool_id][t]):
             yield f"pool {pool_id} slot {t}: {units} units in use of {free[pool_id][t]}"
+
+
+def _nodes(problem: Problem, bookings: list[_Booking]) -> Iterable[str]:
+    """Where nodes are known, what starts now names them: one, or whole ones and a rest."""
+    for pool in problem.pools:
+        free = {f"node-{at}": units for at, units in enumerate(pool.nodes, start=1)}
+        size = max((pool.units_per_node, *pool.nodes))
+        here = [booking for booking in bookings if booking.pool.id == pool.id]
+        now = [booking for booking in here if booking.start_s <= problem.slots[0].start_s]
+        taken: Counter[str] = Counter()
+        for booking in now if free else ():
+            nodes, units = booking.placement.nodes, booking.placement.units
+            taken.update(nodes)
+            most = -(-units // size)
+            if sum(nodes.values()) != units or len(nodes) > most:
+                yield f"job {booking.job.id} has {dict(nodes)} for {units} units in {pool.id}"
+        for node, units in sorted(taken.items()):
+            if units > free.get(node, 0):
+                yield f"pool {pool.id}: {units} units of {node} with {free.get(node, 0)}"
 
 
 def _reserved(problem: Problem, bookings: list[_Booking]) -> Iterable[str]:

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 
 from optimizer.arrays import Bools, Floats, Ints
-from optimizer.hindrances import no_money, reserved_for_others, waits_for
+from optimizer.hindrances import no_money, no_node, reserved_for_others, waits_for
 from optimizer.money import Payment, Shortfall
 from optimizer.occupancy import Occupancy
 from optimizer.rules import FINAL_REASONS, REASON_RANK, Hindrance, units_text
@@ -44,6 +44,7 @@ class ClassView:
     has_units: Bools
     has_power: Bools
     in_order: Bools
+    is_seatable: Bools
 
     @property
     def first(self) -> int:
@@ -59,11 +60,9 @@ class ClassView:
         own = np.flatnonzero((pools == p) & self.in_order)
         if not len(own):
             return self._out_of_order(p)
-        if not self.has_units[own].any():
-            return self._no_units(p)
-        open_now = own[(self.has_units & self.has_power)[own]]
+        open_now = own[(self.has_units & self.has_power & self.is_seatable)[own]]
         if not len(open_now):
-            return self._no_power(p)
+            return self._crowded(p, own)
         shortfall: Shortfall | None = None
         for at in open_now[np.argsort(self.cost[open_now], kind="stable")]:
             payment = self.state.split(self.first + int(at))
@@ -78,7 +77,9 @@ class ClassView:
         """Return ``offer`` for every pool: of most pools the cheapest open column will do."""
         columns = self.state.columns
         pools = columns.pool[columns.of_class(self.k)]
-        open_now = np.flatnonzero(self.has_units & self.has_power & self.in_order)
+        open_now = np.flatnonzero(
+            self.has_units & self.has_power & self.in_order & self.is_seatable
+        )
         order = open_now[np.lexsort((open_now, self.cost[open_now], pools[open_now]))]
         is_first = np.diff(pools[order], prepend=-1) != 0
         found: dict[int, Offer] = {}
@@ -132,6 +133,14 @@ class ClassView:
         }
         return waits_for(names, ready_s)
 
+    def _crowded(self, p: int, own: Ints) -> Hindrance:
+        """Say what the pool lacks, of units, power and nodes, for the columns ``own``."""
+        if not self.has_units[own].any():
+            return self._no_units(p)
+        if not (self.has_units & self.has_power)[own].any():
+            return self._no_power(p)
+        return self.no_node(p)
+
     def _no_units(self, p: int) -> Hindrance:
         units = self._units_min(p)
         plain = self.state.instance.units_free[p] - self.state.used[p]
@@ -156,6 +165,17 @@ class ClassView:
             f"{max(0.0, room_w) / 1000:.1f} kW of the site's power limit; it waits for them to end",
             {"need_w": need_w, "room_w": max(0.0, room_w)},
         )
+
+    def no_node(self, p: int) -> Hindrance:
+        """Say that no node of the pool holds the class's gang now."""
+        columns = self.state.columns
+        own = columns.of_class(self.k)
+        most = max(
+            free
+            for column, free in self.state.barred.items()
+            if own.start <= column < own.stop and columns.pool[column] == p
+        )
+        return no_node(self._units_min(p), most)
 
     def _units_min(self, p: int) -> int:
         """Units of the narrowest shape that the pool could take."""
@@ -182,6 +202,7 @@ def view(state: Occupancy, k: int) -> ClassView:
         has_units=state.has_units(k),
         has_power=state.has_power(k),
         in_order=state.order.in_order(k),
+        is_seatable=state.is_seatable(k),
     )
 
 
@@ -309,6 +330,9 @@ def _why_this_slot(seen: ClassView, own: Offer) -> tuple[ReasonCode, str]:
         return ReasonCode.CAPACITY, f"{when}, when the pool has {units_text(units)} free for it"
     if not (is_now & seen.has_power).any():
         return ReasonCode.SITE_POWER, f"{when}, when the site's power limit has room for it"
+    if (is_now & ~seen.is_seatable).any():
+        hindrance = seen.no_node(int(columns.pool[own.column]))
+        return hindrance.code, f"{when}; {hindrance.message}"
     cost_now = float(seen.cost[is_now].min())
     return (
         ReasonCode.LATER_IS_CHEAPER,

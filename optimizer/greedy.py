@@ -15,6 +15,7 @@ from optimizer.guide import guided
 from optimizer.instance import Instance, instance_of
 from optimizer.occupancy import Occupancy, empty_occupancy
 from optimizer.problem import Problem
+from optimizer.seating import seat
 from optimizer.switches import in_force
 from suanwang.model.plan import Plan, PlannerKind, PlanStep
 
@@ -29,6 +30,7 @@ def plan_greedy(problem: Problem) -> Plan:
     state = empty_occupancy(guided(instance), columns_of(instance))
     built_s = deadline.elapsed_s()
     is_complete = fill(state, deadline)
+    seat(state, lambda: fill(state, deadline))
     verdict = Verdict(
         planner=PlannerKind.GREEDY,
         solver="greedy",

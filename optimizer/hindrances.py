@@ -107,3 +107,14 @@ def no_money(job: JobSpec, shortfall: Shortfall) -> Hindrance:
             "cash_fen": shortfall.cash_fen,
         },
     )
+
+
+def no_node(units: int, most: int) -> Hindrance:
+    """Return the hindrance of a gang that the free units of a pool cannot hold on one node."""
+    return Hindrance(
+        ReasonCode.FRAGMENTED,
+        f"the job needs {units_text(units)} on one node, or whole nodes and one for the rest; a "
+        f"node has at most {most} free now, and others may take them; it waits for a node, or ask "
+        "for fewer",
+        {"units": units, "node_units_free": most},
+    )

@@ -20,6 +20,8 @@ from optimizer.problem import JobSpec
 from optimizer.sequence import Sequence
 from suanwang.units import SECONDS_PER_HOUR
 
+Seats = tuple[tuple[str, int], ...]
+"""Nodes and how many units each gives to a gang."""
 Place = tuple[Ints, Ints]
 """Sites and slots, side by side: an index into any (s, t) table."""
 
@@ -31,7 +33,9 @@ class Occupancy:
     """What is taken so far. ``payments[column]`` holds one payment a job that starts there.
 
     ``held[r,t]`` are units in use by jobs that sit in a reservation. ``worth`` is what a fen of a
-    lot that would expire is worth, ``saved_yuan`` what the plan uses of such lots.
+    lot that would expire is worth, ``saved_yuan`` what the plan uses of such lots. ``barred``
+    columns find no node that holds their units; it maps them to the most that one has free.
+    ``seats[column]`` are the nodes of each of its starts, where they are known.
 
     ``used[p,t]`` are units in use in any part of a slot, ``peak_w[s,t]`` their IT power together,
     ``mean_w[s,t]`` the mean IT power over the slot (a run may end in the middle of one).
@@ -49,6 +53,8 @@ class Occupancy:
     worth: Mapping[str, float]
     saved_yuan: float = 0.0
     payments: dict[int, list[Payment]] = field(default_factory=lambda: defaultdict(list))
+    barred: dict[int, int] = field(default_factory=dict)
+    seats: dict[int, list[Seats]] = field(default_factory=dict)
 
     def job(self, column: int) -> JobSpec:
         """Return the job that stands for the column's class."""
@@ -67,7 +73,17 @@ class Occupancy:
 
     def fits(self, k: int) -> Bools:
         """For each column of class k: whether one more job has room, and comes in order."""
-        return self.has_units(k) & self.has_power(k) & self.order.in_order(k)
+        has_room = self.has_units(k) & self.has_power(k) & self.order.in_order(k)
+        return has_room & self.is_seatable(k)
+
+    def is_seatable(self, k: int) -> Bools:
+        """For each column of class k: whether no node is known to be too full for it."""
+        own = self.columns.of_class(k)
+        seatable = np.ones(own.stop - own.start, dtype=np.bool_)
+        for column in self.barred:
+            if own.start <= column < own.stop:
+                seatable[column - own.start] = False
+        return seatable
 
     def has_units(self, k: int) -> Bools:
         """For each column of class k: whether enough units are free in every slot it touches."""
@@ -92,6 +108,8 @@ class Occupancy:
     def room(self, column: int) -> int:
         """Return how many jobs of the column still fit into units and power."""
         columns, instance = self.columns, self.instance
+        if column in self.barred:
+            return 0
         p, k = int(columns.pool[column]), int(columns.klass[column])
         is_tied = instance.precedence.is_tied(k)
         if is_tied and not self.order.in_order(k)[column - int(columns.first[k])]:

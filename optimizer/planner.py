@@ -27,6 +27,7 @@ from optimizer.occupancy import empty_occupancy
 from optimizer.prices import board_of
 from optimizer.problem import Problem
 from optimizer.rounding import Tools, Whole, round_down_and_fill, search
+from optimizer.seating import seat
 from optimizer.solution import Limits, Solution, SolveModel
 from optimizer.switches import in_force
 from suanwang.model.plan import Binding, Plan, PlannerKind, PlanStep, Proof
@@ -107,7 +108,13 @@ def _filled(instance: Instance, columns: Columns, deadline: Deadline, *, moves: 
 
 
 def _settled(whole: Whole, deadline: Deadline) -> Whole:
-    """The plan with its true cost; where energy adds to it, nothing is proven by the search."""
+    """The plan with its true cost; where energy adds to it, nothing is proven by the search.
+
+    Nor is it where a gang found no node: the search knows nothing of nodes.
+    """
+    seat(whole.state, lambda: fill(whole.state, deadline))
+    if whole.state.barred:
+        whole = replace(whole, objective=whole.state.objective(), is_proven=False)
     settled = settle(whole.state, deadline)
     if settled.schedule is None:
         return whole

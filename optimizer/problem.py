@@ -92,7 +92,8 @@ class SiteSpec:
 class PoolSpec:
     """Equal units at a site: how many are free in each slot, what one more in use draws and costs.
 
-    ``busy_extra_w`` is busy minus idle power of one unit.
+    ``busy_extra_w`` is busy minus idle power of one unit. ``nodes`` are the free units of each node
+    in the first slot, ``units_per_node`` what a whole one has; empty where they are not known.
     """
 
     id: str
@@ -104,6 +105,8 @@ class PoolSpec:
     price_uyuan_per_unit_hour: int
     is_domestic: bool = False
     sleep: SleepSpec | None = None
+    nodes: tuple[int, ...] = ()
+    units_per_node: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

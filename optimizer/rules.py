@@ -30,6 +30,7 @@ REASON_RANK: Final = (
     ReasonCode.SITE_POWER,
     ReasonCode.RESERVED,
     ReasonCode.CAPACITY,
+    ReasonCode.FRAGMENTED,
     ReasonCode.DEARER,
 )
 """From the reason that is furthest from a place to the nearest: a job is told its nearest."""

@@ -267,7 +267,19 @@ def _pool(state: PoolState, now: datetime, slots: tuple[Slot, ...]) -> PoolSpec:
         busy_extra_w=max(0.0, pool.power_w_busy - pool.power_w_idle),
         price_uyuan_per_unit_hour=pool.price_uyuan_per_unit_hour,
         is_domestic=pool.is_domestic,
+        nodes=_nodes(state),
+        units_per_node=pool.units_per_node,
     )
+
+
+def _nodes(state: PoolState) -> tuple[int, ...]:
+    """Return the free units by node of a pool without work; of a busy one they are not known."""
+    pool = state.pool
+    is_idle = state.units_free == pool.units and not state.busy_until
+    if not is_idle or pool.units_per_node < 2:
+        return ()
+    whole, rest = divmod(pool.units, pool.units_per_node)
+    return (pool.units_per_node,) * whole + ((rest,) if rest else ())
 
 
 def job_spec(job: Job, now: datetime) -> JobSpec:

@@ -24,6 +24,7 @@ class ReasonCode(StrEnum):
     TOO_LARGE = "too-large"
     CAPACITY = "capacity"
     RESERVED = "reserved"
+    FRAGMENTED = "fragmented"
     SITE_POWER = "site-power"
     VOUCHER = "voucher"
     CASH_BUDGET = "cash-budget"
@@ -120,7 +121,9 @@ class Quote:
 class Placement:
     """Start this job in this pool at this moment, and pay it so.
 
-    ``lots`` says how much is held from each voucher lot, in fen; the rest is cash.
+    ``lots`` says how much is held from each voucher lot, in fen; the rest is cash. ``nodes`` says
+    how many units each node gives; empty where the pool's nodes are not known or the start is
+    later.
     """
 
     job_id: JobId
@@ -136,6 +139,7 @@ class Placement:
     latency_ms: float
     cost: float
     verdicts: tuple[SiteVerdict, ...] = ()
+    nodes: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
