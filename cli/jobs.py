@@ -342,18 +342,21 @@ def explain(
     api_key: ApiKey = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say why a job is where it is, and why not elsewhere."""
+    """Say why a job is where it is, why not elsewhere, and what would change it."""
     with connect(url, api_key) as client:
         answer = client.get(f"/v1/jobs/{job_id}/explain")
         waits = answer["state"] == "queued"
         conflict = client.get(f"/v1/jobs/{job_id}/conflict") if waits else None
+        changes = client.get(f"/v1/jobs/{job_id}/changes")["items"] if waits else []
     if as_json:
-        emit_json({**answer, "conflict": conflict})
+        emit_json({**answer, "conflict": conflict, "changes": changes})
         return
     line(f"{job_id}: {answer['reason']}: {answer['message']}")
     verdict_table(answer["verdicts"])
     if conflict is not None and conflict["demands"]:
         line(f"in its way: {conflict['words']}")
+    for change in changes:
+        line(f"with {change['words']}")
 
 
 def logs(

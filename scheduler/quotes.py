@@ -57,7 +57,19 @@ class Asked:
 def ask(connection: Connection, wishes: Wishes, tenant_id: TenantId, context: Context) -> Asked:
     """Read what a quote needs: the newest cycle's standing, or the network; and the money."""
     standing = look(connection, context)
-    job = _as_job(wishes, tenant_id, standing.at)
+    return _asked(connection, standing, _as_job(wishes, tenant_id, standing.at))
+
+
+def ask_about(connection: Connection, job: Job, context: Context) -> Asked:
+    """Read what a question about a job of the queue needs; it is as the newest cycle saw it."""
+    standing = look(connection, context)
+    asked = _asked(connection, standing, job)
+    planned = next((spec for spec in standing.problem.jobs if spec.id == job.id), asked.job)
+    return replace(asked, job=planned)
+
+
+def _asked(connection: Connection, standing: Standing, job: Job) -> Asked:
+    tenant_id = job.tenant_id
     lots = money_store.lots(connection, tenant_id=tenant_id, now=standing.at)
     asker = Asker(
         lots=tuple(lot_spec(lot, standing.at) for lot in lots if lot.available_fen > 0),

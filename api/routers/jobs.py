@@ -12,6 +12,7 @@ from api.schemas.common import PAGE_MAX
 from api.schemas.jobs import (
     AccountOut,
     AttemptOut,
+    ChangesOut,
     ConflictOut,
     EventList,
     EventOut,
@@ -27,10 +28,20 @@ from api.schemas.jobs import (
     MeterOut,
     RemedyOut,
     StopOut,
+    changes_out,
     job_out,
 )
 from optimizer.conflict import Remedy
-from scheduler import accounting, agents, conflicts, explain, extension, service, store_extensions
+from scheduler import (
+    accounting,
+    agents,
+    changes,
+    conflicts,
+    explain,
+    extension,
+    service,
+    store_extensions,
+)
 from suanwang.db.signals import announce
 from suanwang.errors import BadInput
 from suanwang.ids import SUBMISSION_ID
@@ -218,6 +229,14 @@ def find_conflict(submission_id: str, identity: JobReader, context: Context) -> 
         remedies=[_remedy_out(remedy) for remedy in found.remedies],
         words=found.words,
     )
+
+
+@router.get("/{submission_id}/changes", summary="What would change it")
+def list_changes(submission_id: str, identity: JobReader, context: Context) -> ChangesOut:
+    """Return what each change of a waiting job's wishes or money would mean, solved again."""
+    with context.reading() as connection:
+        job = service.find_job(connection, identity.tenant_scope, submission_id)
+    return changes_out(job, changes.changes_of_job(context.engine, context.scheduling, job))
 
 
 def _remedy_out(remedy: Remedy) -> RemedyOut:

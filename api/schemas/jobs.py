@@ -1,6 +1,6 @@
 """Jobs, their attempts, accounts, events, output and quotes."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Final
 
@@ -8,7 +8,9 @@ from pydantic import ConfigDict, Field
 
 from api.schemas.common import In, Out
 from api.schemas.money import IdempotencyKey
+from optimizer.changes import Outcome, Wish
 from optimizer.conflict import Demand
+from scheduler.changes import ToldChange
 from suanwang.ids import SUBMISSION_ID
 from suanwang.model.attempt import AttemptState, FailureKind
 from suanwang.model.job import Job, JobState, Wishes
@@ -274,6 +276,56 @@ class ConflictOut(Out):
     demands: list[Demand]
     remedies: list[RemedyOut]
     words: str
+
+
+class OutcomeOut(Out):
+    """What the job costs the plan, in yuan, and where it starts; null: it waits."""
+
+    cost: float
+    start: datetime | None
+    pool_id: str | None
+
+
+class ChangeOut(Out):
+    """A wish that was moved. ``is_solved`` false: prices alone show that nothing can be gained."""
+
+    wish: Wish
+    before: OutcomeOut
+    after: OutcomeOut
+    saved_pct: float
+    is_solved: bool
+    words: str
+    words_zh: str
+
+
+class ChangesOut(Out):
+    """What would change a waiting job's cost or start; empty for one that waits no more."""
+
+    submission_id: str
+    items: list[ChangeOut]
+
+
+def changes_out(job: Job, told: Sequence[ToldChange]) -> ChangesOut:
+    """Return changes for readers."""
+    return ChangesOut(
+        submission_id=job.submission_id,
+        items=[
+            ChangeOut(
+                wish=one.change.wish,
+                before=_outcome_out(one.change.before),
+                after=_outcome_out(one.change.after),
+                saved_pct=one.change.saved_pct,
+                is_solved=one.change.is_solved,
+                words=one.en,
+                words_zh=one.zh,
+            )
+            for one in told
+        ],
+    )
+
+
+def _outcome_out(outcome: Outcome) -> OutcomeOut:
+    return OutcomeOut(cost=outcome.cost, start=outcome.start, pool_id=outcome.pool_id or None)
 
 
 class StopOut(Out):

@@ -87,6 +87,7 @@ MATRIX: Final[dict[tuple[str, str], frozenset[str]]] = {
     ("DELETE", "/v1/jobs/{submission_id}"): TENANTS,
     ("GET", "/v1/jobs/{submission_id}/explain"): TENANTS,
     ("GET", "/v1/jobs/{submission_id}/conflict"): TENANTS,
+    ("GET", "/v1/jobs/{submission_id}/changes"): TENANTS,
     ("GET", "/v1/jobs/{submission_id}/events"): TENANTS,
     ("GET", "/v1/jobs/{submission_id}/logs"): TENANTS,
     ("POST", "/v1/jobs/{submission_id}/stop"): TENANTS,

@@ -1,5 +1,7 @@
 """Prices and quotes over REST and the command line, with and without a scheduler beside."""
 
+from datetime import timedelta
+
 import pytest
 from api_client import Json, World
 from in_process import InProcess
@@ -103,3 +105,32 @@ def test_the_command_line_shows_prices_and_what_the_queue_means(
         main.app, ["quote", "--units", "4", "--max-minutes", "60"], catch_exceptions=False
     )
     assert "with 1 jobs that wait: east-cpu from" in quoted.stdout
+
+
+def test_a_waiting_job_is_told_what_would_change_it(
+    open_world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = open_world
+    free = prices(world, world.enterprise)["pools"][0]["slots"][0]["units_left"]
+    late = (world.clock.now() + timedelta(hours=3)).isoformat()
+    for name in ("one", "two"):
+        wishes = {"units": str(free), "max_minutes": "100", "deadline": late}
+        assert world.submit(submission_id=name, metadata=wishes).status_code == 201
+    run_cycle(world.engine, world.writer, world.client.context.scheduling)
+    waits = [
+        name
+        for name in ("one", "two")
+        if world.client.get(f"/v1/jobs/{name}", world.enterprise).json()["state"] == "queued"
+    ]
+    (name,) = waits
+    items = world.client.get(f"/v1/jobs/{name}/changes", world.enterprise).json()["items"]
+    told = {item["wish"]: item for item in items}
+    assert {"deadline", "units", "cash"} <= set(told)
+    assert told["deadline"]["is_solved"]
+    assert told["deadline"]["after"]["start"] is not None
+    assert told["deadline"]["words"].startswith("deadline two hours later: ")
+    assert told["deadline"]["words_zh"].startswith("截止时间推迟两小时")
+    assert told["cash"]["words"] == "cash +1,000 yuan: changes nothing"
+    monkeypatch.setattr(jobs, "connect", lambda url, key: InProcess(world, world.enterprise))
+    shown = CliRunner().invoke(main.app, ["explain", name], catch_exceptions=False)
+    assert "with deadline two hours later: " in shown.stdout
