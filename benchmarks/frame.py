@@ -18,6 +18,8 @@ _NOT_BENCHMARKS: Final = frozenset(
     {
         *("__main__", "anchor", "frame", "fleet", "fleet_servers", "instances"),
         *("intake", "openb", "queries", "remote", "replan", "small_batches"),
+        *("intake", "queries", "remote", "replan", "small_batches"),
+        *("chains", "skypilot_side"),
     }
 )
 _NAMED_VERSIONS: Final = ("suanwang", "numpy", "scipy", "highspy", "pulp", "sqlalchemy", "ray")
