@@ -18,7 +18,6 @@ _NOT_BENCHMARKS: Final = frozenset(
     {
         *("__main__", "anchor", "frame", "fleet", "fleet_servers", "instances"),
         *("intake", "openb", "queries", "remote", "replan", "small_batches"),
-        *("intake", "queries", "remote", "replan", "small_batches"),
         *("chains", "skypilot_side"),
     }
 )
