@@ -6,7 +6,17 @@ from typing import Annotated
 import typer
 
 from cli.connection import ApiKey, Url, connect
-from cli.output import NOTHING, AsJson, Json, emit_json, line, number, show_list, table
+from cli.output import (
+    NOTHING,
+    AsJson,
+    Json,
+    clock_time,
+    emit_json,
+    line,
+    number,
+    show_list,
+    table,
+)
 
 SiteName = Annotated[str, typer.Argument(help="The site's id.")]
 
@@ -46,6 +56,42 @@ def sites(
 
 def _fact(fact: Json, digits: int) -> str:
     return NOTHING if not fact else number(fact["value"], digits)
+
+
+@app.command("energy-plan")
+def energy_plan(
+    site_id: SiteName, url: Url = None, api_key: ApiKey = None, as_json: AsJson = False
+) -> None:
+    """Show the newest plan's advice: nodes awake, battery, sun and grid, slot by slot."""
+    with connect(url, api_key) as client:
+        answer = client.get(f"/v1/sites/{site_id}/energy-plan")
+    if as_json:
+        emit_json(answer)
+        return
+    line(f"Energy schedule of {site_id}, made at {clock_time(answer['made_at'])}")
+    table(
+        ("from", "nodes awake", "facility kW", "sun", "charge", "discharge", "grid", "highest"),
+        [_energy_row(slot) for slot in answer["slots"]],
+    )
+    line(
+        f"{answer['wakes']} wakes; {number(answer['saved_wh'] / 1_000)} kWh not burnt by sleeping "
+        f"nodes; PUE {_pue(answer['pue'])}, with every node on {_pue(answer['pue_awake'])} "
+        "(it may rise while energy falls)"
+    )
+
+
+def _energy_row(slot: Json) -> tuple[str, ...]:
+    awake = ", ".join(f"{pool} {nodes}" for pool, nodes in sorted(slot["awake"].items()))
+    powers = ("facility_w", "solar_w", "charge_w", "discharge_w", "grid_w", "draw_w")
+    return (
+        clock_time(slot["start"]),
+        awake or NOTHING,
+        *(number(slot[name] / 1_000) for name in powers),
+    )
+
+
+def _pue(value: float | None) -> str:
+    return NOTHING if value is None else number(value, 3)
 
 
 @app.command("show")

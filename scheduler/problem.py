@@ -22,7 +22,7 @@ from optimizer.problem import (
     Slot,
     slots_of,
 )
-from scheduler.problem_energy import with_energy, with_sleep
+from scheduler.problem_energy import with_energy, with_sleep, with_terms
 from suanwang.energy.catalogue import EnergyCatalogue
 from suanwang.energy.demand import peak_yuan_per_kw
 from suanwang.energy.facility import FacilityModel
@@ -65,7 +65,9 @@ def build_problem(
     with the reason, so that a job can be told why it does not go there.
     """
     now, slots = network.at, slots_of(slot_lengths_s)
-    states = sorted(network.sites, key=lambda state: state.site.id)
+    states = sorted(
+        (with_terms(state, catalogue) for state in network.sites), key=lambda state: state.site.id
+    )
     pools = [
         with_sleep(_pool(pool, now, slots), pool, state.terms)
         for state in states

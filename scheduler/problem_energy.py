@@ -5,8 +5,15 @@ from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from optimizer.problem import PoolSpec, SiteSpec, SleepSpec, Slot
+from suanwang.energy.catalogue import EnergyCatalogue
 from suanwang.model.network import PoolState, SiteState
 from suanwang.model.site_terms import EnergyTerms
+
+
+def with_terms(state: SiteState, catalogue: EnergyCatalogue) -> SiteState:
+    """Return the site with what its operator's file lets be planned, where there is one."""
+    terms = catalogue.terms.get(state.site.id)
+    return state if terms is None else replace(state, terms=terms)
 
 
 def with_energy(

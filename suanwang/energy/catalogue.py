@@ -25,20 +25,26 @@ from suanwang.energy.schema import (
     PueLimitsFile,
     ThroughputFile,
 )
+from suanwang.energy.schema_site import SitesTermsFile
 from suanwang.energy.schema_tariff import build_tariff
 from suanwang.energy.tariff import BaseTariff
 from suanwang.energy.throughput import FamilyPrior
 from suanwang.energy.versions import TariffVersions
 from suanwang.errors import BadInput, NotFound
 from suanwang.model.site import CoolingKind, Site
+from suanwang.model.site_terms import EnergyTerms
 
 EntryT = TypeVar("EntryT")
 CARBON: Final = "carbon_"
+SITE_TERMS: Final = "site_terms.yaml"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnergyCatalogue:
-    """Energy facts by id; an unknown id raises NotFound, which names the known ones."""
+    """Energy facts by id; an unknown id raises NotFound, which names the known ones.
+
+    ``terms`` are what operators let be planned of their sites' energy, by site.
+    """
 
     tariffs: Mapping[str, BaseTariff]
     coefficients: Mapping[CoolingKind, FacilityCoefficients]
@@ -49,6 +55,7 @@ class EnergyCatalogue:
     throughput: Mapping[str, FamilyPrior] = field(default_factory=dict)
     power_chains: Mapping[str, PowerChain] = field(default_factory=dict)
     hourly_carbon: Mapping[str, HourlyCarbon] = field(default_factory=dict)
+    terms: Mapping[str, EnergyTerms] = field(default_factory=dict)
 
     def tariff(self, tariff_id: str) -> BaseTariff:
         """Return one version of a tariff."""
@@ -112,7 +119,8 @@ class EnergyCatalogue:
     def with_folder(self, folder: Traversable) -> "EnergyCatalogue":
         """Return a catalogue with an operator's own tariffs and hourly factors on top.
 
-        Files are ``tariff_*.yaml``, the tables that they name, and ``carbon_REGION.csv``.
+        Files are ``tariff_*.yaml``, the tables that they name, ``carbon_REGION.csv``, and
+        ``site_terms.yaml``: what of each site's energy may be planned.
         """
         try:
             entries = sorted(folder.iterdir(), key=lambda one: one.name)
@@ -128,7 +136,10 @@ class EnergyCatalogue:
                 self.carbon.factor(region)
                 hourly[region] = read_hourly_carbon(entry.read_bytes(), region, entry.name)
         own = _read_tariffs(folder, entries)
-        return replace(self.with_tariffs(*own.values()), hourly_carbon=hourly)
+        terms = dict(self.terms)
+        if any(entry.name == SITE_TERMS for entry in entries):
+            terms |= validate(_read(folder / SITE_TERMS), SitesTermsFile).build()
+        return replace(self.with_tariffs(*own.values()), hourly_carbon=hourly, terms=terms)
 
     def check_site(self, site: Site) -> None:
         """Raise BadInput unless tariff, voltage, climate, cooling and carbon region are known."""

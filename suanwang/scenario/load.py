@@ -11,13 +11,13 @@ from suanwang.document import Document, Key, complain, read_document, validate
 from suanwang.energy.accelerators import HostOverhead, UnitPower
 from suanwang.energy.catalogue import EnergyCatalogue, load_catalogue
 from suanwang.energy.limits import limit_of
+from suanwang.energy.schema_site import energy_terms
 from suanwang.errors import BadInput, NotFound
 from suanwang.ids import LotId, MeterId, PoolId, SiteId, TenantId
 from suanwang.model.meter import Meter
 from suanwang.model.site import Pool, Site
 from suanwang.model.tenant import Tenant
 from suanwang.model.voucher import Lot
-from suanwang.scenario.energy_terms import energy_terms
 from suanwang.scenario.jobs import class_jobs, demo_jobs
 from suanwang.scenario.schema import (
     DemoFile,
@@ -73,7 +73,12 @@ def load_world(path: Path, catalogue: EnergyCatalogue | None = None) -> World:
         job_class={one.job.id: one.job_class for one in jobs},
         events=tuple(_event(event) for event in file.events),
         demo=None if file.demo is None else _demo(file.demo),
-        energy={SiteId(site.id): energy_terms(site) for site in file.sites},
+        energy={
+            SiteId(site.id): energy_terms(
+                site.sleep, site.battery, site.solar_kw_by_hour, site.promises
+            )
+            for site in file.sites
+        },
     )
     _check_totals(document, file, world)
     return world

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from suanwang.energy.bill import DemandBasis
+from suanwang.energy.schema_site import BatteryFile, PromiseFile, SleepFile
 from suanwang.model.meter import Carrier, MeterRole, PueCategory
 from suanwang.model.site import CoolingKind, DataClass, SiteClass
 from suanwang.scenario.shapes import Shape
@@ -97,34 +98,6 @@ class MeterFile(WorldModel):
     resolution_wh: Annotated[float, Field(gt=0)]
     modulus_wh: Annotated[int, Field(ge=0)]
     poll_s: Annotated[float, Field(gt=0)]
-
-
-class BatteryFile(WorldModel):
-    """A battery of a site."""
-
-    kw: Kilowatts
-    kwh: Kilowatts
-    round_trip: Annotated[float, Field(gt=0, le=1)]
-    charged: Share = 0.5
-    wear_cny_per_kwh: Yuan = Decimal(0)
-
-
-class SleepFile(WorldModel):
-    """How idle nodes of a site may sleep, and what a wake of one takes."""
-
-    wake_minutes: Annotated[float, Field(ge=0, le=1440)]
-    wake_kwh: Annotated[float, Field(ge=0, le=100)]
-    wear_cny: Yuan = Decimal(0)
-    spare_nodes: Annotated[int, Field(ge=0)] = 0
-
-
-class PromiseFile(WorldModel):
-    """A power that the site promised the grid not to pass for a while."""
-
-    id: Id
-    at: AwareDatetime
-    for_minutes: Count
-    firm_kw: Kilowatts
 
 
 class WasteHeatFile(WorldModel):

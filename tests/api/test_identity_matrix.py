@@ -42,6 +42,7 @@ MATRIX: Final[dict[tuple[str, str], frozenset[str]]] = {
     ("GET", "/v1/sites/{site_id}/pue/explain"): PEOPLE,
     ("GET", "/v1/sites/{site_id}/pue/check"): OPERATORS,
     ("GET", "/v1/sites/{site_id}/bill"): OPERATORS,
+    ("GET", "/v1/sites/{site_id}/energy-plan"): OPERATORS,
     ("GET", "/v1/sites/{site_id}/facility-model"): PEOPLE,
     ("POST", "/v1/sites/{site_id}/facility-model"): OPERATORS,
     ("POST", "/v1/sites/{site_id}/bill"): OPERATORS,
