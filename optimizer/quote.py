@@ -76,7 +76,7 @@ def open_desk(problem: Problem, board: PriceBoard | None = None) -> Desk:
     """
     problem = in_force(problem)
     instance = guided(instance_of(problem, jobs=()))
-    if board is not None and not _is_of(board, instance):
+    if board is not None and not is_of(board, instance):
         board = None
     return Desk(
         instance=instance,
@@ -236,7 +236,8 @@ def _is_sure(desk: Desk, job: JobSpec, instance: Instance, best: Estimate) -> bo
     return needed + dearest <= instance.problem.cash_fen.get(job.tenant_id, 0)
 
 
-def _is_of(board: PriceBoard, instance: Instance) -> bool:
+def is_of(board: PriceBoard, instance: Instance) -> bool:
+    """Whether a board has the pools and slots of an instance."""
     same_pools = [pool.pool_id for pool in board.pools] == [pool.id for pool in instance.pools]
     return same_pools and len(board.hours) == instance.timeline.slots
 

@@ -21,6 +21,7 @@ from suanwang.settings import Settings
 class Limits:
     """Limits and times of the scheduler.
 
+    Jobs that come in within ``solve_every_s`` of the last solve are placed at its prices.
     ``start_margin_s`` is what a lease allows
     on top of the run for reaching the site and starting. An attempt without news for
     ``unknown_after_s`` is unknown; one without for ``fence_after_s`` whose agent answers is fenced.
@@ -29,6 +30,7 @@ class Limits:
     """
 
     cycle_s: float = 5.0
+    solve_every_s: float = 0.0
     queue_limit: int = 2_000
     avoid_s: float = 600.0
     start_margin_s: int = 900
@@ -88,6 +90,7 @@ def _limits(settings: Settings) -> Limits:
     weights = branch.policy
     return Limits(
         cycle_s=branch.cycle_s,
+        solve_every_s=branch.solve_every_s,
         policy=Policy(
             carbon_yuan_per_kg=weights.carbon_yuan_per_kg,
             latency_yuan_per_ms=weights.latency_yuan_per_ms,

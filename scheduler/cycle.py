@@ -24,6 +24,7 @@ from typing import Final, TypeVar
 
 from sqlalchemy import Connection, Engine
 
+from optimizer.arrivals import Meant, place_arrivals
 from optimizer.problem import Problem
 from scheduler import registry, store, store_plans
 from scheduler.context import Context
@@ -102,8 +103,10 @@ def run_cycle(engine: Engine, writer: Writer, context: Context) -> CycleReport:
     if not view.jobs:
         context.desk.leave(standing_of(view.network, problem, None))
         return CycleReport(is_leader=True, epoch=epoch)
-    plan = context.planner(problem)  # 3 plan
-    context.desk.leave(standing_of(view.network, problem, plan))
+    plan = _between_solves(view, problem, context)  # 3 plan
+    if plan is None:
+        plan = context.planner(problem)
+        context.desk.leave(standing_of(view.network, problem, plan))
     context.on_step("plan")
     jobs = {job.id: job for job in view.jobs}
     starts = [Start(jobs[placement.job_id], placement) for placement in plan.starts]
@@ -219,6 +222,35 @@ def _problem(view: _View, context: Context) -> Problem:
     )
     problem = keep_promises(problem, view.planned)
     return put_in_order(constrain(problem, view.jobs, view.avoid), view.order)
+
+
+# --- 3 plan -------------------------------------------------------------------------------------
+
+
+def _between_solves(view: _View, problem: Problem, context: Context) -> Plan | None:
+    """Return starts of jobs that came in since the last solve, at its prices; None: solve now.
+
+    So it is where the last solve is younger than ``solve_every_s``, and every job that can start at
+    once by its prices is free to. Where no newcomer can, everything is solved.
+    """
+    standing = context.desk.newest(view.at)
+    if standing is None or standing.plan is None or standing.board is None:
+        return None
+    if (view.at - standing.at).total_seconds() >= context.limits.solve_every_s:
+        return None
+    known = {spec.id for spec in standing.problem.jobs}
+    newcomers = tuple(spec for spec in problem.jobs if spec.id not in known)
+    if not newcomers:
+        return None
+    jobs = {job.id: job for job in view.jobs}
+    meant = [_meant(one, jobs[one.job_id], view.at) for one in view.planned if one.job_id in jobs]
+    return place_arrivals(replace(problem, jobs=newcomers), standing.board, meant)
+
+
+def _meant(placement: Placement, job: Job, now: datetime) -> Meant:
+    from_s = max(0.0, (placement.start - now).total_seconds())
+    run_s = job.wishes.use_s_at(placement.units)
+    return Meant(placement, job.tenant_id, from_s, from_s + run_s)
 
 
 # --- 4 check, 5 commit --------------------------------------------------------------------------

@@ -133,6 +133,13 @@ class SchedulerSettings(Group):
     """The loop that places jobs."""
 
     cycle_s: Seconds = Field(default=5.0, description="longest pause between two cycles, s")
+    solve_every_s: float = Field(
+        default=0.0,
+        ge=0.0,
+        le=60.0,
+        allow_inf_nan=False,
+        description="jobs that come in this soon after a solve start at its prices; 0: solve, s",
+    )
     time_limit_s: Seconds = Field(
         default=10.0, description="after this long the planner answers with the best it has, s"
     )

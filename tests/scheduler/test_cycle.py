@@ -314,3 +314,32 @@ def test_a_price_in_micro_yuan_is_held_in_whole_fen(centre: Centre) -> None:
     with reading(centre.engine) as connection:
         hold = money_store.find_hold(connection, centre.attempts()[0].hold_id)
     assert hold.amount_fen == 101
+
+
+def test_a_job_between_two_solves_starts_without_one(centre: Centre, clock: VirtualClock) -> None:
+    context = replace(centre.context, limits=replace(centre.context.limits, solve_every_s=10.0))
+    centre.submit(a_new_job("first"))
+    assert centre.cycle(context).started
+    solves = []
+
+    def counted(problem: Problem) -> Plan:
+        solves.append(problem)
+        return plan(problem)
+
+    counting = replace(context, planner=counted)
+    clock.advance(2)
+    new = centre.submit(a_new_job("new"))
+    report = centre.cycle(counting)
+    assert report.started == (new.id,)
+    assert solves == []
+    assert report.plan is not None
+    assert report.plan.solver == "prices of the last plan"
+    with reading(centre.engine) as connection:
+        told = explain.explain(connection, centre.job("new"))
+        assert check(connection).is_sound
+    assert told.reason is ReasonCode.PLACED
+    assert len(told.verdicts) == 2
+    clock.advance(9)
+    centre.submit(a_new_job("late"))
+    centre.cycle(counting)
+    assert len(solves) == 1
