@@ -121,6 +121,12 @@ def set_fields(
     thing_id: ThingName,
     fields: Annotated[list[str], typer.Argument(help="Such as delivery=in_use; x= empties x.")],
     reason: Reason,
+    since: Annotated[
+        str | None,
+        typer.Option(
+            "--since", help="From when a meter's new role or category holds; else always."
+        ),
+    ] = None,
     url: Url = None,
     api_key: ApiKey = None,
     as_json: AsJson = False,
@@ -130,7 +136,7 @@ def set_fields(
     with connect(url, api_key) as client:
         answer = client.put(
             f"/v1/sites/{site_id}/inventory/{kind}/{thing_id}",
-            {"values": values, "reason": reason},
+            {"values": values, "reason": reason, **({"from_at": since} if since else {})},
         )
     told(answer, as_json=as_json)
 

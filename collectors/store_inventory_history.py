@@ -15,6 +15,7 @@ from collectors import store_inventory
 from collectors.inventory.change import Change, Verb, changes_of
 from collectors.inventory.faults import Ref
 from collectors.inventory.fields import item_of
+from collectors.store_roles import note_changes
 from suanwang.db.tables import inventory_change, inventory_revision, site
 from suanwang.errors import NotFound, Stale
 from suanwang.model.inventory import Inventory, Item, Kind, Value
@@ -40,6 +41,8 @@ class Author:
     origin: Origin
     reason: str
     at: datetime
+    from_at: datetime | None = None
+    """From when a changed role or category of a meter holds; without one it always did."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,6 +126,7 @@ def record(
         for change in changes
     ]  # fmt: skip
     connection.execute(inventory_change.insert(), rows)
+    note_changes(connection, site_id, changes, author.reason, author.at, author.from_at)
     return last + 1
 
 

@@ -16,6 +16,7 @@ from collectors.kpis.tables import load_tables
 from collectors.store_kpis import ALL_ROLES, Asked, energy_figures, site_facts
 from collectors.store_pue import declared_category
 from collectors.store_revisions import Change, revise
+from collectors.store_roles import roles_at
 from collectors.store_site import load_meters
 from suanwang.db.tables import kpi_day, kpi_due
 from suanwang.energy.catalogue import load_catalogue
@@ -104,7 +105,8 @@ def tell_days(connection: Connection, now: datetime) -> ToldDays:
 def _figures(
     connection: Connection, site_id: str, start: datetime, end: datetime
 ) -> list[KpiFigure]:
-    meters = load_meters(connection, site_id, ALL_ROLES)
+    former = roles_at(connection, [site_id], start)
+    meters = load_meters(connection, site_id, ALL_ROLES, former)
     asked = Asked(
         facts=site_facts(connection, site_id),
         start=start,

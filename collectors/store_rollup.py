@@ -4,7 +4,8 @@ An hour is summed up once it is over and its last polls are in, and again whenev
 changes. What is final is never changed silently: a change makes a new revision.
 """
 
-from collections.abc import Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -20,6 +21,8 @@ from collectors.store_kpi_due import mark_days
 from collectors.store_meters import EventKind, MeterEvent, note_events
 from collectors.store_newest import is_newest_window
 from collectors.store_revisions import Change, revise
+from collectors.store_roles import REASON as ROLE_CHANGED
+from collectors.store_roles import Former, moments_of, roles_at
 from collectors.store_site import ROLES, KnownMeter, add_period, load_meters, of_category
 from suanwang.clock import from_epoch_ms, to_epoch_ms
 from suanwang.db.tables import (
@@ -76,34 +79,52 @@ def roll_up(connection: Connection, now: datetime) -> RolledUp:
         longest_s = max((known.meter.poll_s for known in meters), default=0.0)
         last = now - HOUR - quality.WAITED - timedelta(seconds=quality.POLLS_WAITED * longest_s)
         ready = {at: reason for at, reason in due.items() if at <= last}
-        _roll_up_site(connection, site_id, meters, ready, now)
+        for same in _by_roles(connection, site_id, ready):
+            _roll_up_site(connection, site_id, same, now)
         hours += len(ready)
     return RolledUp(hours=hours, is_behind=len(rows) >= HOURS_MAX)
 
 
-def _roll_up_site(
-    connection: Connection,
-    site_id: SiteId,
-    meters: Sequence[KnownMeter],
-    due: Mapping[datetime, str],
-    now: datetime,
-) -> None:
-    zone = zone_of(connection, site_id)
-    categories = sorted({k.meter.category for k in meters if k.meter.role is MeterRole.IT})
-    changed_days: dict[PueCategory, dict[Interval, str]] = {}
-    for category in categories:
-        taken = of_category(meters, category)
-        if {known.meter.role for known in taken} != set(ROLES):
-            continue
-        for at, reason in due.items():
-            total = SiteEnergy()
-            period = Interval(to_epoch_ms(at), to_epoch_ms(at) + HOUR_MS)
-            add_period(connection, taken, total, period)
-            change = Change(end_at=at + HOUR, reason=reason, now=now)
-            _note_implausible(connection, (site_id, category, at), total, now)
-            if _write(connection, (site_id, category, Grain.HOUR, at), total, change):
-                changed_days.setdefault(category, {})[day_of(at, zone)] = reason
-    for category, days in changed_days.items():
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Due:
+    """Hours of a site in which each meter stood for one thing, with the reasons to tell them."""
+
+    hours: Mapping[datetime, str]
+    meters: Sequence[KnownMeter]
+    former: Mapping[str, Former]
+
+    @property
+    def is_of_roles(self) -> bool:
+        """Whether hours are told anew since roles of meters changed."""
+        return any(reason.startswith(ROLE_CHANGED) for reason in self.hours.values())
+
+    def categories(self) -> Sequence[PueCategory]:
+        """Return the categories to tell: where roles changed also those that have no meter now."""
+        if self.is_of_roles:
+            return tuple(PueCategory)
+        found = (known.meter for known in self.meters)
+        return sorted({one.category for one in found if one.role is MeterRole.IT})
+
+
+def _by_roles(
+    connection: Connection, site_id: SiteId, due: Mapping[datetime, str]
+) -> Iterator[_Due]:
+    """Yield the hours that are due, those together that lie between two changes of roles."""
+    moments = moments_of(connection, site_id)
+    parts: dict[int, dict[datetime, str]] = {}
+    for at, reason in due.items():
+        parts.setdefault(bisect_right(moments, at), {})[at] = reason
+    for place, hours in parts.items():
+        former = roles_at(connection, [site_id], min(hours)) if place < len(moments) else {}
+        meters = load_meters(connection, site_id, ROLES, former)
+        yield _Due(hours=hours, meters=meters, former=former)
+
+
+def _roll_up_site(connection: Connection, site_id: SiteId, same: _Due, now: datetime) -> None:
+    zone, due = zone_of(connection, site_id), same.hours
+    for category in same.categories():
+        changed = _roll_up_hours(connection, site_id, category, same, now)
+        days = {day_of(at, zone): reason for at, reason in changed.items()}
         for day, reason in days.items():
             _roll_up_day(connection, site_id, category, day, (reason, now))
     _add_meter_days(connection, site_id, {day_of(at, zone): why for at, why in due.items()}, now)
@@ -111,6 +132,30 @@ def _roll_up_site(
         connection.execute(
             delete(rollup_due).where(rollup_due.c.site_id == site_id, rollup_due.c.hour_at == at)
         )
+
+
+def _roll_up_hours(
+    connection: Connection, site_id: SiteId, category: PueCategory, same: _Due, now: datetime
+) -> dict[datetime, str]:
+    """Tell the hours of a category; return those that changed, with the reasons.
+
+    A category whose meters have all become something else is told as unknown, where it was told.
+    """
+    taken = of_category(same.meters, category)
+    is_told = {known.meter.role for known in taken} == set(ROLES)
+    if not is_told and not same.is_of_roles:
+        return {}
+    changed: dict[datetime, str] = {}
+    for at, reason in same.hours.items():
+        total = SiteEnergy()
+        period = Interval(to_epoch_ms(at), to_epoch_ms(at) + HOUR_MS)
+        if is_told:
+            add_period(connection, taken, total, period, same.former)
+        change = Change(end_at=at + HOUR, reason=reason, now=now)
+        _note_implausible(connection, (site_id, category, at), total, now)
+        if _write(connection, (site_id, category, Grain.HOUR, at), total, change):
+            changed[at] = reason
+    return changed
 
 
 def _note_implausible(

@@ -6,8 +6,8 @@ computed from the raw register readings, so a period need not begin or end on a 
 short as a minute. A window whose energy comes from power is taken as it is in the record.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Subquery, and_, case, func, or_, select
@@ -18,6 +18,7 @@ from collectors.register import History, Segment, segments
 from collectors.settle import Source
 from collectors.store_meters import histories, meters_of, series_of
 from collectors.store_newest import is_newest_window
+from collectors.store_roles import Former
 from collectors.store_samples import chunks, registers_of
 from suanwang.clock import from_epoch_ms, to_epoch_ms
 from suanwang.db import samples
@@ -39,17 +40,27 @@ class KnownMeter:
 
 
 def load_meters(
-    connection: Connection, site_id: str, roles: Sequence[MeterRole]
+    connection: Connection,
+    site_id: str,
+    roles: Sequence[MeterRole],
+    former: Mapping[str, Former] | None = None,
 ) -> tuple[KnownMeter, ...]:
-    """Return the meters of a site that have one of the roles, by their ids."""
-    return load_meters_of(connection, [site_id], roles).get(site_id, ())
+    """Return the meters of a site that have one of the roles, by their ids.
+
+    ``former`` are those that stood for something else at the time in question.
+    """
+    return load_meters_of(connection, [site_id], roles, former).get(site_id, ())
 
 
 def load_meters_of(
-    connection: Connection, site_ids: Sequence[str], roles: Sequence[MeterRole]
+    connection: Connection,
+    site_ids: Sequence[str],
+    roles: Sequence[MeterRole],
+    former: Mapping[str, Former] | None = None,
 ) -> dict[str, tuple[KnownMeter, ...]]:
     """Return the meters of each of these sites that have one of the roles, by their ids."""
-    meters = [one for one in meters_of(connection, site_ids) if one.role in roles]
+    there = (_as_it_was(one, former or {}) for one in meters_of(connection, site_ids))
+    meters = [one for one in there if one.role in roles]
     known = histories(connection, meters)
     numbers = series_of(connection, meters)
     states: dict[str, Row[tuple[str, int, int | None]]] = {}
@@ -69,6 +80,11 @@ def load_meters_of(
             )
         )
     return {site_id: tuple(of_it) for site_id, of_it in found.items()}
+
+
+def _as_it_was(one: Meter, former: Mapping[str, Former]) -> Meter:
+    was = former.get(one.id)
+    return one if was is None else replace(one, role=was.role, category=was.category)
 
 
 def of_category(
@@ -113,6 +129,8 @@ class Stretch:
     meters: Sequence[KnownMeter]
     total: SiteEnergy
     period: Interval
+    former: Mapping[str, Former] = field(default_factory=dict)
+    """Meters of the site that stood for something else at that time."""
 
     @property
     def site_id(self) -> str:
@@ -130,10 +148,15 @@ class Stretch:
 
 
 def add_period(
-    connection: Connection, meters: Sequence[KnownMeter], total: SiteEnergy, period: Interval
+    connection: Connection,
+    meters: Sequence[KnownMeter],
+    total: SiteEnergy,
+    period: Interval,
+    former: Mapping[str, Former] | None = None,
 ) -> None:
     """Add what facility and IT meters of a site know of a period; both roles are among them."""
-    add_stretches(connection, [Stretch(meters=meters, total=total, period=period)])
+    one = Stretch(meters=meters, total=total, period=period, former=former or {})
+    add_stretches(connection, [one])
 
 
 def add_stretches(connection: Connection, stretches: Iterable[Stretch]) -> None:
@@ -159,26 +182,48 @@ def _windows(
     """Return the rows of ``by_window`` inside whole windows, by site and in order of time."""
     if whole.start_ms >= whole.end_ms:
         return {}
-    windows = by_window(_meters_of(stretches), whole)
+    former = {meter_id: was for one in stretches for meter_id, was in one.former.items()}
+    windows = by_window(_meters_of(stretches, former), whole, former)
     found: dict[str, list[Row[Any]]] = {}
     for row in connection.execute(select(windows).order_by(windows.c.start_at)):
         found.setdefault(row.site_id, []).append(row)
     return found
 
 
-def _meters_of(stretches: Sequence[Stretch]) -> ColumnElement[bool]:
+def _role_of(former: Mapping[str, Former]) -> ColumnElement[str]:
+    """Select what a meter stood for."""
+    if not former:
+        return meter.c.role
+    return case(
+        {meter_id: was.role.value for meter_id, was in former.items()},
+        value=meter.c.id,
+        else_=meter.c.role,
+    )
+
+
+def _category_of(former: Mapping[str, Former]) -> ColumnElement[str]:
+    if not former:
+        return meter.c.category
+    return case(
+        {meter_id: was.category.value for meter_id, was in former.items()},
+        value=meter.c.id,
+        else_=meter.c.category,
+    )
+
+
+def _meters_of(stretches: Sequence[Stretch], former: Mapping[str, Former]) -> ColumnElement[bool]:
     """Select the meters of stretches: by site and category, since the ids may be thousands."""
     by_category: dict[PueCategory, list[str]] = {}
     for one in stretches:
         category = next(k.meter.category for k in one.meters if k.meter.role is MeterRole.IT)
         by_category.setdefault(category, []).append(one.site_id)
-    is_facility = meter.c.role == MeterRole.FACILITY.value
-    is_it = meter.c.role == MeterRole.IT.value
+    is_facility = _role_of(former) == MeterRole.FACILITY.value
+    is_it = _role_of(former) == MeterRole.IT.value
     return or_(
         *(
             and_(
                 meter.c.site_id.in_(site_ids),
-                or_(is_facility, and_(is_it, meter.c.category == category.value)),
+                or_(is_facility, and_(is_it, _category_of(former) == category.value)),
             )
             for category, site_ids in by_category.items()
         )
@@ -206,13 +251,15 @@ def _take_windows(stretch: Stretch, rows: Iterable[Row[Any]]) -> Iterator[Interv
             total.it_ms += row.it_ms if row.it == it else 0
 
 
-def by_window(taken: ColumnElement[bool], whole: Interval) -> Subquery:
+def by_window(
+    taken: ColumnElement[bool], whole: Interval, former: Mapping[str, Former]
+) -> Subquery:
     """Select one row a site and window: what each role knows of it, by the newest revisions.
 
     ``taken`` says which rows of the meter table take part.
     """
     start, end = from_epoch_ms(whole.start_ms), from_epoch_ms(whole.end_ms)
-    is_facility = meter.c.role == MeterRole.FACILITY.value
+    is_facility = _role_of(former) == MeterRole.FACILITY.value
     window = energy_window.c
     is_powered = window.source.in_([Source.POWER.value, Source.MIXED.value])
     return (

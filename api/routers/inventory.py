@@ -6,7 +6,7 @@ or not at all.
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Annotated, Final
 
@@ -351,7 +351,7 @@ def write_thing(
         own_site(connection, identity, site_id)
         return plan_put(connection, site_id, named, body.values, expected)
 
-    author = _author(identity, context, Origin.EDIT, body.reason)
+    author = replace(_author(identity, context, Origin.EDIT, body.reason), from_at=body.from_at)
     return _do(context, site_id, make, author)
 
 

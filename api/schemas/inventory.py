@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 
 from api.schemas.common import In, Out, Title
 from collectors.inventory.change import Change, Verb
@@ -55,6 +55,10 @@ class ThingIn(In):
 
     values: dict[Annotated[str, Field(max_length=64)], Cell] = Field(max_length=64)
     reason: Title
+    from_at: AwareDatetime | None = Field(
+        default=None,
+        description="from when a meter's new role or category holds; without it: it always did",
+    )
 
 
 class DifferenceOut(Out):

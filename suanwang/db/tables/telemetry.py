@@ -173,6 +173,17 @@ meter_episode: Final = Table(
     comment="Lives of a meter: each device and each transformer ratio that it had.",
 )
 
+meter_role: Final = Table(
+    "meter_role",
+    metadata,
+    Column("meter_id", Text, ForeignKey("meter.id"), primary_key=True, comment="the meter"),
+    Column("until_at", UtcDateTime, primary_key=True, comment="it was this until then, UTC"),
+    Column("role", Text, nullable=False, comment="what it stood for"),
+    Column("category", Text, nullable=False, comment="PUE1, PUE2 or PUE3"),
+    Column("recorded_at", UtcDateTime, nullable=False, comment="when that was recorded, UTC"),
+    comment="What meters stood for before a change that holds from a moment on.",
+)
+
 meter_event: Final = Table(
     "meter_event",
     metadata,

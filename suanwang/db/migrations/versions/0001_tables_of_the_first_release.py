@@ -1624,6 +1624,21 @@ def upgrade() -> None:
         comment="Lives of a meter: each device and each transformer ratio that it had.",
     )
     op.create_table(
+        "meter_role",
+        sa.Column("meter_id", sa.Text(), nullable=False, comment="the meter"),
+        sa.Column("until_at", UtcDateTime(), nullable=False, comment="it was this until then, UTC"),
+        sa.Column("role", sa.Text(), nullable=False, comment="what it stood for"),
+        sa.Column("category", sa.Text(), nullable=False, comment="PUE1, PUE2 or PUE3"),
+        sa.Column(
+            "recorded_at", UtcDateTime(), nullable=False, comment="when that was recorded, UTC"
+        ),
+        sa.ForeignKeyConstraint(
+            ["meter_id"], ["meter.id"], name=op.f("fk_meter_role_meter_id_meter")
+        ),
+        sa.PrimaryKeyConstraint("meter_id", "until_at", name=op.f("pk_meter_role")),
+        comment="What meters stood for before a change that holds from a moment on.",
+    )
+    op.create_table(
         "meter_state",
         sa.Column("meter_id", sa.Text(), nullable=False, comment="the meter"),
         sa.Column(
@@ -2045,6 +2060,7 @@ def downgrade() -> None:
     op.drop_table("sample")
     op.drop_table("rack")
     op.drop_table("meter_state")
+    op.drop_table("meter_role")
     op.drop_table("meter_episode")
     with op.batch_alter_table("job", schema=None) as batch_op:
         batch_op.drop_index("ix_job_tenant_id_submitted_at")
