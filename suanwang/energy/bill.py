@@ -13,8 +13,8 @@ from typing import Final
 
 from suanwang.energy.clauses import PERCENT, Part, Tax
 from suanwang.energy.demand import DemandLine, EnergyUse, demand_lines, month_peaks
-from suanwang.energy.tariff import BaseTariff, round_half_up
-from suanwang.energy.versions import TariffVersions
+from suanwang.energy.tariff import BaseTariff, PricedSegment, round_half_up
+from suanwang.energy.versions import TariffVersions, VersionPiece
 from suanwang.errors import BadInput
 from suanwang.model.site import DemandBasis, DemandTerms
 from suanwang.units import UYUAN_PER_FEN, Fen
@@ -160,8 +160,9 @@ def bill_period(
     versions = tariff if isinstance(tariff, TariffVersions) else TariffVersions((tariff,))
     _check(uses, period)
     energy = _Energy()
+    pieces = tuple(versions.pieces(period.start, period.end))
     for use in uses:
-        energy.add(versions, voltage, use)
+        energy.add(pieces, voltage, use)
     peaks = month_peaks(versions, uses, period.start, period.peak_so_far_w)
     demand = tuple(demand_lines(versions, voltage, terms, peaks, (period.start, period.end)))
     lines = tuple(energy.lines(versions, voltage))
@@ -173,7 +174,7 @@ def bill_period(
         demand_lines=demand,
         charges=charges,
         demand_w=max(peaks.values(), default=0),
-        is_stand_in=versions.is_stand_in(period.start, period.end),
+        is_stand_in=any(piece.is_stand_in for piece in pieces),
         notes=notes,
     )
 
@@ -194,11 +195,11 @@ class _Energy:
     def __init__(self) -> None:
         self._sums: dict[tuple[str, str], tuple[int, int]] = {}
 
-    def add(self, versions: TariffVersions, voltage: str, use: EnergyUse) -> None:
+    def add(self, pieces: Sequence[VersionPiece], voltage: str, use: EnergyUse) -> None:
         """Cut a window's energy at the edges of prices; the parts add up to the whole exactly."""
         length_us = (use.end - use.start) // timedelta(microseconds=1)
         passed_us = given_wh = 0
-        for tariff, piece in versions.priced(use.start, use.end, voltage):
+        for tariff, piece in _priced(pieces, voltage, use):
             passed_us += piece.length_us
             reached_wh = use.energy_wh * passed_us // length_us
             part_wh, given_wh = reached_wh - given_wh, reached_wh
@@ -217,6 +218,16 @@ class _Energy:
             total_wh = sum(wh for wh, _ in mine.values())
             if network and total_wh:
                 yield _line(tariff, NETWORK, total_wh, total_wh * network)
+
+
+def _priced(
+    pieces: Sequence[VersionPiece], voltage: str, use: EnergyUse
+) -> Iterable[tuple[BaseTariff, PricedSegment]]:
+    for piece in pieces:
+        start, end = max(use.start, piece.start), min(use.end, piece.end)
+        if start < end:
+            for one in piece.tariff.priced(start, end, voltage):
+                yield piece.tariff, one
 
 
 def _line(tariff: BaseTariff, label: str, energy_wh: int, uyuan_wh: int) -> BillLine:
