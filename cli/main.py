@@ -27,6 +27,7 @@ from cli import (
     plan,
     planner,
     prices,
+    reservations,
     series,
     sites,
     vouchers,
@@ -75,6 +76,7 @@ app.add_typer(jobs.app, name="jobs")
 app.command("logs")(jobs.logs)
 app.command("stop")(jobs.stop)
 app.add_typer(sites.app, name="sites")
+app.add_typer(reservations.app, name="reservations")
 app.add_typer(series.app, name="series")
 facility.attach(energy.app)
 app.add_typer(energy.app, name="pue")

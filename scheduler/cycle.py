@@ -26,7 +26,7 @@ from sqlalchemy import Connection, Engine
 
 from optimizer.arrivals import Meant, place_arrivals
 from optimizer.problem import Problem
-from scheduler import registry, store, store_plans
+from scheduler import registry, reservations, store, store_plans
 from scheduler.context import Context
 from scheduler.desk import standing_of
 from scheduler.events import GivenUp, Waited
@@ -85,6 +85,7 @@ class _View:
     avoid: dict[JobId, dict[str, str]]
     order: Order
     planned: tuple[Placement, ...]
+    booked: reservations.Booked
 
 
 def run_cycle(engine: Engine, writer: Writer, context: Context) -> CycleReport:
@@ -178,6 +179,7 @@ def _look(engine: Engine, context: Context) -> _View:
             avoid=_avoid(connection, jobs, now, context),
             order=look_up(connection, jobs, now),
             planned=store_plans.planned_later(connection),
+            booked=reservations.look_up(connection, now),
         )
     context.on_step("snapshot")
     return view
@@ -220,6 +222,7 @@ def _problem(view: _View, context: Context) -> Problem:
     problem = replace(
         problem, usual_link=context.limits.link, weights=context.limits.tenant_weights
     )
+    problem = reservations.reserve(problem, view.booked, view.jobs)
     problem = keep_promises(problem, view.planned)
     return put_in_order(constrain(problem, view.jobs, view.avoid), view.order)
 

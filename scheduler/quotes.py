@@ -11,7 +11,7 @@ from optimizer.problem import DEFAULT_SLOT_LENGTHS_S, JobSpec, Problem
 from optimizer.quote import Asker, Desk, has_place, open_desk, settle
 from optimizer.quote import ask as ask_desk
 from optimizer.quote import quote as quote_pools
-from scheduler import store
+from scheduler import reservations, store
 from scheduler.context import Context
 from scheduler.desk import Standing
 from scheduler.problem import Money, build_problem, job_spec, lot_spec, rtt_ms_of
@@ -123,6 +123,7 @@ def look(connection: Connection, context: Context) -> Standing:
         cash_fen={tenant: cash.get(tenant, 0) for tenant in sorted(tenants)},
     )
     problem = build_problem(network, jobs, money, context.catalogue, context.limits.policy)
+    problem = reservations.reserve(problem, reservations.look_up(connection, now), jobs)
     return context.desk.priced(network, constrain(problem, jobs, {}), now)
 
 

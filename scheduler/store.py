@@ -91,6 +91,16 @@ def job_by_submission(
     return job_of(dict(row))
 
 
+def jobs_by_ids(connection: Connection, ids: Sequence[JobId]) -> dict[JobId, Job]:
+    """Return those of the jobs that are there, as they stand now, without a lock."""
+    found: dict[JobId, Job] = {}
+    for first in range(0, len(ids), IDS_AT_ONCE):
+        query = select(job_table).where(job_table.c.id.in_(ids[first : first + IDS_AT_ONCE]))
+        for row in connection.execute(query).mappings():
+            found[JobId(row["id"])] = job_of(dict(row))
+    return found
+
+
 def jobs_by_submissions(connection: Connection, names: Sequence[str]) -> dict[str, Job]:
     """Return those of the jobs that are there, by submission id, of whatever tenant."""
     found: dict[str, Job] = {}

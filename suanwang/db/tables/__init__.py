@@ -58,7 +58,7 @@ from suanwang.db.tables.ledger import (
 )
 from suanwang.db.tables.metadata import metadata
 from suanwang.db.tables.parties import registry_entry, registry_salt, registry_term
-from suanwang.db.tables.registry import link, meter, pool, site
+from suanwang.db.tables.registry import link, meter, pool, reservation, site
 from suanwang.db.tables.telemetry import (
     energy_day,
     energy_due,
@@ -144,6 +144,7 @@ __all__ = [
     "registry_salt",
     "registry_term",
     "remote_copy",
+    "reservation",
     "rollup_due",
     "room",
     "sample",

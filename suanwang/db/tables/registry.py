@@ -67,6 +67,24 @@ pool: Final = Table(
 )
 Index("ix_pool_site_id", pool.c.site_id)
 
+reservation: Final = Table(
+    "reservation",
+    metadata,
+    Column("id", Text, primary_key=True, comment="id of the reservation, of its maker's choice"),
+    Column("pool_id", Text, ForeignKey("pool.id"), nullable=False, comment="its pool"),
+    Column("units", Integer, nullable=False, comment="units that are kept"),
+    Column("from_at", UtcDateTime, nullable=False, comment="its beginning, UTC"),
+    Column("until_at", UtcDateTime, nullable=False, comment="its end, UTC"),
+    Column("tenants", Json, nullable=False, comment="tenants whose jobs may use them"),
+    Column("jobs", Json, nullable=False, comment="submission ids of jobs that may use them"),
+    Column("reason", Text, nullable=False, comment="why, in the maker's words"),
+    Column("actor", Text, nullable=False, comment="key that made it"),
+    Column("made_at", UtcDateTime, nullable=False, comment="when it was made, UTC"),
+    Column("ended_by", Text, nullable=False, comment="key that ended it early, if any"),
+    comment="Units of a pool that only some may use for some time.",
+)
+Index("ix_reservation_until_at", reservation.c.until_at)
+
 meter: Final = Table(
     "meter",
     metadata,

@@ -1709,6 +1709,28 @@ def upgrade() -> None:
         comment="Racks by rated power; one standard rack is 2.5 kW.",
     )
     op.create_table(
+        "reservation",
+        sa.Column(
+            "id", sa.Text(), nullable=False, comment="id of the reservation, of its maker's choice"
+        ),
+        sa.Column("pool_id", sa.Text(), nullable=False, comment="its pool"),
+        sa.Column("units", sa.Integer(), nullable=False, comment="units that are kept"),
+        sa.Column("from_at", UtcDateTime(), nullable=False, comment="its beginning, UTC"),
+        sa.Column("until_at", UtcDateTime(), nullable=False, comment="its end, UTC"),
+        sa.Column("tenants", Json, nullable=False, comment="tenants whose jobs may use them"),
+        sa.Column("jobs", Json, nullable=False, comment="submission ids of jobs that may use them"),
+        sa.Column("reason", sa.Text(), nullable=False, comment="why, in the maker's words"),
+        sa.Column("actor", sa.Text(), nullable=False, comment="key that made it"),
+        sa.Column("made_at", UtcDateTime(), nullable=False, comment="when it was made, UTC"),
+        sa.Column("ended_by", sa.Text(), nullable=False, comment="key that ended it early, if any"),
+        sa.ForeignKeyConstraint(["pool_id"], ["pool.id"], name=op.f("fk_reservation_pool_id_pool")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_reservation")),
+        comment="Units of a pool that only some may use for some time.",
+    )
+    with op.batch_alter_table("reservation", schema=None) as batch_op:
+        batch_op.create_index("ix_reservation_until_at", ["until_at"], unique=False)
+
+    op.create_table(
         "sample",
         sa.Column("at_ms", Int64, nullable=False, comment="source time, ms since 1970 UTC"),
         sa.Column("series_id", Int64, nullable=False, comment="its series"),
@@ -2058,6 +2080,10 @@ def downgrade() -> None:
         batch_op.drop_index("ix_sample_series_id_at_ms")
 
     op.drop_table("sample")
+    with op.batch_alter_table("reservation", schema=None) as batch_op:
+        batch_op.drop_index("ix_reservation_until_at")
+
+    op.drop_table("reservation")
     op.drop_table("rack")
     op.drop_table("meter_state")
     op.drop_table("meter_role")
