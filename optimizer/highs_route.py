@@ -14,6 +14,8 @@ from optimizer.solution import Answer, Limits, Solution, checked
 
 INTERIOR_POINT_FROM: Final = 30_000
 """Columns from which interior point beats the simplex on the running-sum form (measured)."""
+_FIRST_ORDER_TOLERANCE: Final = 1e-9
+"""Tolerance of PDLP: it measures in another norm, and at 1e-7 our check refuses some points."""
 _COLUMN_WISE: Final = 1
 _MINIMISE: Final = 1
 
@@ -57,6 +59,7 @@ class LiveModel:
         _set_options(self._highs, model)
         if algorithm and not model.is_integral.any():
             self._highs.setOptionValue("solver", algorithm)
+            self._highs.setOptionValue("pdlp_optimality_tolerance", _FIRST_ORDER_TOLERANCE)
         _pass_model(self._highs, model)
         if isinstance(basis, highspy.HighsBasis):
             self._highs.setOptionValue("solver", "simplex")
