@@ -11,10 +11,10 @@ from optimizer.columns import columns_of
 from optimizer.deadline import Deadline
 from optimizer.dispatch import settle
 from optimizer.instance import instance_of
-from optimizer.money import Payment
 from optimizer.occupancy import empty_occupancy
 from optimizer.planner import plan
 from optimizer.problem import Family, JobSpec, PoolSpec, Problem
+from optimizer.seating import seat
 from optimizer.switches import in_force
 from suanwang.model.plan import Plan, PlannerKind, PlanStep, Proof
 
@@ -93,10 +93,9 @@ def at_once(problem: Problem, homes: Mapping[str, Home]) -> Plan:
         for slot, pool_id in wanted:
             is_it = (columns.slot[own] == slot) & (columns.pool[own] == pool_at[pool_id])
             (found,) = is_it.nonzero()
-            payment = state.split(own.start + int(found[0]))
-            if not isinstance(payment, Payment):
-                raise AssertionError("money is switched off, so every job is paid")
-            state.take(own.start + int(found[0]), payment)
+            if state.place(own.start + int(found[0]), 1) != 1:
+                raise AssertionError("a job has room at home, that is what home means")
+    seat(state, lambda: None)
     verdict = Verdict(
         planner=PlannerKind.GREEDY,
         solver="at once",
