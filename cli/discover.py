@@ -60,7 +60,8 @@ def netbox(
     wishes = read_map(map_file)
     access = NetboxAccess(url=netbox_url, token=read_token(token_file), ca_file=ca_file)
     with Netbox(access, SystemClock()) as reader:
-        found = mapped(reader.site(netbox_site or site_id), wishes)
+        answers = reader.site(netbox_site or site_id, with_parts=bool(wishes.accelerators))
+        found = mapped(answers, wishes)
     for text in found.notes:
         note(f"note: {text}")
     if not found.rows:
@@ -88,7 +89,7 @@ def read_map(path: Path | None) -> "NetboxMap":
     import yaml
     from pydantic import ValidationError
 
-    from collectors.inventory.netbox import MeterMap, NetboxMap
+    from collectors.inventory.netbox import AcceleratorMap, MeterMap, NetboxMap
     from collectors.words import explain
 
     if path is None:
@@ -99,5 +100,6 @@ def read_map(path: Path | None) -> "NetboxMap":
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as failure:
         raise BadInput(f"cannot read {path}: {failure}") from failure
     except ValidationError as failure:
-        known = {*NetboxMap.model_fields, *MeterMap.model_fields}
+        models = (NetboxMap, MeterMap, AcceleratorMap)
+        known = {name for model in models for name in model.model_fields}
         raise BadInput(f"{path}: {explain(failure, known)}") from failure

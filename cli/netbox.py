@@ -88,8 +88,12 @@ class Netbox:
             next_step=f"--netbox-site is one of {names}" if names else "check the token's rights",
         )
 
-    def site(self, slug: str) -> dict[str, list[Json]]:
-        """Return everything of a site that an inventory is made of, by endpoint."""
+    def site(self, slug: str, *, with_parts: bool = False) -> dict[str, list[Json]]:
+        """Return everything of a site that an inventory is made of, by endpoint.
+
+        Parts (modules and inventory items) are asked for by device: not every NetBox filters
+        them by site.
+        """
         number = self.site_number(slug)
         found = {
             endpoint: list(self.objects(endpoint, site_id=number))
@@ -101,6 +105,11 @@ class Netbox:
             for piece in _pieces(sorted(types))
             for one in self.objects("device-types", id=piece)
         ]
+        devices = sorted(one["id"] for one in found["devices"] if isinstance(one.get("id"), int))
+        for endpoint in ("modules", "inventory-items") if with_parts else ():
+            found[endpoint] = [
+                one for piece in _pieces(devices) for one in self.objects(endpoint, device_id=piece)
+            ]
         return found
 
     def objects(self, endpoint: str, **query: object) -> Iterator[Json]:

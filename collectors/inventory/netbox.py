@@ -26,8 +26,10 @@ ENDPOINTS: Final = (
     "device-types",
     "power-panels",
     "power-feeds",
+    "modules",
+    "inventory-items",
 )
-"""What is read of a site, below ``/api/dcim/``."""
+"""What is read of a site, below ``/api/dcim/``; the last two only where a map names parts."""
 DELIVERY: Final[Mapping[str, Delivery]] = {
     "planned": Delivery.PLANNED,
     "reserved": Delivery.DELIVERED,
@@ -63,6 +65,9 @@ METER_COLUMNS: Final = (
     "id", "name", "role", "category", "measures", "object_id", "rated_w", "resolution_wh",
     "modulus_wh", "poll_s", "profile", "address",
 )  # fmt: skip
+ACCELERATOR_COLUMNS: Final = ("id", "model", "host_id", "slot")
+CUSTOM: Final = "cf:"
+"""Before the name of a custom field."""
 NUMBER_MAX: Final = 1e9
 """No figure of a rack, feed or device is larger."""
 _ID_LENGTH: Final = 64
@@ -83,10 +88,25 @@ class MeterMap(BaseModel):
     poll_s: Annotated[float, Field(gt=0)] = 60.0
 
 
+class AcceleratorMap(BaseModel):
+    """Parts that are accelerators: of which model, and where NetBox keeps the driver's UUID.
+
+    ``id_from`` is ``serial``, ``asset_tag``, ``name``, or ``cf:`` with the name of a custom field.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    model: Annotated[str, Field(min_length=1, max_length=200)]
+    id_from: Annotated[str, Field(pattern=r"^(serial|asset_tag|name|cf:[A-Za-z0-9_]{1,64})$")] = (
+        "serial"
+    )
+
+
 class NetboxMap(BaseModel):
     """What NetBox does not know: rated power and cooling of racks, and which devices are meters.
 
-    ``roles`` are by the slug of a device role, ``meters`` by that of a device type.
+    ``roles`` are by the slug of a device role, ``meters`` by that of a device type,
+    ``accelerators`` by the model of a module type, or the part id of an inventory item.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -95,6 +115,7 @@ class NetboxMap(BaseModel):
     rack_cooling: RackCooling | None = None
     roles: Mapping[str, HostKind] = {}
     meters: Mapping[str, MeterMap] = {}
+    accelerators: Mapping[str, AcceleratorMap] = {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,6 +166,7 @@ def discover(answers: Mapping[str, Sequence[Document]], wishes: NetboxMap) -> Di
         Kind.RACKS: _racks(survey),
         Kind.HOSTS: _hosts(survey),
         Kind.METERS: _meters(survey),
+        Kind.ACCELERATORS: _accelerators(survey),
     }
     return Discovered(
         rows={kind: rows[kind] for kind in Kind if len(rows.get(kind, ())) > 1},
@@ -316,6 +338,45 @@ def _meters(survey: _Survey) -> list[Sequence[str]]:
             )
         )  # fmt: skip
     return rows
+
+
+def _accelerators(survey: _Survey) -> list[Sequence[str]]:
+    """Return modules and inventory items that are accelerators, of devices that stand.
+
+    A card that is both a module and an item counts once, as the module.
+    """
+    rows: list[Sequence[str]] = [ACCELERATOR_COLUMNS]
+    known: set[str] = set()
+    nameless: Counter[str] = Counter()
+    for one in (*survey.all("modules"), *survey.all("inventory-items")):
+        part = text(_nested(one, "module_type"), "model") or text(one, "part_id")
+        wish = survey.wishes.accelerators.get(part)
+        host_id = survey.hosts.get(number_in(one, "device"))
+        if wish is None or host_id is None or choice(one, "status") in GONE:
+            continue
+        uuid = _uuid(one, wish)
+        if not uuid:
+            nameless[host_id] += 1
+        elif uuid not in known:
+            known.add(uuid)
+            rows.append((uuid, wish.model, host_id, _slot(one)))
+    for host_id, count in sorted(nameless.items()):
+        survey.notes.append(f"accelerators of {host_id} without a UUID: {count}, left out")
+    return rows
+
+
+def _uuid(part: Document, wish: AcceleratorMap) -> str:
+    if wish.id_from.startswith(CUSTOM):
+        return text(_nested(part, "custom_fields"), wish.id_from.removeprefix(CUSTOM))
+    return text(part, wish.id_from)
+
+
+def _slot(part: Document) -> str:
+    """Return the number at the end of what a part is plugged into, or is called."""
+    bay = _nested(part, "module_bay")
+    name = text(bay, "position") or text(bay, "name") or text(part, "name")
+    found = re.search(r"([0-9]{1,3})$", name)
+    return str(int(found[1])) if found else ""
 
 
 def number_of(one: Document) -> int:

@@ -186,3 +186,16 @@ def test_a_token_goes_over_https_only_and_from_a_file(clock: VirtualClock, tmp_p
     two.write_text("a b", encoding="ascii")
     with pytest.raises(BadInput, match="one line"):
         read_token(two)
+
+
+def test_parts_are_asked_for_by_device_and_only_where_they_are_wanted(
+    netbox: NetboxPart, token: Path, clock: VirtualClock
+) -> None:
+    access = NetboxAccess(url=netbox.url, token=read_token(token))
+    with Netbox(access, clock) as reader:
+        assert "modules" not in reader.site("qd-a")
+        assert not any("/modules/" in path for path in netbox.asked)
+        found = reader.site("qd-a", with_parts=True)
+    assert [one["id"] for one in found["modules"]] == [81, 82, 83, 84, 85, 86]
+    assert [one["id"] for one in found["inventory-items"]] == [91, 92, 93]
+    assert all("device_id=61" in path for path in netbox.asked if "/modules/" in path)

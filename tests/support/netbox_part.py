@@ -64,6 +64,26 @@ def a_device(number: int, name: str | None, kind: int, **more: Json) -> Json:
     }  # fmt: skip
 
 
+def a_module(number: int, device: int, bay: str, **more: Json) -> Json:
+    """Return a module in a bay of a device."""
+    return {
+        "id": number, "display": f"{bay}: H100", "device": brief(device, f"device {device}"),
+        "module_bay": {"id": number, "display": bay, "name": bay, "installed_module": None},
+        "module_type": {"id": 71, "display": "H100", "model": "H100 SXM5 80GB"},
+        "status": choice("active"), "serial": f"GPU-{number:08d}", "asset_tag": None,
+        "custom_fields": {}, **more,
+    }  # fmt: skip
+
+
+def an_item(number: int, device: int, name: str, **more: Json) -> Json:
+    """Return an inventory item of a device."""
+    return {
+        **brief(number, name), "device": brief(device, f"device {device}"), "parent": None,
+        "label": "", "role": None, "part_id": "900-2G193", "serial": f"S-{number}",
+        "asset_tag": None, "discovered": True, "custom_fields": {"gpu_uuid": None}, **more,
+    }  # fmt: skip
+
+
 MODELS = {41: "DGX H100", 42: "AP8941", 43: "Patch panel"}
 SLUGS = {41: "dgx-h100", 42: "ap8941", 43: "patch-panel"}
 OBJECTS: dict[str, list[Json]] = {
@@ -101,6 +121,19 @@ OBJECTS: dict[str, list[Json]] = {
         a_device(66, "old", 41, status=choice("decommissioning"), position=1.0),
         a_device(67, "PDU of old", 42, rack=brief(34, "旧柜")),
     ],
+    "modules": [
+        a_module(81, 61, "GPU0"),
+        a_module(82, 61, "GPU1"),
+        a_module(83, 61, "GPU2", status=choice("decommissioning")),
+        a_module(84, 61, "NIC0", module_type={"id": 72, "model": "ConnectX-7"}),
+        a_module(85, 66, "GPU0"),
+        a_module(86, 61, "GPU3", serial=""),
+    ],
+    "inventory-items": [
+        an_item(91, 65, "L40S-0", custom_fields={"gpu_uuid": "GPU-l40s-0"}),
+        an_item(92, 65, "L40S-1"),
+        an_item(93, 65, "Fan 1", part_id="FAN"),
+    ],
 }  # fmt: skip
 
 
@@ -120,6 +153,8 @@ def _filtered(objects: list[Json], query: dict[str, list[str]]) -> list[Json]:
         objects = [one for one in objects if one.get("slug") in query["slug"]]
     if "id" in query:
         objects = [one for one in objects if str(one["id"]) in query["id"]]
+    if "device_id" in query:
+        objects = [one for one in objects if str(one["device"]["id"]) in query["device_id"]]
     if "site_id" in query:
         objects = [one for one in objects if _site_of(one) in query["site_id"]]
     return objects

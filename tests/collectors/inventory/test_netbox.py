@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from inventory_builders import AROUND
-from netbox_part import OBJECTS, a_feed, a_rack, brief
+from netbox_part import OBJECTS, a_feed, a_module, a_rack, an_item, brief
 
 from collectors.inventory.files import read_file
 from collectors.inventory.netbox import ENDPOINTS, NetboxMap, discover, feed_w
@@ -81,6 +81,43 @@ def test_a_site_becomes_an_inventory_without_a_fault() -> None:
     )
 
 
+def test_modules_and_inventory_items_become_accelerators_by_the_map() -> None:
+    parts = {
+        "H100 SXM5 80GB": {"model": "H100"},
+        "900-2G193": {"model": "L40S", "id_from": "cf:gpu_uuid"},
+    }
+    wishes = {"accelerators": parts, "rack_rated_w": 5_000}
+    found = discover(HERE, NetboxMap.model_validate(wishes))
+    content = write_workbook({kind.value: of_it for kind, of_it in found.rows.items()})
+    made = plan(Inventory(), read_file(content, Inventory()), AROUND)
+    assert made.faults == ()
+    assert {
+        one.id: (one.model, one.host_id, one.slot) for one in made.after.accelerators.values()
+    } == {
+        "GPU-00000081": ("H100", "gpu-01", 0),
+        "GPU-00000082": ("H100", "gpu-01", 1),
+        "GPU-l40s-0": ("L40S", "host-65", 0),
+    }
+    assert "accelerators of gpu-01 without a UUID: 1, left out" in found.notes
+    assert "accelerators of host-65 without a UUID: 1, left out" in found.notes
+
+
+def test_a_card_that_is_a_module_and_an_item_counts_once() -> None:
+    twice = {
+        "devices": [{"id": 1, "name": "h"}],
+        "modules": [a_module(5, 1, "slot-7", serial="GPU-a")],
+        "inventory-items": [an_item(6, 1, "GPU 7", serial="GPU-a", part_id="P")],
+    }
+    parts = {"H100 SXM5 80GB": {"model": "H100"}, "P": {"model": "H100"}}
+    assert rows(twice, accelerators=parts)[Kind.ACCELERATORS] == [
+        {"id": "GPU-a", "model": "H100", "host_id": "h", "slot": "7"}
+    ]
+
+
+def test_without_a_map_no_part_is_an_accelerator() -> None:
+    assert Kind.ACCELERATORS not in rows(HERE, rack_rated_w=5_000)
+
+
 def test_what_nobody_knows_is_left_to_be_named_as_a_fault() -> None:
     answers = {"racks": [a_rack(1, "A"), a_rack(2, "B")], "power-feeds": [a_feed(3, "f", 1)]}
     found = discover(answers, NetboxMap())
@@ -132,7 +169,8 @@ _json = st.recursive(
 )
 _names = [
     "id", "name", "status", "rack", "position", "u_height", "site", "slug", "device_type", "role",
-    "voltage", "power_panel", "face", "type", "oob_ip", "location", "starting_unit",
+    "voltage", "power_panel", "face", "type", "oob_ip", "location", "starting_unit", "device",
+    "module_type", "module_bay", "part_id", "serial", "custom_fields",
 ]  # fmt: skip
 
 
@@ -143,7 +181,8 @@ _names = [
     )
 )
 def test_no_answer_however_odd_breaks_the_mapping(answers: dict[str, list[Any]]) -> None:
-    found = discover(answers, NetboxMap())
+    parts = {"": {"model": "H100", "id_from": "cf:x"}, "0": {"model": "H100"}}
+    found = discover(answers, NetboxMap.model_validate({"accelerators": parts}))
     content = write_workbook({kind.value: of_it for kind, of_it in found.rows.items()} or {"x": []})
     if found.rows:
         read_file(content, Inventory())
