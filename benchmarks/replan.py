@@ -1,13 +1,15 @@
 """The relaxation of the anchor instance: cold, and rolling, each to a certified gap.
 
 ``cold_s`` is from the model as arrays to a point within ``GAP`` of a bound of our own; ``whole_s``
-is what HiGHS takes for all columns at once, for comparison. A rolling step changes 5 % of the
+is what HiGHS takes for all columns at once, for comparison. ``bytes_per_nonzero`` is the peak of
+memory from the making of the arrays to the end of the cold solve. A rolling step changes 5 % of the
 classes by up to half and every energy price by up to a tenth, and starts from the columns and
 prices that the step before left. Seconds are processor time of one thread.
 """
 
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from statistics import quantiles
 from time import process_time
 from typing import Final
@@ -39,9 +41,20 @@ def relaxations(options: Options) -> Iterator[Figure]:
 
 
 def _relaxation(size: str) -> Iterator[Figure]:
+    before = _memory_bytes(reset=True)
     model = make_anchor(CLASSES[size]).model.relaxed()
     layout = model.layout
     assert layout is not None
+    began_s = process_time()
+    master = Master(model)
+    found = master.solve(GAP, Deadline(TIME_S))
+    cold_s = process_time() - began_s
+    peak = _memory_bytes()
+    if found is None or not found.is_certified:
+        raise AssertionError(f"{size}: no certified point within {TIME_S:g} s")
+    yield Figure("plan.cold_s", cold_s, "s", size=size, rounds=found.rounds)
+    if before and peak:
+        yield Figure("plan.bytes_per_nonzero", (peak - before) / model.nonzeros, "B", size=size)
     on: dict[str, str | int] = {
         "size": size,
         "starts": layout.start.count,
@@ -55,13 +68,6 @@ def _relaxation(size: str) -> Iterator[Figure]:
         live.solve(Limits(time_s=TIME_S))
         yield Figure("plan.whole_s", process_time() - began_s, "s", size=size)
     del live
-    began_s = process_time()
-    master = Master(model)
-    found = master.solve(GAP, Deadline(TIME_S))
-    cold_s = process_time() - began_s
-    if found is None or not found.is_certified:
-        raise AssertionError(f"{size}: no certified point within {TIME_S:g} s")
-    yield Figure("plan.cold_s", cold_s, "s", size=size, rounds=found.rounds)
     worst = found.gap
     took_s: list[float] = []
     base, random = model, default_rng(1)
@@ -82,6 +88,18 @@ def _relaxation(size: str) -> Iterator[Figure]:
         yield Figure("plan.rolling_p95_s", p95_s, "s", size=size, steps=len(took_s))
         yield Figure("plan.rolling_median_s", median_s, "s", size=size)
     yield Figure("plan.certified_gap", worst, "", size=size)
+
+
+def _memory_bytes(*, reset: bool = False) -> int:
+    """Return the peak of this process's memory, or what it is now after a reset; 0 if unknown."""
+    status = Path("/proc/self/status")
+    if not status.exists():
+        return 0
+    if reset:
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+    wanted = "VmRSS:" if reset else "VmHWM:"
+    lines = status.read_text(encoding="ascii").splitlines()
+    return next((int(line.split()[1]) * 1_024 for line in lines if line.startswith(wanted)), 0)
 
 
 def _changed(model: Model, base: Model, random: Generator) -> Model:

@@ -16,7 +16,7 @@ from suanwang.model.plan import Binding, Certificate, PlanStep, Proof
 TOLERANCE: Final = 1e-5
 """Largest relative violation that is called feasible; solvers work to 1e-6 or 1e-7."""
 
-_DUST: Final = 8 * float(np.finfo(np.float64).eps)
+DUST: Final = 8 * float(np.finfo(np.float64).eps)
 """What rounding of floats can make of a sum, relative to its parts: taken off every bound."""
 _PRICE_MIN: Final = 1e-6
 """Smallest price, yuan, that counts as one: interior points leave dust on every row."""
@@ -162,7 +162,7 @@ def lagrangian_bound(model: Model, duals: Floats) -> float:
         reduced = model.cost - model.weigh_rows(prices)
         least = np.minimum(reduced * model.lower, reduced * model.upper)
         bound = bound_of_rows(model, prices) + float(least.sum())
-        dust = _DUST * (np.abs(least).sum() + abs(bound))
+        dust = DUST * (np.abs(least).sum() + abs(bound))
     return float(bound - dust) if np.isfinite(bound - dust) else -float("inf")
 
 

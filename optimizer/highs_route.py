@@ -16,6 +16,8 @@ INTERIOR_POINT_FROM: Final = 30_000
 """Columns from which interior point beats the simplex on the running-sum form (measured)."""
 _FIRST_ORDER_TOLERANCE: Final = 1e-9
 """Tolerance of PDLP: it measures in another norm, and at 1e-7 our check refuses some points."""
+_FEASIBILITY: Final = 1e-10
+"""Of the whole right side, in the restricted master: a small row must hold to our own tolerance."""
 _COLUMN_WISE: Final = 1
 _MINIMISE: Final = 1
 
@@ -31,6 +33,7 @@ def solve_inside(model: Model, *, tolerance: float, time_s: float) -> tuple[Floa
     highs.setOptionValue("solver", "ipx")
     highs.setOptionValue("run_crossover", "off")
     highs.setOptionValue("ipm_optimality_tolerance", tolerance)
+    highs.setOptionValue("primal_feasibility_tolerance", _FEASIBILITY)
     highs.setOptionValue("time_limit", max(0.01, time_s))
     _pass_model(highs, model)
     highs.run()

@@ -7,33 +7,52 @@ trust in the solver: neither in its status nor in its prices.
 
 The solver is interior point without crossover. Its prices lie in the middle of all that are
 optimal for the restricted model; those of a simplex lie at a corner, far from what the whole model
-wants, and would take several times as many rounds. A point half-way between the prices of the best
-bound so far and the newest is priced as well.
+wants, and would take several times as many rounds. Between rounds the best prices so far climb by
+small steps that see all columns (``ascent``). A large model begins from the prices of a sample of
+its classes (``sample``).
 """
 
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 
 from optimizer.arrays import Bools, Floats, Ints
-from optimizer.certificate import TOLERANCE, bound_of_rows, lawful, objective, violation
+from optimizer.ascent import GAP_MAX, Ascent
+from optimizer.certificate import TOLERANCE, objective, violation
 from optimizer.deadline import Deadline
 from optimizer.highs_route import solve_inside
-from optimizer.model import Layout, Model
+from optimizer.model import Model
+from optimizer.pricing import Priced, Pricing
+from optimizer.sample import sample_of
 
 ROUNDS_MAX: Final = 30
 SPREAD: Final = 3
 """Columns of each group that the first round has: the first, the last, and between."""
 PER_CLASS: Final = 10
 """Columns of a class that a round adds at most, besides the best of each of its groups."""
+_BY_LOSS: Final = 0.3
+_BY_LOSS_AGAIN: Final = 0.03
+"""And further columns, this share of those there are, to the classes that the bound loses by: often
+most of the gap is of a few classes of very many jobs, which need many places at once. Less where
+columns of an earlier model are at hand."""
+_FIRST_PER_CLASS: Final = 6
+_FIRST_NEAR: Final = 0.05
+"""After a sample the first round has the best columns of each class, and of each group the best
+that is dearer by no more than this share of leaving the job out."""
+_SAMPLE_CLIMBS: Final = (GAP_MAX, GAP_MAX / 3)
+_SAMPLE_STEPS: Final = 50
+_STEPS: Final = 40
 _HALF_WAY: Final = 0.5
-_TOLERANCES: Final = (1e-3, 1e-5, 1e-8)
-"""How exactly the solver works: at first roughly, and the finer the less there is to add."""
+_ROUGH: Final = 1e-3
+_FINE: Final = 3e-4
+_FINEST: Final = 1e-8
+_OF_GAP: Final = 0.3
 _ROUGH_ROUNDS: Final = 2
-_FAR: Final = 0.3
+_FAR: Final = 0.01
 """A column dearer than its class's best by this share of leaving the job out is forgotten at the
-end. Forgetting more makes the next model smaller, and takes it more rounds than that saves."""
+end. Forgetting more makes the next model smaller, and may take it more rounds than that saves: one
+that needed a single round, and had room, halves the share, one that needed more doubles it."""
 _IDLE: Final = 1e-9
 
 
@@ -57,70 +76,117 @@ class Relaxed:
     @property
     def gap(self) -> float:
         """By what share of its cost the point can be above the optimum."""
-        return (self.objective - self.bound) / max(1e-9, abs(self.objective))
+        return _gap(self.objective, self.bound)
 
 
-class _Priced(NamedTuple):
-    prices: Floats
-    bound: float
-    reduced: Floats
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """What starts and rows are called from one model to the next, each by a number of its own."""
+
+    start: Ints
+    row: Ints
 
 
 class Master:
     """A model that is solved over and over, each time from the columns that mattered last."""
 
-    def __init__(self, model: Model) -> None:
-        layout = model.layout
-        if layout is None:
-            raise ValueError("the model does not say where its starts are")
-        self._layout: Layout = layout
-        self._classes = _Runs(layout.klass, layout.place.count)
-        self._groups = _runs_of(layout.group)
-        self._kept = self._groups.spread(SPREAD)
+    def __init__(self, model: Model, keys: Keys | None = None) -> None:
+        self._pricing, self._keys = Pricing(model), keys
+        self._kept = self._pricing.groups.spread(SPREAD)
         self._best: Floats | None = None
-        self.change(model)
+        self._far = _FAR
 
-    def change(self, model: Model) -> None:
-        """Go on with a model of the same shape: other costs, bounds or coefficients."""
-        self._model = model
-        self._matrix = model.matrix()
-        self._transposed = self._matrix.T
+    def change(self, model: Model, keys: Keys | None = None) -> None:
+        """Go on with a model of other costs, bounds or coefficients.
+
+        Its starts and rows are those of the model before, in the same order; or both models have
+        ``keys``, and what is called the same is taken over: columns that mattered, and prices.
+        """
+        before, self._pricing = self._pricing, Pricing(model, self._pricing)
+        old, self._keys = self._keys, keys
+        if old is not None and keys is not None:
+            self._take_over(old, keys)
+        elif before.model.row_count != model.row_count or len(self._kept) != len(
+            self._pricing.groups.owner
+        ):
+            raise ValueError("a model of another shape needs keys, and so does the one before it")
 
     def solve(self, gap: float, deadline: Deadline) -> Relaxed | None:
         """Return a point within ``gap`` of its bound; None if no point was found in time.
 
         Where time or rounds run out, the best point so far is returned, not certified.
         """
-        best = self._price(np.zeros(self._model.row_count) if self._best is None else self._best)
+        ascent = Ascent(self._pricing)
+        best = self._begin(ascent, deadline)
         found: Relaxed | None = None
+        finenesses = (_ROUGH, min(_FINE, _OF_GAP * gap), _FINEST)
         fineness = 0
         for number in range(ROUNDS_MAX):
             if number == _ROUGH_ROUNDS:
                 fineness = max(fineness, 1)
-            answer = self._restricted(_TOLERANCES[fineness], deadline)
+            answer = self._restricted(max(_FINEST, finenesses[fineness]), deadline)
             if answer is None:
                 return found
             values, duals = answer
-            newest = self._price(duals)
-            best = max(best, newest, key=_bound_of)
-            between = self._price(best.prices + _HALF_WAY * (newest.prices - best.prices))
-            best = max(best, between, key=_bound_of)
+            newest = self._pricing.price(duals)
+            best, useful = self._look(best, newest, duals)
+            cost = objective(self._pricing.model, values)
+            if _gap(cost, best.bound) > gap:
+                climbed = ascent.climb(best.prices, _STEPS, _gap(cost, best.bound), deadline)
+                best = max(best, self._pricing.price(climbed.prices), key=_bound_of)
+                best, more = self._look(best, newest, duals)
+                useful |= more | climbed.cheapest
             found = self._relaxed(values, best, number + 1, gap)
             if found.is_certified or deadline.is_over:
                 break
-            asked = duals[self._layout.place.where]
-            useful = self._useful(newest, asked) | self._useful(between, asked)
             if found.is_close or not (useful & ~self._kept).any():
                 fineness += 1
-                if fineness == len(_TOLERANCES):
+                if fineness == len(finenesses):
                     break
             self._kept |= useful
-        self._best = best.prices
-        self._purge(best)
+        self._finish(best, found, gap)
         return found
 
-    def _relaxed(self, values: Floats, best: _Priced, rounds: int, gap: float) -> Relaxed:
-        cost = objective(self._model, values)
+    def _begin(self, ascent: Ascent, deadline: Deadline) -> Priced:
+        """Return the best prices at hand; the first time, those of a sample, if that pays."""
+        pricing = self._pricing
+        if self._best is not None:
+            return pricing.price(self._best)
+        best = pricing.price(np.zeros(pricing.model.row_count))
+        sample = sample_of(pricing, self._kept)
+        if sample is None:
+            return best
+        answer = solve_inside(sample.model, tolerance=_ROUGH, time_s=deadline.left_s())
+        if answer is None:
+            return best
+        best = max(best, pricing.price(answer[1]), key=_bound_of)
+        kept = sample.starts.copy()
+        for gap in _SAMPLE_CLIMBS:
+            climbed = ascent.climb(best.prices, _SAMPLE_STEPS, gap, deadline)
+            kept |= climbed.cheapest
+            best = max(best, pricing.price(climbed.prices), key=_bound_of)
+        reduced = best.reduced[pricing.layout.start.where]
+        everywhere = np.arange(len(reduced))
+        kept[pricing.classes.among_least(reduced, everywhere, _FIRST_PER_CLASS)] = True
+        near = np.flatnonzero(reduced <= _FIRST_NEAR * pricing.worth[pricing.layout.klass])
+        kept[pricing.groups.among_least(reduced, near, 1)] = True
+        self._kept = kept
+        return best
+
+    def _look(self, best: Priced, newest: Priced, duals: Floats) -> tuple[Priced, Bools]:
+        """Return the best prices so far, and which starts the newest make useful.
+
+        The point half-way between both is looked at as well: it smooths the jumps of prices.
+        """
+        asked = duals[self._pricing.layout.place.where]
+        best = max(best, newest, key=_bound_of)
+        between = self._pricing.price(best.prices + _HALF_WAY * (newest.prices - best.prices))
+        useful = self._useful(newest, asked) | self._useful(between, asked)
+        return max(best, between, key=_bound_of), useful
+
+    def _relaxed(self, values: Floats, best: Priced, rounds: int, gap: float) -> Relaxed:
+        model = self._pricing.model
+        cost = objective(model, values)
         is_close = cost - best.bound <= gap * abs(cost)
         return Relaxed(
             values=values,
@@ -130,107 +196,71 @@ class Master:
             kept=self._kept.copy(),
             rounds=rounds,
             is_close=is_close,
-            is_certified=is_close and violation(self._model, values, integral=False) <= TOLERANCE,
+            is_certified=is_close and violation(model, values, integral=False) <= TOLERANCE,
         )
 
     def _restricted(self, tolerance: float, deadline: Deadline) -> tuple[Floats, Floats] | None:
         """Solve with the kept columns; return a point of the whole model and the row prices."""
-        is_in = np.ones(self._model.columns, dtype=np.bool_)
-        is_in[self._layout.start.where] = self._kept
+        model, layout = self._pricing.model, self._pricing.layout
+        is_in = np.ones(model.columns, dtype=np.bool_)
+        is_in[layout.start.where] = self._kept
         inside = np.flatnonzero(is_in)
-        part = self._model.only(inside, self._matrix)
+        part = model.only(inside, self._pricing.matrix)
         answer = solve_inside(part, tolerance=tolerance, time_s=deadline.left_s())
         if answer is None:
             return None
-        values = np.zeros(self._model.columns)
+        values = np.zeros(model.columns)
         values[inside], duals = answer
         return values, duals
 
-    def _price(self, duals: Floats) -> _Priced:
-        """Return the bound of row prices, after those of the classes were set as best they can be.
-
-        At given prices of everything else, a job of a class costs what its cheapest column costs:
-        that is what the price of its row should be.
-        """
-        layout, model = self._layout, self._model
-        prices = lawful(model, duals)
-        place = layout.place.where
-        prices[place] = 0.0
-        weighed = self._transposed @ prices
-        reduced = model.cost - weighed
-        cheapest = self._classes.least(reduced[layout.start.where], np.inf)
-        prices[place] = np.minimum(cheapest, reduced[layout.left.where])
-        reduced[layout.start.where] -= prices[place][layout.klass]
-        reduced[layout.left.where] -= prices[place]
-        at_bounds = np.minimum(reduced * model.lower, reduced * model.upper)
-        bound = bound_of_rows(model, prices) + float(at_bounds.sum())
-        return _Priced(prices, bound, reduced)
-
-    def _useful(self, priced: _Priced, asked: Floats) -> Bools:
+    def _useful(self, priced: Priced, asked: Floats) -> Bools:
         """Return which starts are worth less than the solver ``asked`` for a job of their class.
 
         Of these the best of each group, and the best few of each class.
         """
-        layout = self._layout
+        pricing, layout = self._pricing, self._pricing.layout
         reduced = priced.reduced[layout.start.where]
-        least = (asked - priced.prices[layout.place.where])[layout.klass]
-        is_better = reduced < least - _IDLE
-        chosen = self._groups.is_least(reduced) | self._classes.is_among_least(reduced, PER_CLASS)
-        return chosen & is_better
+        above = asked - priced.prices[layout.place.where]
+        better = np.flatnonzero(reduced < above[layout.klass] - _IDLE)
+        lost = np.maximum(0.0, above) * pricing.model.row_upper[layout.place.where]
+        share = lost / max(_IDLE, float(lost.sum()))
+        more = self._kept.sum() * (_BY_LOSS if self._best is None else _BY_LOSS_AGAIN)
+        wanted = PER_CLASS + (more * share).astype(np.int64)
+        chosen = np.zeros(len(reduced), dtype=np.bool_)
+        chosen[pricing.groups.among_least(reduced, better, 1)] = True
+        chosen[pricing.classes.among_least(reduced, better, wanted)] = True
+        return chosen
 
-    def _purge(self, priced: _Priced) -> None:
+    def _finish(self, best: Priced, found: Relaxed | None, gap: float) -> None:
         """Drop the starts that are far from the best of their class; a later round may want them.
 
         At the optimum those in use cost no more than the best, so at good prices they all stay.
         """
-        layout = self._layout
-        worth = self._model.cost[layout.left.where][layout.klass]
-        self._kept &= priced.reduced[layout.start.where] <= _FAR * worth
+        if self._best is not None and found is not None:
+            if found.rounds > 1:
+                self._far = min(_FAR, self._far * 2)
+            elif found.gap < gap / 2:
+                self._far /= 2
+        self._best = best.prices
+        worth = self._pricing.worth[self._pricing.layout.klass]
+        self._kept &= best.reduced[self._pricing.layout.start.where] <= self._far * worth
+
+    def _take_over(self, old: Keys, new: Keys) -> None:
+        """Keep the columns that mattered and the prices, by name; new groups begin spread out."""
+        groups = self._pricing.groups
+        kept = np.isin(new.start, old.start[self._kept])
+        is_new = groups.least(np.where(np.isin(new.start, old.start), 0.0, 1.0), 1.0) > 0
+        self._kept = kept | (groups.spread(SPREAD) & is_new[groups.owner])
+        if self._best is not None:
+            _, here, there = np.intersect1d(new.row, old.row, return_indices=True)
+            prices = np.zeros(len(new.row))
+            prices[here] = self._best[there]
+            self._best = prices
 
 
-class _Runs:
-    """Neighbouring places that belong together: ``owner`` of each, ascending, of ``count``."""
-
-    def __init__(self, owner: Ints, count: int) -> None:
-        self.owner, self.count = owner, count
-        self._first = np.searchsorted(owner, np.arange(count + 1))
-        self._is_filled = self._first[1:] > self._first[:-1]
-        self._starts = self._first[:-1][self._is_filled]
-
-    def least(self, values: Floats, default: float) -> Floats:
-        """Return the least value of each owner."""
-        least = np.full(self.count, default)
-        least[self._is_filled] = np.minimum.reduceat(values, self._starts)
-        return least
-
-    def is_least(self, values: Floats) -> Bools:
-        """Return for each place whether it is the first of those with its owner's least value."""
-        hits = np.flatnonzero(values == self.least(values, np.inf)[self.owner])
-        chosen = np.zeros(len(values), dtype=np.bool_)
-        chosen[hits[np.diff(self.owner[hits], prepend=-1) != 0]] = True
-        return chosen
-
-    def is_among_least(self, values: Floats, wanted: int) -> Bools:
-        """Return for each place whether it is among the ``wanted`` least of its owner."""
-        order = np.lexsort((values, self.owner))
-        chosen = np.zeros(len(values), dtype=np.bool_)
-        chosen[order] = np.arange(len(values)) - self._first[self.owner] < wanted
-        return chosen
-
-    def spread(self, wanted: int) -> Bools:
-        """Return the first and the last place of each owner, and some evenly between."""
-        chosen = np.zeros(len(self.owner), dtype=np.bool_)
-        sizes = np.diff(self._first)[self._is_filled]
-        for number in range(wanted):
-            chosen[self._starts + (sizes - 1) * number // max(1, wanted - 1)] = True
-        return chosen
-
-
-def _runs_of(labels: Ints) -> _Runs:
-    """Return the runs of equal labels."""
-    owner = np.cumsum(np.diff(labels, prepend=labels[:1]) != 0)
-    return _Runs(owner, int(owner[-1]) + 1 if len(owner) else 0)
-
-
-def _bound_of(priced: _Priced) -> float:
+def _bound_of(priced: Priced) -> float:
     return priced.bound
+
+
+def _gap(cost: float, bound: float) -> float:
+    return (cost - bound) / max(1e-9, abs(cost))

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from benchmarks.anchor import Anchor, make_anchor
 from benchmarks.instances import Size, make_problem
-from optimizer import direct_route, master
-from optimizer.arrays import Floats
+from optimizer import direct_route, master, sample
+from optimizer.arrays import Floats, Ints
+from optimizer.ascent import Ascent
 from optimizer.certificate import lagrangian_bound, violation
 from optimizer.columns import columns_of
 from optimizer.deadline import Deadline
@@ -18,9 +19,11 @@ from optimizer.direct_route import solve_direct
 from optimizer.formulation import formulate
 from optimizer.highs_route import LiveModel, solve_inside
 from optimizer.instance import instance_of
-from optimizer.master import Master
-from optimizer.model import Model
+from optimizer.master import Keys, Master
+from optimizer.model import Block, Layout, Model
 from optimizer.planner import plan
+from optimizer.pricing import Pricing
+from optimizer.sample import sample_of
 from optimizer.solution import Limits, SolveStatus
 from suanwang.model.plan import PlannerKind
 
@@ -44,6 +47,11 @@ def the_optimum(model: Model) -> float:
 @pytest.fixture(scope="module")
 def anchor() -> Anchor:
     return make_anchor(57)
+
+
+@pytest.fixture(scope="module")
+def optimum(anchor: Anchor) -> float:
+    return the_optimum(anchor.model.relaxed())
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -80,7 +88,7 @@ def test_few_of_the_starts_are_enough(anchor: Anchor) -> None:
 def test_prices_of_any_kind_give_no_bound_above_the_optimum(seed: int, scale: float) -> None:
     model = a_model(SIZES[0], 1)
     random = np.random.default_rng(seed)
-    priced = Master(model)._price(scale * random.normal(size=model.row_count))
+    priced = Pricing(model).price(scale * random.normal(size=model.row_count))
     assert priced.bound <= the_optimum(model) * (1 + 1e-9)
 
 
@@ -114,6 +122,98 @@ def changed(model: Model, random: np.random.Generator) -> Model:
     lower_rows = model.row_lower.copy()
     rows[layout.place.where] = lower_rows[layout.place.where] = counts
     return replace(model, cost=cost, upper=upper, row_upper=rows, row_lower=lower_rows)
+
+
+def test_small_steps_raise_the_bound_and_never_above_the_optimum(
+    anchor: Anchor, optimum: float
+) -> None:
+    model = anchor.model.relaxed()
+    pricing = Pricing(model)
+    few = Master(model)._restricted(1e-3, Deadline(60))
+    assert few is not None
+    before = pricing.price(few[1])
+    climbed = Ascent(pricing).climb(before.prices, 40, 0.03, Deadline(60))
+    after = pricing.price(climbed.prices)
+    assert before.bound < after.bound <= optimum * (1 + 1e-9)
+    assert climbed.cheapest.any()
+
+
+def test_a_sample_asks_for_as_much_as_the_whole(
+    anchor: Anchor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, layout = anchor.model.relaxed(), anchor.model.layout
+    assert layout is not None
+    pricing = Pricing(model)
+    assert sample_of(pricing, pricing.groups.spread(3)) is None
+    monkeypatch.setattr(sample, "SAMPLE_FROM", 1)
+    drawn = sample_of(pricing, pricing.groups.spread(3))
+    assert drawn is not None
+    asked = drawn.model.row_upper[layout.place.where] @ pricing.worth
+    counts = model.row_upper[layout.place.where]
+    assert asked == pytest.approx(counts @ pricing.worth, rel=0.05)
+    assert 0 < np.unique(layout.klass[drawn.starts]).size < layout.place.count / 3
+
+
+def test_a_model_that_begins_from_a_sample_finds_the_same_optimum(
+    anchor: Anchor, optimum: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sample, "SAMPLE_FROM", 1)
+    found = Master(anchor.model.relaxed()).solve(1e-4, Deadline(60))
+    assert found is not None
+    assert found.is_certified
+    assert found.objective == pytest.approx(optimum, rel=2e-4)
+
+
+def test_what_is_called_the_same_is_taken_over_to_a_model_of_another_shape(
+    anchor: Anchor, optimum: float
+) -> None:
+    model = anchor.model.relaxed()
+    layout = model.layout
+    assert layout is not None
+    names = Keys(start=np.arange(layout.start.count), row=np.arange(model.row_count))
+    again = Master(model, names)
+    assert again.solve(1e-4, Deadline(60)) is not None
+    stays = np.flatnonzero(layout.klass != 3)
+    smaller = without_starts(model, stays)
+    again.change(smaller, Keys(start=names.start[stays], row=names.row))
+    assert again._kept.sum() < len(stays) / 3
+    assert again._best is not None
+    assert Pricing(smaller).price(again._best).bound > 0.9 * optimum
+    found = again.solve(1e-4, Deadline(60))
+    assert found is not None
+    assert found.is_certified
+    assert found.objective >= optimum * (1 - 1e-9)
+    again.change(model, names)
+    grown = again.solve(1e-4, Deadline(60))
+    assert grown is not None
+    assert grown.objective == pytest.approx(optimum, rel=2e-4)
+
+
+def test_a_model_of_another_shape_without_keys_is_refused(anchor: Anchor) -> None:
+    model = anchor.model.relaxed()
+    assert model.layout is not None
+    smaller = without_starts(model, np.flatnonzero(model.layout.klass != 3))
+    with pytest.raises(ValueError, match="needs keys"):
+        Master(model).change(smaller)
+
+
+def without_starts(model: Model, stays: Ints) -> Model:
+    """Return the model with the starts ``stays`` alone; they are its first variables."""
+    layout = model.layout
+    assert layout is not None
+    assert layout.start.first == 0
+    gone = layout.start.count - len(stays)
+    part = model.only(np.concatenate([stays, np.arange(layout.start.count, model.columns)]))
+    return replace(
+        part,
+        layout=Layout(
+            start=Block("start", 0, len(stays)),
+            left=Block("left", layout.left.first - gone, layout.left.count),
+            place=layout.place,
+            klass=layout.klass[stays],
+            group=layout.group[stays],
+        ),
+    )
 
 
 def test_without_time_there_is_no_answer_or_an_uncertified_one(anchor: Anchor) -> None:
