@@ -26,7 +26,7 @@ from optimizer.model import Model
 from optimizer.solution import Limits
 
 GAP: Final = 1e-3
-TIME_S: Final = 500.0
+TIME_S: Final = 1_500.0
 _QUICK: Final = ("10k",)
 _FULL: Final = ("107k", "406k", "990k", "5m")
 _WHOLE_MAX: Final = 200_000
