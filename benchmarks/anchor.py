@@ -16,6 +16,7 @@ from numpy.random import Generator, default_rng
 
 from optimizer.arrays import Bools, Floats, Ints
 from optimizer.model import INFINITY, Layout, Model, ModelBuilder
+from optimizer.room import Windows
 
 SITES: Final = 8
 KINDS: Final = 3
@@ -25,9 +26,9 @@ TENANTS: Final = 64
 CLASSES: Final = {"10k": 57, "107k": 512, "406k": 2_145, "990k": 5_039, "5m": 26_002}
 """Classes of the instance whose number of start columns is about that of its name."""
 
-_KW: Final = np.array([0.9, 0.5, 0.25])
+KW: Final = np.array([0.9, 0.5, 0.25])
 _SPEED: Final = np.array([1.0, 0.5, 0.2])
-_RATE: Final = np.array([2.5, 1.1, 0.4])
+RATE: Final = np.array([2.5, 1.1, 0.4])
 _OFFSET_H: Final = np.array([-8, -6, -5, 1, 8, 9, 10, 5])
 _TARIFF: Final = np.array([0.038, 0.031, 0.034, 0.074, 0.110, 0.083, 0.097, 0.055])
 _CARBON_G: Final = np.array([250.0, 390.0, 380.0, 350.0, 490.0, 480.0, 620.0, 640.0])
@@ -81,8 +82,12 @@ class Anchor:
     model: Model
 
 
-def make_anchor(classes: int, seed: int = 0) -> Anchor:
-    """Return the instance of a number of classes."""
+def make_anchor(classes: int, seed: int = 0, *, fitting: bool = False) -> Anchor:
+    """Return the instance of a number of classes.
+
+    ``fitting`` leaves out the starts that an empty plan has no room or no money for, as the planner
+    does; a gang of 64 cannot begin in 60 units, but a fraction of it could.
+    """
     random = default_rng(seed)
     xy = random.random((SITES, 2))
     rtt_ms = 20.0 + 220.0 * np.linalg.norm(xy[:, None] - xy[None], axis=2)
@@ -91,7 +96,10 @@ def make_anchor(classes: int, seed: int = 0) -> Anchor:
     starts = _starts(jobs)
     energy_cost = _energy_cost(random)
     units, power_kw = _supply(random, jobs)
-    model = _model(jobs, starts, energy_cost, (units, power_kw), _Money(random, jobs))
+    money = _Money(random, jobs)
+    if fitting:
+        starts = _fitting(jobs, starts, (units, power_kw), money)
+    model = _model(jobs, starts, energy_cost, (units, power_kw), money)
     return Anchor(jobs, starts, energy_cost, model)
 
 
@@ -135,7 +143,7 @@ def _energy_cost(random: Generator) -> Floats:
     celsius = _MEAN_C[:, None] + 5.0 * np.cos(2 * np.pi * (local_h - 15) / 24)
     pue = 1.10 + 0.010 * np.maximum(0.0, celsius - 8.0)
     per_kwh = pue * (tariff + _CARBON_PRICE * carbon / 1_000.0)
-    cost: Floats = np.tile(_KW, SITES)[:, None] * np.repeat(per_kwh, KINDS, axis=0)
+    cost: Floats = np.tile(KW, SITES)[:, None] * np.repeat(per_kwh, KINDS, axis=0)
     return cost
 
 
@@ -146,7 +154,7 @@ def _supply(random: Generator, jobs: Classes) -> tuple[Floats, Floats]:
     units = np.maximum(64.0, np.floor(mean * random.uniform(0.5, 1.5, POOLS)))
     free = np.repeat(units[:, None], SLOTS, axis=1)
     free[:, : SLOTS // 6] *= random.uniform(0.5, 1.0, (POOLS, 1))
-    full_kw = (units * np.tile(_KW, SITES)).reshape(SITES, KINDS).sum(axis=1)
+    full_kw = (units * np.tile(KW, SITES)).reshape(SITES, KINDS).sum(axis=1)
     power_kw = np.repeat((full_kw * random.uniform(0.6, 1.05, SITES))[:, None], SLOTS, axis=1)
     return np.floor(free), power_kw
 
@@ -156,8 +164,20 @@ class _Money:
 
     def __init__(self, random: Generator, jobs: Classes) -> None:
         asked = np.bincount(jobs.tenant, jobs.count * jobs.work, TENANTS)
-        self.budget = asked * _RATE[0] * random.uniform(0.4, 1.2, TENANTS)
+        self.budget = asked * RATE[0] * random.uniform(0.4, 1.2, TENANTS)
         self.share = (0.3 * asked).astype(np.float64)
+
+
+def _fitting(jobs: Classes, at: Starts, supply: tuple[Floats, Floats], money: _Money) -> Starts:
+    """Return the starts that one job finds units, power and money for in an empty plan."""
+    units, power_kw = supply
+    powered = np.repeat(power_kw, KINDS, axis=0) / np.tile(KW, SITES)[:, None]
+    gang = jobs.gang[at.klass]
+    windows = Windows(pool=at.pool, first=at.slot, last=at.slot + at.hours - 1, units=gang)
+    price = RATE[at.pool % KINDS] * gang * at.hours
+    fits = windows.rooms(np.minimum(units, powered)) >= 1
+    fits &= price <= money.budget[jobs.tenant[at.klass]]
+    return Starts(at.klass[fits], at.pool[fits], at.slot[fits], at.hours[fits])
 
 
 def _model(
@@ -166,10 +186,10 @@ def _model(
     builder = ModelBuilder()
     units, power_kw = supply
     gang, kind = jobs.gang[at.klass], at.pool % KINDS
-    price = _RATE[kind] * gang * at.hours
+    price = RATE[kind] * gang * at.hours
     cost = 0.02 * price + 0.01 * gang * (at.slot - jobs.release[at.klass])
     start = builder.add_variables("start", upper=jobs.count[at.klass], cost=cost, is_integral=True)
-    left = builder.add_variables("left", upper=jobs.count, cost=_UNSERVED * _RATE[0] * jobs.work)
+    left = builder.add_variables("left", upper=jobs.count, cost=_UNSERVED * RATE[0] * jobs.work)
     used = builder.add_variables("used", upper=units.ravel(), cost=energy_cost.ravel())
     short = builder.add_variables("short", upper=10.0 * money.share, cost=_SHARE_PRICE)
     all_start, all_left = np.arange(start.count), np.arange(len(jobs.count))
@@ -188,7 +208,7 @@ def _model(
     power = builder.add_rows("power", power_kw.size, lower=-INFINITY, upper=power_kw.ravel())
     of_site = where // SLOTS // KINDS * SLOTS + where % SLOTS
     builder.add_entries(
-        power.first + of_site, used.first + where, np.repeat(np.tile(_KW, SITES), SLOTS)
+        power.first + of_site, used.first + where, np.repeat(np.tile(KW, SITES), SLOTS)
     )
     budget = builder.add_rows("budget", TENANTS, lower=-INFINITY, upper=money.budget)
     builder.add_entries(budget.first + jobs.tenant[at.klass], all_start, price)

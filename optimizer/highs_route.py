@@ -7,7 +7,7 @@ from typing import Final
 import highspy
 import numpy as np
 
-from optimizer.arrays import Floats, Ints
+from optimizer.arrays import Bools, Floats, Ints
 from optimizer.certificate import TOLERANCE, violation
 from optimizer.model import Model
 from optimizer.solution import Answer, Limits, Solution, checked
@@ -98,6 +98,24 @@ class LiveModel:
                 basis=None if self._model.is_integral.any() else highs.getBasis(),
             ),
         )
+
+
+def is_basic(basis: object) -> Bools:
+    """Return for each variable of a basis whether it is basic."""
+    assert isinstance(basis, highspy.HighsBasis)
+    basic = highspy.HighsBasisStatus.kBasic
+    return np.array([status == basic for status in basis.col_status], dtype=np.bool_)
+
+
+def part_of_basis(basis: object, kept: Ints) -> object:
+    """Return a basis without the variables that are not ``kept``: none of those may be basic."""
+    assert isinstance(basis, highspy.HighsBasis)
+    status = basis.col_status
+    part = highspy.HighsBasis()
+    part.col_status = [status[at] for at in kept]
+    part.row_status = list(basis.row_status)
+    part.valid = True
+    return part
 
 
 def _set_options(highs: highspy.Highs, model: Model) -> None:

@@ -18,6 +18,7 @@ from optimizer.formulation import Formulation
 from optimizer.greedy import fill
 from optimizer.improvement import improve
 from optimizer.occupancy import Occupancy, empty_occupancy
+from optimizer.room import ExactHolder
 from optimizer.schedule import Schedule
 from optimizer.solution import Limits, Solution, SolveModel, SolveStatus
 
@@ -45,7 +46,7 @@ def round_down_and_fill(formulation: Formulation, relaxed: Solution, deadline: D
     """Dive where the route can begin from a basis, else take floors; then fill up and improve."""
     state = empty_occupancy(formulation.instance, formulation.columns)
     if relaxed.basis is not None:
-        dive(formulation, relaxed, state, deadline)
+        dive(formulation.model, relaxed, ExactHolder(state), deadline)
     else:
         _place_counts(state, np.floor(relaxed.values[formulation.start.where] + _WHOLE))
     reduced = reduced_costs(formulation.model, relaxed.duals)[formulation.start.where]

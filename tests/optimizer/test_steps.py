@@ -17,6 +17,7 @@ from optimizer.improvement import improve
 from optimizer.instance import instance_of
 from optimizer.occupancy import Occupancy, empty_occupancy
 from optimizer.problem import Problem
+from optimizer.room import ExactHolder
 from optimizer.solution import Limits
 
 _TIME = Deadline(1e6)
@@ -88,7 +89,7 @@ def test_a_dive_keeps_the_books(seed: int) -> None:
     formulation = formulate(instance, columns_of(instance))
     relaxed = solve_direct(formulation.model.relaxed(), Limits())
     state = empty_occupancy(instance, formulation.columns)
-    dive(formulation, relaxed, state, _TIME)
+    dive(formulation.model, relaxed, ExactHolder(state), _TIME)
     assert state.objective() >= relaxed.objective - 1e-6 * abs(relaxed.objective)
     _books_are_exact(state)
 
