@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from cli.connection import ApiKey, Url, connect
-from cli.output import AsJson, Json, emit_json, line, show_list
+from cli.output import AsJson, Json, emit_json, line, minute_time, show_list
 
 ReservationId = Annotated[str, typer.Argument(help="The reservation's id, of your choice.")]
 
@@ -29,8 +29,8 @@ def list_reservations(
             "reservation": "id",
             "pool": "pool_id",
             "units": "units",
-            "from": "from_at",
-            "until": "until_at",
+            "from": lambda one: minute_time(one["from_at"]),
+            "until": lambda one: minute_time(one["until_at"]),
             "for": lambda one: ", ".join([*one["tenants"], *one["jobs"]]),
             "by": "actor",
             "ended by": "ended_by",
@@ -62,7 +62,9 @@ def add(
     if as_json:
         emit_json(one)
     else:
-        line(f"{one['units']} units of {one['pool_id']} are reserved until {one['until_at']}")
+        since, until_text = minute_time(one["from_at"]), minute_time(one["until_at"])
+        line(f"{one['units']} units of {one['pool_id']} are reserved from {since} to {until_text}")
+        line(f"end it with `suanwang reservations end {one['id']}`")
 
 
 @app.command("end")
@@ -75,7 +77,7 @@ def end(
     if as_json:
         emit_json(one)
     else:
-        line(f"reservation {one['id']} ended at {one['until_at']}")
+        line(f"reservation {one['id']} ended at {minute_time(one['until_at'])}")
 
 
 def _names(text: str) -> list[Json]:

@@ -40,6 +40,11 @@ class InProcess:
         """Return a JSON answer."""
         return self._taken(self._world.client.post(path, self._key, body), path).json()
 
+    def put(self, path: str, body: Any) -> Any:
+        """Return a JSON answer."""
+        answer = self._world.client.call("PUT", path, self._key, json=body)
+        return self._taken(answer, path).json()
+
     def post_bytes(self, path: str, body: Any) -> bytes:
         """Return a file."""
         answer = self._world.client.post(path, self._key, body)
