@@ -100,6 +100,15 @@ class LiveModel:
         )
 
 
+def is_basis_of(basis: object, columns: int, rows: int) -> bool:
+    """Return whether this is a basis of a model of that size, whatever a route says."""
+    return (
+        isinstance(basis, highspy.HighsBasis)
+        and len(basis.col_status) == columns
+        and len(basis.row_status) == rows
+    )
+
+
 def is_basic(basis: object) -> Bools:
     """Return for each variable of a basis whether it is basic."""
     assert isinstance(basis, highspy.HighsBasis)

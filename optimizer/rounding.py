@@ -16,7 +16,9 @@ from optimizer.diving import dive
 from optimizer.exchange import exchange
 from optimizer.formulation import Formulation
 from optimizer.greedy import fill
+from optimizer.highs_route import is_basis_of
 from optimizer.improvement import improve
+from optimizer.model import Model
 from optimizer.occupancy import Occupancy, empty_occupancy
 from optimizer.room import ExactHolder
 from optimizer.schedule import Schedule
@@ -45,7 +47,7 @@ class Whole:
 def round_down_and_fill(formulation: Formulation, relaxed: Solution, deadline: Deadline) -> Whole:
     """Dive where the route can begin from a basis, else take floors; then fill up and improve."""
     state = empty_occupancy(formulation.instance, formulation.columns)
-    if relaxed.basis is not None:
+    if _can_dive(formulation.model, relaxed):
         dive(formulation.model, relaxed, ExactHolder(state), deadline)
     else:
         _place_counts(state, np.floor(relaxed.values[formulation.start.where] + _WHOLE))
@@ -54,6 +56,16 @@ def round_down_and_fill(formulation: Formulation, relaxed: Solution, deadline: D
     exchange(state, deadline)
     improve(state, deadline)
     return Whole(state, state.objective(), False, is_complete, "rounded")
+
+
+def _can_dive(model: Model, relaxed: Solution) -> bool:
+    """Whether the answer has a basis, of the variables that it says it is of."""
+    inside = relaxed.inside
+    if inside is None:
+        return is_basis_of(relaxed.basis, model.columns, model.row_count)
+    is_ascending = bool((np.diff(inside) > 0).all()) if len(inside) else False
+    is_in = is_ascending and inside[0] >= 0 and inside[-1] < model.columns
+    return is_in and is_basis_of(relaxed.basis, len(inside), model.row_count)
 
 
 def search(

@@ -8,6 +8,7 @@ full power takes no further job; units whose end is overdue stay taken in the fi
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Final
 
 from optimizer.problem import (
     DEFAULT_SLOT_LENGTHS_S,
@@ -39,6 +40,8 @@ from suanwang.model.voucher import Lot
 
 FacilityCurve = FacilityModel | FittedFacility
 """A site's own curve where its meters told one, else the design of its cooling kind."""
+DEMAND_WINDOW_S: Final = 900.0
+"""Over which demand is a mean, s."""
 ANYWHERE = "*"
 """The origin of a link that stands for every other one."""
 
@@ -124,13 +127,21 @@ def _known_site(
         is_open=is_open,
         closed_message=message,
         closed_reason=reason,
-        peak=_peak(state, tariff, now),
+        peak=_peak(state, tariff, now, slots),
     )
 
 
-def _peak(state: SiteState, tariff: TariffVersions, now: datetime) -> PeakSpec | None:
-    """What demand costs, where the site pays for it and its meters say what the month had."""
+def _peak(
+    state: SiteState, tariff: TariffVersions, now: datetime, slots: tuple[Slot, ...]
+) -> PeakSpec | None:
+    """What demand costs, where the site pays for it and its meters say what the month had.
+
+    Demand is a mean over a quarter of an hour. In shorter slots a run of a minute would count as
+    if it lasted that long, and be put off for a peak that it never makes, so none is planned.
+    """
     site = state.site
+    if min(slot.length_s for slot in slots) < DEMAND_WINDOW_S:
+        return None
     yuan = peak_yuan_per_kw(tariff, site.voltage, site.demand_terms, now)
     if state.peak_w is None or not yuan:
         return None

@@ -71,7 +71,7 @@ class Shard:
         self._in_hand_since: float | None = None
         self._in_hand_floors: Floors = {}
         self._taken = 0
-        self._failed: list[tuple[int, Answer]] = []
+        self._failed: list[tuple[Samples, Answer]] = []
 
     @property
     def floors(self) -> Floors:
@@ -141,6 +141,7 @@ class Shard:
             if not await self._try(part, FAILURES_MAX):
                 await self._sift(part)
             await self._pick_over()
+            await self._try_again()
             self._count_failed()
 
     async def _try(self, part: Samples, failures: int = 1) -> bool:
@@ -157,16 +158,27 @@ class Shard:
             self._refusal = (decision.reason, answer)
             return False
         else:
-            self._refuse(decision.reason, len(part), answer)
+            self._refuse(decision.reason, part, answer)
         self._in_hand -= len(part)
         return True
 
-    def _refuse(self, reason: Dropped, samples: int, answer: Answer) -> None:
+    def _refuse(self, reason: Dropped, part: Samples, answer: Answer) -> None:
         """Count what is turned away; over what it failed is decided when all was tried."""
         if reason is Dropped.FAILED:
-            self._failed.append((samples, answer))
+            self._failed.append((part, answer))
         else:
-            self._tally.refused(reason, samples, answer.status, answer.text)
+            self._tally.refused(reason, len(part), answer.status, answer.text)
+
+    async def _try_again(self) -> None:
+        """Send once more what failed, where others were taken: it may have been a bad moment."""
+        failed, self._failed = (self._failed, []) if self._taken else ([], self._failed)
+        for part, _ in failed:
+            answer = await self._insist(encode(part), 1)
+            if decide(answer, self._clock.now()).verdict is Verdict.TAKEN:
+                self._tally.taken(len(part))
+                self._taken += len(part)
+            else:
+                self._failed.append((part, answer))
 
     def _count_failed(self) -> None:
         """Drop what the database failed over while it took others; raise Stalled if it took none.
@@ -177,8 +189,8 @@ class Shard:
         failed, self._failed = self._failed, []
         if failed and not self._taken and self._pace.may_stall:
             raise Stalled(f"{failed[-1][1].status}: {failed[-1][1].text}")
-        for samples, answer in failed:
-            self._tally.refused(Dropped.FAILED, samples, answer.status, answer.text)
+        for part, answer in failed:
+            self._tally.refused(Dropped.FAILED, len(part), answer.status, answer.text)
 
     async def _sift(self, part: Samples) -> bool:
         """Send a refused part in halves; return whether all of it was settled.
@@ -210,7 +222,7 @@ class Shard:
 
     def _give_away(self, part: Samples) -> None:
         reason, answer = self._refusal
-        self._refuse(reason, len(part), answer)
+        self._refuse(reason, part, answer)
         self._in_hand -= len(part)
 
     async def _insist(self, body: bytes, failures: int) -> Answer:

@@ -301,6 +301,13 @@ def test_the_months_peak_is_priced_where_demand_is_paid_for() -> None:
     assert built(a_state(site=by_capacity, peak_w=700.0)).sites[0].peak is None
 
 
+def test_no_peak_is_planned_in_slots_shorter_than_what_demand_is_a_mean_of() -> None:
+    # A run of a minute would count as a quarter of an hour's demand, and be put off for nothing.
+    paying = a_state(site=replace(DEMO.sites[0], demand_basis=DemandBasis.MAX_DEMAND), peak_w=7.0)
+    assert built(paying, slots=(60.0, 900.0)).sites[0].peak is None
+    assert built(paying, slots=(900.0, 900.0)).sites[0].peak is not None
+
+
 def test_carbon_follows_the_hour_where_the_grid_publishes_it() -> None:
     region = DEMO.sites[0].carbon_region
     yearly = CATALOGUE.carbon.factor_g_per_kwh(region, NOW.year)
