@@ -8,6 +8,8 @@ from typing import TypeVar
 from collectors.sources.port import SourceError
 
 Found = TypeVar("Found")
+CLOSE_S = 1.0
+"""Longest that closing waits for a call that still runs."""
 
 
 class OwnThread:
@@ -37,10 +39,18 @@ class OwnThread:
         return self._is_running()
 
     async def close(self, last: Callable[[], object]) -> None:
-        """Run a last call, unless one hangs, and let go of the thread; may be called twice."""
+        """Let go of the thread after a last call; may be called twice.
+
+        The last call stands behind one that still runs, so that what that one opens is closed too
+        once it ends; it is waited for no longer than ``CLOSE_S``.
+        """
         thread, self._thread = self._thread, None
         if thread is None:
             return
-        if not self.is_busy:
-            await asyncio.get_running_loop().run_in_executor(thread, last)
-        thread.shutdown(wait=False, cancel_futures=True)
+        closing = asyncio.get_running_loop().run_in_executor(thread, last)
+        thread.shutdown(wait=False)
+        # As above: one that ends after the wait has nobody left to tell its failure to.
+        closing.add_done_callback(lambda done: done.cancelled() or done.exception())
+        done, _ = await asyncio.wait({closing}, timeout=CLOSE_S)
+        for one in done:
+            one.result()

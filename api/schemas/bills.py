@@ -1,5 +1,6 @@
 """Electricity bills of sites."""
 
+from dataclasses import asdict
 from datetime import date, datetime
 from typing import Annotated
 
@@ -7,7 +8,7 @@ from pydantic import Field
 
 from api.schemas.common import In, Out
 from collectors.store_bill import GridRecord
-from suanwang.energy.bill import Bill, BillLine, ChargeLine, DemandLine
+from suanwang.energy.bill import Bill
 from suanwang.energy.clauses import Part
 from suanwang.model.site import DemandBasis
 
@@ -109,9 +110,13 @@ def bill_out(site_id: str, bill: Bill, record: GridRecord) -> BillOut:
         estimated_s=record.estimated_ms / 1_000,
         energy_wh=bill.energy_wh,
         demand_w=bill.demand_w,
-        lines=[_line(one) for one in bill.lines],
-        demand=[_demand(one) for one in bill.demand_lines],
-        charges=[_charge(one) for one in bill.charges],
+        lines=[EnergyLineOut(**asdict(one)) for one in bill.lines],
+        demand=[
+            DemandLineOut(**asdict(one) | {"share": float(one.share)}) for one in bill.demand_lines
+        ],
+        charges=[
+            ChargeOut(**asdict(one) | {"percent": float(one.percent)}) for one in bill.charges
+        ],
         energy_fen=bill.energy_fen,
         demand_fen=bill.demand_fen,
         charges_fen=bill.charges_fen,
@@ -132,39 +137,3 @@ def _notes(bill: Bill, record: GridRecord) -> list[str]:
     if bill.is_stand_in:
         notes.append("for some of the period no price was in force; the nearest one stands in")
     return notes
-
-
-def _line(one: BillLine) -> EnergyLineOut:
-    return EnergyLineOut(
-        tariff_id=one.tariff_id,
-        label=one.label,
-        energy_wh=one.energy_wh,
-        price_uyuan_per_kwh=one.price_uyuan_per_kwh,
-        amount_fen=one.amount_fen,
-    )
-
-
-def _demand(one: DemandLine) -> DemandLineOut:
-    return DemandLineOut(
-        tariff_id=one.tariff_id,
-        month=one.month,
-        basis=one.basis,
-        quantity=one.quantity,
-        rate_uyuan=one.rate_uyuan,
-        share=float(one.share),
-        amount_fen=one.amount_fen,
-    )
-
-
-def _charge(one: ChargeLine) -> ChargeOut:
-    return ChargeOut(
-        tariff_id=one.tariff_id,
-        part=one.part,
-        label=one.label,
-        energy_wh=one.energy_wh,
-        price_uyuan_per_kwh=one.price_uyuan_per_kwh,
-        base_fen=one.base_fen,
-        percent=float(one.percent),
-        amount_fen=one.amount_fen,
-        is_included=one.is_included,
-    )

@@ -1,12 +1,12 @@
 """The copy for a time series database, against real Prometheus and real VictoriaMetrics."""
 
-import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from redfish_parts import a_certificate, free_port
+from remote_builders import DATABASES, QuickClock, now, until
 from tsdb_parts import PROGRAMS, Database, database, guarded_victoria
 
 from collectors.remote_write.request import Dropped
@@ -16,44 +16,9 @@ from suanwang.clock import SystemClock, to_epoch_ms
 from suanwang.model.reading import Reading
 from suanwang.settings import RemoteWriteSettings
 
-DATABASES = [
-    pytest.param(
-        kind,
-        marks=[
-            pytest.mark.prometheus,
-            pytest.mark.skipif(program is None, reason=f"{kind} is not installed"),
-        ],
-    )
-    for kind, program in PROGRAMS.items()
-]
 NEEDS_PROMETHEUS = pytest.mark.skipif(
     PROGRAMS["prometheus"] is None, reason="prometheus is not installed"
 )
-TOOK_S = 30.0
-
-
-class QuickClock(SystemClock):
-    """The machine's clock, but waiting is short."""
-
-    async def wait(self, seconds: float) -> None:
-        """Wait a fiftieth."""
-        await asyncio.sleep(seconds / 50)
-
-
-def now() -> datetime:
-    """Return the present moment in whole milliseconds."""
-    moment = SystemClock().now()
-    return moment.replace(microsecond=moment.microsecond // 1_000 * 1_000)
-
-
-def until(writer: RemoteWriter, is_so: Callable[[RemoteState], bool]) -> RemoteState:
-    """Return the writer's state once something is so of it."""
-    clock = SystemClock()
-    end = clock.monotonic() + TOOK_S
-    while not is_so(writer.state):
-        assert clock.monotonic() < end, writer.state
-        clock.sleep(0.02)
-    return writer.state
 
 
 def sweeps(start: datetime, count: int, meters: int = 50) -> list[list[Reading]]:

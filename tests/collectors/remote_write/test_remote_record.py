@@ -1,7 +1,7 @@
 """The centre's copy goes on from the record: after outages, restarts and failures nothing lacks."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -11,6 +11,7 @@ import cramjam
 import pytest
 from aiohttp import web
 from redfish_parts import free_port
+from remote_builders import DATABASES, QuickClock, now, until
 from sqlalchemy import Engine, select, update
 from telemetry_builders import SITE, add_site
 from tsdb_parts import PROGRAMS, database
@@ -28,32 +29,8 @@ from suanwang.model.batch import TelemetryBatch, gathered
 from suanwang.model.reading import Reading
 from suanwang.settings import RemoteWriteSettings
 
-DATABASES = [
-    pytest.param(
-        kind,
-        marks=[
-            pytest.mark.prometheus,
-            pytest.mark.skipif(program is None, reason=f"{kind} is not installed"),
-        ],
-    )
-    for kind, program in PROGRAMS.items()
-]
 GPUS = 300
 REQUEST = 1_000
-TOOK_S = 60.0
-
-
-class QuickClock(SystemClock):
-    """The machine's clock, but waiting is short."""
-
-    async def wait(self, seconds: float) -> None:
-        """Wait a fiftieth."""
-        await asyncio.sleep(seconds / 50)
-
-
-def now() -> datetime:
-    moment = SystemClock().now()
-    return moment.replace(microsecond=moment.microsecond // 1_000 * 1_000)
 
 
 def sweeps(start: datetime, count: int, step_s: float = 15.0) -> list[list[Reading]]:
@@ -73,15 +50,6 @@ def expected(told: Sequence[Sequence[Reading]]) -> dict[str, list[tuple[int, flo
     for each in (each for sweep in told for each in sweep):
         found.setdefault(each.subject, []).append((to_epoch_ms(each.at), each.value))
     return {subject: sorted(rows) for subject, rows in found.items()}
-
-
-def until(writer: RemoteWriter, is_so: Callable[[RemoteState], bool]) -> RemoteState:
-    clock = SystemClock()
-    end = clock.monotonic() + TOOK_S
-    while not is_so(writer.state):
-        assert clock.monotonic() < end, writer.state
-        clock.sleep(0.02)
-    return writer.state
 
 
 def is_done(state: RemoteState) -> bool:
