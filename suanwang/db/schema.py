@@ -24,6 +24,7 @@ from suanwang.clock import SystemClock
 from suanwang.db import partitions
 from suanwang.db.engine import open_engine, reading
 from suanwang.db.tables import metadata
+from suanwang.db.tables.families import families
 from suanwang.db.triggers import role_statements
 from suanwang.errors import Conflict
 
@@ -75,10 +76,12 @@ def difference(engine: Engine) -> str:
     return ""
 
 
-def _config(connection: Connection | None = None) -> Config:
+def _config(connection: Connection | None = None, tables: frozenset[str] | None = None) -> Config:
+    """Return Alembic's settings; a comparison looks at ``tables``, or at all there are."""
     config = Config(stdout=StringIO())
     config.set_main_option("script_location", "suanwang.db:migrations")
     config.attributes["connection"] = connection
+    config.attributes["tables"] = tables
     return config
 
 
@@ -126,16 +129,27 @@ def _check() -> str:
         return found
 
 
-def _revise(message: str) -> str:
-    number = len(list(ScriptDirectory.from_config(_config()).walk_revisions())) + 1
+def _revise(message: str) -> list[str]:
+    """Write what the tables need; the very first time, in a revision for each family of tables."""
+    last = len(list(ScriptDirectory.from_config(_config()).walk_revisions()))
+    steps: dict[str, frozenset[str] | None] = {message: None}
+    if not last:
+        steps = {f"{message}: {family}": tables for family, tables in families().items()}
+    written = []
     with tempfile.TemporaryDirectory() as folder:
         engine = open_engine(f"sqlite:///{folder}/revision.db")
-        upgrade(engine)
-        with _changing(engine) as connection:
-            script = command.revision(
-                _config(connection), message, autogenerate=True, rev_id=f"{number:04}"
-            )
+        for number, (title, tables) in enumerate(steps.items(), start=last + 1):
+            upgrade(engine)
+            written.append(_write(engine, title, tables, f"{number:04}"))
         engine.dispose()
+    return written
+
+
+def _write(engine: Engine, message: str, tables: frozenset[str] | None, revision: str) -> str:
+    with _changing(engine) as connection:
+        script = command.revision(
+            _config(connection, tables), message, autogenerate=True, rev_id=revision
+        )
     assert script is not None
     assert not isinstance(script, list)
     return str(Path(script.path))
@@ -150,7 +164,7 @@ def main(arguments: list[str]) -> int:
             sys.stdout.write("\n")
             return 1 if found else 0
         case ["revision", message] if message.strip():
-            sys.stdout.write(_revise(message) + "\n")
+            sys.stdout.writelines(f"{path}\n" for path in _revise(message))
             return 0
         case ["role", name] if name.strip():
             statements = role_statements(name, tuple(metadata.tables))

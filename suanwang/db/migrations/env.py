@@ -48,6 +48,12 @@ def is_ours(name: str | None, kind: str, _parents: object) -> bool:
     return kind != "table" or name is None or not is_part(name)
 
 
+def is_asked(_item: object, name: str | None, kind: str, _found: bool, _other: object) -> bool:
+    """Compare only the tables that the caller asks about; all of them where it names none."""
+    asked: frozenset[str] | None = context.config.attributes["tables"]
+    return kind != "table" or asked is None or name in asked
+
+
 def run(connection: Connection) -> None:
     """Bring the database to the asked revision in one transaction."""
     context.configure(
@@ -57,6 +63,7 @@ def run(connection: Connection) -> None:
         render_item=render_type,
         process_revision_directives=complete_new_tables,
         include_name=is_ours,
+        include_object=is_asked,
         transactional_ddl=True,
     )
     with context.begin_transaction():

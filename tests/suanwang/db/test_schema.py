@@ -15,6 +15,7 @@ from suanwang.db import schema
 from suanwang.db.engine import open_engine, reading, writing
 from suanwang.db.partitions import is_part
 from suanwang.db.tables import account, journal, ledger_period, metadata, tenant
+from suanwang.db.tables.families import families
 from suanwang.db.triggers import APPEND_ONLY
 from suanwang.db.types import UtcDateTime
 from suanwang.errors import Conflict
@@ -63,6 +64,23 @@ def test_a_table_that_has_no_revision_is_noticed(empty_engine: Engine) -> None:
     with writing(empty_engine) as connection:
         connection.execute(text("DROP TABLE attempt_log"))
     assert "attempt_log" in schema.difference(empty_engine)
+
+
+def test_a_table_that_the_program_does_not_declare_is_noticed(empty_engine: Engine) -> None:
+    schema.upgrade(empty_engine)
+    with writing(empty_engine) as connection:
+        connection.execute(text("CREATE TABLE forgotten (id TEXT PRIMARY KEY)"))
+    assert "forgotten" in schema.difference(empty_engine)
+
+
+def test_the_families_hold_every_table_once_and_point_at_no_later_one() -> None:
+    seen: set[str] = set()
+    for tables in families().values():
+        assert not seen & tables
+        seen |= tables
+        keys = (key for name in tables for key in metadata.tables[name].foreign_keys)
+        assert {key.column.table.name for key in keys} <= seen
+    assert seen == set(metadata.tables)
 
 
 @pytest.mark.postgresql
