@@ -51,10 +51,11 @@ def violations(problem: Problem, plan: Plan) -> tuple[str, ...]:
     found = list(_each_job_once(problem, plan))
     bookings, unknown = _bookings(problem, plan)
     found += unknown
+    lots = {lot.id: lot for lot in problem.lots}
     for booking in bookings:
         found += _rules_of(problem, booking)
         found += _price_of(booking)
-        found += _lots_of(problem, booking)
+        found += _lots_of(lots, booking)
     found += _capacity(problem, bookings)
     found += _nodes(problem, bookings)
     found += _reserved(problem, bookings)
@@ -82,7 +83,8 @@ def _bookings(problem: Problem, plan: Plan) -> tuple[list[_Booking], list[str]]:
     sites = {site.id: site for site in problem.sites}
     starts_s = [slot.start_s for slot in problem.slots]
     bookings, unknown = [], []
-    for placement in (*plan.starts, *plan.later, *plan.kept, *plan.moves):
+    lists = (plan.starts, plan.later, plan.kept, plan.moves)
+    for placement, its_list in ((one, some) for some in lists for one in some):
         job, pool = jobs.get(placement.job_id), pools.get(placement.pool_id)
         if job is None or pool is None or pool.site_id != placement.site_id:
             unknown.append(f"job {placement.job_id}: unknown job, pool or site in its placement")
@@ -92,7 +94,7 @@ def _bookings(problem: Problem, plan: Plan) -> tuple[list[_Booking], list[str]]:
             unknown.append(f"job {job.id} starts at {start_s} s, where no slot begins")
         is_now = start_s <= starts_s[0] + _INSTANT_S
         is_kept = job.running is not None and is_now and pool.id == job.running.pool_id
-        if placement not in _list_of(plan, job, is_now=is_now, is_kept=is_kept):
+        if its_list is not _list_of(plan, job, is_now=is_now, is_kept=is_kept):
             unknown.append(f"job {job.id} is in the wrong list for a start at {start_s} s")
         site = sites[pool.site_id]
         bookings.append(_Booking(placement, job, pool, site, start_s, is_kept))
@@ -150,8 +152,7 @@ def _price_of(booking: _Booking) -> Iterable[str]:
         yield f"job {job.id} pays {placement.cash_fen} fen cash, its limit is {job.cash_fen_max}"
 
 
-def _lots_of(problem: Problem, booking: _Booking) -> Iterable[str]:
-    lots = {lot.id: lot for lot in problem.lots}
+def _lots_of(lots: Mapping[str, LotSpec], booking: _Booking) -> Iterable[str]:
     for lot_id, amount in booking.placement.lots.items():
         lot = lots.get(lot_id)
         if lot is None or not _may_pay(lot, booking):
