@@ -7,7 +7,7 @@ from typing import Annotated, Final
 import typer
 
 from cli.connection import ApiKey, Url, connect
-from cli.output import NOTHING, AsJson, Json, clock_time, emit_json, line, show_list, table
+from cli.output import NOTHING, AsJson, Json, Past, clock_time, emit_json, line, show_list, table
 from suanwang.clock import SystemClock
 from suanwang.errors import BadInput, Unavailable
 
@@ -154,7 +154,7 @@ def silence(
 
 @app.command("silences")
 def list_silences(
-    past: Annotated[bool, typer.Option("--past", help="Those that are over too.")] = False,
+    past: Past = False,
     url: Url = None,
     api_key: ApiKey = None,
     as_json: AsJson = False,

@@ -13,6 +13,8 @@ Json = Any
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs instead of text.")]
 
+Past = Annotated[bool, typer.Option("--past", help="Those that are over too.")]
+
 Column = str | Callable[[Json], str]
 """A cell of each item: the field of that name, or what a function makes of the item."""
 

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from cli.connection import ApiKey, Url, connect
-from cli.output import AsJson, Json, emit_json, line, minute_time, show_list
+from cli.output import AsJson, Json, Past, emit_json, line, minute_time, show_list
 
 ReservationId = Annotated[str, typer.Argument(help="The reservation's id, of your choice.")]
 
@@ -14,7 +14,7 @@ app = typer.Typer(no_args_is_help=True, help="Keep units of a pool for tenants o
 
 @app.command("list")
 def list_reservations(
-    past: Annotated[bool, typer.Option("--past", help="Those that are over too.")] = False,
+    past: Past = False,
     url: Url = None,
     api_key: ApiKey = None,
     as_json: AsJson = False,

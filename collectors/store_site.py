@@ -8,6 +8,7 @@ short as a minute. A window whose energy comes from power is taken as it is in t
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Subquery, and_, case, func, or_, select
@@ -192,23 +193,20 @@ def _windows(
 
 def _role_of(former: Mapping[str, Former]) -> ColumnElement[str]:
     """Select what a meter stood for."""
-    if not former:
-        return meter.c.role
-    return case(
-        {meter_id: was.role.value for meter_id, was in former.items()},
-        value=meter.c.id,
-        else_=meter.c.role,
-    )
+    return _in_its_time(meter.c.role, {meter_id: was.role for meter_id, was in former.items()})
 
 
 def _category_of(former: Mapping[str, Former]) -> ColumnElement[str]:
+    category = {meter_id: was.category for meter_id, was in former.items()}
+    return _in_its_time(meter.c.category, category)
+
+
+def _in_its_time(now: ColumnElement[str], former: Mapping[str, StrEnum]) -> ColumnElement[str]:
+    """Select what a column held: for some meters something else than now."""
     if not former:
-        return meter.c.category
-    return case(
-        {meter_id: was.category.value for meter_id, was in former.items()},
-        value=meter.c.id,
-        else_=meter.c.category,
-    )
+        return now
+    was = {meter_id: value.value for meter_id, value in former.items()}
+    return case(was, value=meter.c.id, else_=now)
 
 
 def _meters_of(stretches: Sequence[Stretch], former: Mapping[str, Former]) -> ColumnElement[bool]:

@@ -16,7 +16,7 @@ import numpy as np
 from optimizer.arrays import Floats, Ints
 from optimizer.certificate import TOLERANCE, objective, violation
 from optimizer.model import Model
-from optimizer.solution import Limits, Solution, SolveModel, SolveStatus
+from optimizer.solution import Limits, Solution, SolveModel, SolveStatus, no_solution
 
 GRACE_S: Final = 5.0
 """Seconds that a route may take beyond its limit: solvers look at the clock now and then only."""
@@ -65,7 +65,7 @@ class Guarded:
         self.solver_s += perf_counter() - began_s
         if isinstance(answer, _NoAnswer):
             self.refused.append(answer.why)
-            return _nothing(answer.why)
+            return no_solution(answer.why)
         return self._believed(model, answer)
 
     def _ask(self, model: Model, limits: Limits) -> "Solution | _NoAnswer":
@@ -116,19 +116,6 @@ class Guarded:
             return replace(clean, objective=objective(model, values))
         self.refused.append(f"{clean.solver} gave a point that breaks a row by {worst:.3g}")
         return replace(clean, status=SolveStatus.NO_POINT, values=np.empty(0), basis=None)
-
-
-def _nothing(said: str) -> Solution:
-    return Solution(
-        status=SolveStatus.NO_POINT,
-        solver="no solver",
-        values=np.empty(0),
-        duals=np.empty(0),
-        objective=float("nan"),
-        handover_s=0.0,
-        solve_s=0.0,
-        said=said,
-    )
 
 
 def _lent(model: Model) -> Model:

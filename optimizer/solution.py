@@ -76,6 +76,20 @@ class Answer:
     basis: object = None
 
 
+def no_solution(why: str) -> Solution:
+    """Return the answer of a model that no solver was asked about, or none answered."""
+    return Solution(
+        status=SolveStatus.NO_POINT,
+        solver="no solver",
+        values=np.empty(0),
+        duals=np.empty(0),
+        objective=float("nan"),
+        handover_s=0.0,
+        solve_s=0.0,
+        said=why,
+    )
+
+
 def checked(model: Model, answer: Answer) -> Solution:
     """Return the answer with a status that we can stand for, whatever the solver called it."""
     is_feasible = violation(model, answer.values, integral=True) <= TOLERANCE

@@ -21,7 +21,7 @@ from optimizer.highs_route import LiveModel
 from optimizer.instance import Instance, for_jobs, instance_of
 from optimizer.model import Block, Model
 from optimizer.problem import JobSpec, Problem
-from optimizer.solution import Limits, Solution, SolveStatus
+from optimizer.solution import Limits, no_solution
 from optimizer.switches import in_force
 
 TIME_S: Final = 10.0
@@ -73,7 +73,11 @@ class Relaxation:
         self._time_s, self._starts_max = time_s, starts_max
         is_small = self.formulation.start.count <= starts_max
         model = self.formulation.model.relaxed()
-        self.solved = solve_direct(model, Limits(time_s=time_s)) if is_small else _unsolved()
+        self.solved = (
+            solve_direct(model, Limits(time_s=time_s))
+            if is_small
+            else no_solution("too large to be solved again")
+        )
         self._needed_fen = _needed_fen(self.instance, self.formulation.columns)
         self._status = _status_of(self.solved.basis)
 
@@ -135,19 +139,6 @@ class Relaxation:
             return None
         placed = _placed_of(other, probe)
         return Answer(other.solved.objective - self.solved.objective, placed, columns)
-
-
-def _unsolved() -> Solution:
-    return Solution(
-        status=SolveStatus.NO_POINT,
-        solver="none",
-        values=np.empty(0),
-        duals=np.empty(0),
-        objective=float("nan"),
-        handover_s=0.0,
-        solve_s=0.0,
-        said="too large to be solved again",
-    )
 
 
 def _status_of(basis: object) -> _Status | None:

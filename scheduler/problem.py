@@ -26,8 +26,7 @@ from optimizer.problem import (
 from scheduler.problem_energy import with_energy, with_sleep, with_terms
 from suanwang.energy.catalogue import EnergyCatalogue
 from suanwang.energy.demand import peak_yuan_per_kw
-from suanwang.energy.facility import FacilityModel
-from suanwang.energy.facility_fitted import FittedFacility
+from suanwang.energy.facility_curve import FacilityCurve
 from suanwang.energy.versions import TariffVersions
 from suanwang.errors import SuanwangError
 from suanwang.ids import SiteId
@@ -38,8 +37,6 @@ from suanwang.model.reading import Quality
 from suanwang.model.site import Site
 from suanwang.model.voucher import Lot
 
-FacilityCurve = FacilityModel | FittedFacility
-"""A site's own curve where its meters told one, else the design of its cooling kind."""
 DEMAND_WINDOW_S: Final = 900.0
 """Over which demand is a mean, s."""
 ANYWHERE = "*"

@@ -7,6 +7,7 @@ from pydantic import Field
 from api.schemas.common import Out
 from collectors.store_facility import StoredFit
 from suanwang.energy.facility import FacilityModel
+from suanwang.energy.facility_curve import FacilityCurve
 from suanwang.energy.facility_fitted import FitMark, FitQuality, FittedFacility
 from suanwang.model.site import CoolingKind
 
@@ -57,7 +58,7 @@ class FacilityModelOut(Out):
 
 def facility_out(site_id: str, design: FacilityModel, stored: StoredFit | None) -> FacilityModelOut:
     """Return a site's curve, or that of its design."""
-    curve: FacilityModel | FittedFacility = design if stored is None else stored.curve
+    curve: FacilityCurve = design if stored is None else stored.curve
     mark = FitMark.DESIGN
     if stored is not None:
         mark = FitMark.FITTED if stored.curve.coefficients else FitMark.MIXED
@@ -74,9 +75,7 @@ def facility_out(site_id: str, design: FacilityModel, stored: StoredFit | None) 
     )
 
 
-def _point(
-    curve: FacilityModel | FittedFacility, load: float, wet_bulb_c: float
-) -> FacilityPointOut:
+def _point(curve: FacilityCurve, load: float, wet_bulb_c: float) -> FacilityPointOut:
     it_w = load * curve.it_design_w
     mark = FitMark.DESIGN
     if isinstance(curve, FittedFacility):

@@ -11,9 +11,10 @@ With ``l`` the IT load over the design IT load and ``Tw`` the wet bulb in degree
 The cost of one more watt of IT is the *marginal* value, 1 + d overhead / d l, not the average PUE.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
+from suanwang.energy.facility_curve import FacilityCurve
 from suanwang.energy.power_chain import PowerChain
 from suanwang.errors import BadInput
 from suanwang.model.site import CoolingKind
@@ -21,10 +22,6 @@ from suanwang.model.site import CoolingKind
 COP_MIN: Final = 2.5
 COP_GAIN_MAX: Final = 1.35
 COP_RATED_AT_C: Final = 18.0
-OVERLOAD: Final = 1.2
-"""Breakpoints reach this share of design IT power, so that a base above design has a figure too."""
-
-Breakpoints = tuple[tuple[float, float], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,14 +54,15 @@ class FacilityCoefficients:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FacilityModel:
+class FacilityModel(FacilityCurve):
     """The power model of one site: a cooling kind at a design IT power.
 
     With a ``chain`` the electrical losses are its own, and not those of the coefficients.
     """
 
     kind: CoolingKind
-    it_design_w: float
+    # A bare annotation would take the abstract property of the base for its default.
+    it_design_w: float = field()
     coefficients: FacilityCoefficients
     chain: PowerChain | None = None
 
@@ -88,30 +86,5 @@ class FacilityModel:
         slope = part.e1 + 2 * part.e2 * load if self.chain is None else self.chain.slope(load)
         return 1 + slope + part.c1 + (1 + slope) * part.compressor_share(wet_bulb_c)
 
-    def pue(self, it_w: float, wet_bulb_c: float) -> float:
-        """Return facility over IT power; raise BadInput without IT power."""
-        if it_w <= 0:
-            raise BadInput(f"PUE needs IT power, got {it_w} W")
-        return self.facility_w(it_w, wet_bulb_c) / it_w
-
-    def breakpoints(self, wet_bulb_c: float, pieces: int = 4) -> Breakpoints:
-        """Return ``(IT W, facility W)`` pairs from zero to design, and one at overload.
-
-        The chords between them lie on or above the curve: a plan that keeps below them keeps below
-        the curve.
-        """
-        if pieces < 1:
-            raise BadInput(f"a curve needs at least one piece, got {pieces}")
-        loads = [piece / pieces for piece in range(pieces + 1)] + [OVERLOAD]
-        return tuple(
-            (load * self.it_design_w, self.facility_w(load * self.it_design_w, wet_bulb_c))
-            for load in loads
-        )
-
     def _electrical(self, load: float) -> float:
         return (self.chain or self.coefficients).electrical(load)
-
-    def _load(self, it_w: float) -> float:
-        if it_w < 0:
-            raise BadInput(f"IT power must not be negative, got {it_w} W")
-        return it_w / self.it_design_w

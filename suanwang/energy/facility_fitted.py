@@ -17,8 +17,8 @@ from enum import StrEnum
 from itertools import pairwise
 from typing import Final
 
-from suanwang.energy.facility import OVERLOAD, Breakpoints, FacilityModel
-from suanwang.errors import BadInput
+from suanwang.energy.facility import FacilityModel
+from suanwang.energy.facility_curve import FacilityCurve
 
 _TINY: Final = 1e-9
 
@@ -53,7 +53,7 @@ class FitQuality:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FittedFacility:
+class FittedFacility(FacilityCurve):
     """A site's own curve over the design model that it falls back to.
 
     ``edges_c`` are those of the ramps, ``coefficients`` a row (constant, by load, by its square)
@@ -83,25 +83,6 @@ class FittedFacility:
             return 1.0
         return 1.0 + self._slope(load, wet_bulb_c)
 
-    def pue(self, it_w: float, wet_bulb_c: float) -> float:
-        """Return facility over IT power; raise BadInput without IT power."""
-        if it_w <= 0:
-            raise BadInput(f"PUE needs IT power, got {it_w} W")
-        return self.facility_w(it_w, wet_bulb_c) / it_w
-
-    def breakpoints(self, wet_bulb_c: float, pieces: int = 4) -> Breakpoints:
-        """Return ``(IT W, facility W)`` pairs from zero to design, and one at overload.
-
-        The curve is convex, so the chords between them lie on or above it.
-        """
-        if pieces < 1:
-            raise BadInput(f"a curve needs at least one piece, got {pieces}")
-        loads = [piece / pieces for piece in range(pieces + 1)] + [OVERLOAD]
-        return tuple(
-            (load * self.it_design_w, self.facility_w(load * self.it_design_w, wet_bulb_c))
-            for load in loads
-        )
-
     def mark(self, it_w: float, wet_bulb_c: float) -> FitMark:
         """Return whether a point lies among the hours that were measured."""
         seen, load = self.quality, self._load(it_w)
@@ -109,11 +90,6 @@ class FittedFacility:
             seen.wet_bulb_min_c <= wet_bulb_c <= seen.wet_bulb_max_c
         )
         return FitMark.FITTED if self.coefficients and is_seen else FitMark.MIXED
-
-    def _load(self, it_w: float) -> float:
-        if it_w < 0:
-            raise BadInput(f"IT power must not be negative, got {it_w} W")
-        return it_w / self.it_design_w
 
     def _overhead(self, load: float, wet_bulb_c: float) -> float:
         """Overhead as a share of design IT power, beyond the seen loads by the careful slope."""

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from datetime import date
 from decimal import Decimal
 from fractions import Fraction
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, TypedDict
 from zoneinfo import ZoneInfo
 
 from pydantic import Field, model_validator
@@ -183,6 +183,20 @@ class ClausesFile(FileModel):
         )
 
 
+class _Head(TypedDict):
+    """The fields of every tariff that are read in one way."""
+
+    id: str
+    series: str
+    region: str
+    timezone: str
+    effective_from: date
+    effective_to: date
+    demand: DemandCharge
+    clauses: Clauses
+    source: str
+
+
 class TariffHead(FileModel):
     """What files of all tariffs have; versions of one tariff share their ``series``."""
 
@@ -206,6 +220,19 @@ class TariffHead(FileModel):
             raise ValueError(f"{self.timezone!r} is not an IANA time zone") from None
         return self
 
+    def _head(self, document: Document) -> _Head:
+        return {
+            "id": self.id,
+            "series": self.series or self.id,
+            "region": self.region,
+            "timezone": self.timezone,
+            "effective_from": self.effective.start,
+            "effective_to": self.effective.end,
+            "demand": self.demand_charge.build(),
+            "clauses": self.clauses.build(),
+            "source": document.name,
+        }
+
 
 class TariffFile(TariffHead):
     """A time-of-use tariff."""
@@ -222,19 +249,11 @@ class TariffFile(TariffHead):
         if missing:
             raise BadInput(f"{document.name}: energy.multiplier lacks {', '.join(missing)}")
         return Tariff(
-            id=self.id,
-            series=self.series or self.id,
-            region=self.region,
-            timezone=self.timezone,
-            effective_from=self.effective.start,
-            effective_to=self.effective.end,
+            **self._head(document),
             flat_uyuan_per_kwh=_uyuan_by_voltage(self.energy.flat_price),
             floating_share=Fraction(self.energy.floating_share),
             multiplier={band: Fraction(part) for band, part in self.energy.multiplier.items()},
             seasons=seasons,
-            demand=self.demand_charge.build(),
-            clauses=self.clauses.build(),
-            source=document.name,
         )
 
     def _season(self, season: SeasonFile) -> Season:
@@ -281,15 +300,7 @@ class CurveFile(TariffHead):
                 next_step="give days, or name a table as prices_file",
             )
         return CurveTariff(
-            id=self.id,
-            series=self.series or self.id,
-            region=self.region,
-            timezone=self.timezone,
-            effective_from=self.effective.start,
-            effective_to=self.effective.end,
-            demand=self.demand_charge.build(),
-            clauses=self.clauses.build(),
-            source=document.name,
+            **self._head(document),
             curves=curves,
             network_uyuan_per_kwh=_uyuan_by_voltage(self.network_price),
         )

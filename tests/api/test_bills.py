@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from api_client import World
+from energy_builders import CURVE_FILE, quarters
 from in_process import InProcess
 from typer.testing import CliRunner
 
@@ -88,33 +89,15 @@ def test_a_bill_is_for_the_operator_of_the_site(metered: World) -> None:
     assert metered.client.get(f"{PATH}?period=2026-10", metered.enterprise).status_code == 403
 
 
-CURVE = """
-schema: tariff_curve/v1
-id: trade
-region: CN-SD
-currency: CNY
-unit: CNY/kWh
-timezone: Asia/Shanghai
-resolution_minutes: 15
-effective: {from: 2026-03-01, to: 2026-12-31}
-applies_to: direct_market_customers
-network_price: {"1-10kV": 0.15}
-prices_file: prices.csv
-demand_charge:
-  max_demand: {"1-10kV": 38.4, unit: CNY/kW/month}
-  capacity: {"1-10kV": 24.0, unit: CNY/kVA/month}
-  metering_window_minutes: 15
-"""
-
-
 def prices() -> str:
-    times = [f"{m // 60:02d}:{m % 60:02d}" for m in range(0, 1_440, 15)]
     row = ["400"] * 40 + ["-100"] * 20 + ["400"] * 36
-    return "\n".join([",".join(["day", "unit", *times]), ",".join(["2026-10-13", "CNY/MWh", *row])])
+    return "\n".join(
+        [",".join(["day", "unit", *quarters()]), ",".join(["2026-10-13", "CNY/MWh", *row])]
+    )
 
 
 def test_a_past_day_is_replayed_under_a_curve_with_negative_prices(metered: World) -> None:
-    body = {"period": "2026-10-13", "tariff": CURVE, "prices": prices()}
+    body = {"period": "2026-10-13", "tariff": CURVE_FILE, "prices": prices()}
     found = metered.client.post(PATH, metered.operator, body).json()
     # 10 kWh a quarter: 76 at 0.40, 20 at -0.10; 960 kWh of network at 0.15.
     assert {one["label"]: one["amount_fen"] for one in found["lines"]} == {
@@ -158,7 +141,7 @@ def test_the_command_prints_lines_marks_and_total(
     assert "power factor 0.85" in text
     assert "696.18" in text
     tariff, table = tmp_path / "curve.yaml", tmp_path / "prices.csv"
-    tariff.write_text(CURVE)
+    tariff.write_text(CURVE_FILE)
     table.write_text(prices())
     options = ("--tariff", str(tariff), "--prices", str(table))
     assert "trade_negative" in run(metered, monkeypatch, "east", "2026-10-13", *options)

@@ -4,38 +4,17 @@ from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
+from energy_builders import CURVE_FILE, quarters
 
 from suanwang.energy.curve import CurveTariff, read_curves
 from suanwang.energy.schema_tariff import parse_tariff
 from suanwang.errors import BadInput
 
 CHINA = ZoneInfo("Asia/Shanghai")
-TARIFF = """
-schema: tariff_curve/v1
-id: cn-sd-direct-2026
-series: cn-sd-direct
-region: CN-SD
-currency: CNY
-unit: CNY/kWh
-timezone: Asia/Shanghai
-resolution_minutes: 15
-effective: {from: 2026-03-01, to: 2026-12-31}
-applies_to: direct_market_customers
-network_price: {"110kV": 0.15}
-prices_file: prices.csv
-demand_charge:
-  max_demand: {"110kV": 35.2, unit: CNY/kW/month}
-  capacity: {"110kV": 22.0, unit: CNY/kVA/month}
-  metering_window_minutes: 15
-"""
-
-
-def times(first: int) -> list[str]:
-    return [f"{m // 60:02d}:{m % 60:02d}" for m in range(first, first + 1_440, 15)]
 
 
 def table(*rows: list[str], heads: list[str] | None = None) -> bytes:
-    header = ["day", "unit", *(heads or times(0))]
+    header = ["day", "unit", *(heads or quarters(0))]
     return "\n".join(",".join(row) for row in [header, *rows]).encode()
 
 
@@ -44,7 +23,7 @@ def a_row(day: str = "2026-04-05", unit: str = "CNY/MWh", price: str = "300") ->
 
 
 def read(content: bytes) -> CurveTariff:
-    found = parse_tariff(TARIFF, "tariff_direct.yaml", content)
+    found = parse_tariff(CURVE_FILE, "tariff_direct.yaml", content)
     assert isinstance(found, CurveTariff)
     return found
 
@@ -53,10 +32,10 @@ def read(content: bytes) -> CurveTariff:
 def test_exchanges_may_name_a_quarter_by_its_beginning_or_its_end(first: int) -> None:
     row = a_row()
     row[2 + 44] = "-50.5"  # the quarter from 11:00 to 11:15
-    tariff = read(table(row, heads=times(first)))
+    tariff = read(table(row, heads=quarters(first)))
     noon = datetime(2026, 4, 5, 11, tzinfo=CHINA)
     before, here, after = tariff.priced(
-        noon - timedelta(minutes=1), noon + timedelta(minutes=16), "110kV"
+        noon - timedelta(minutes=1), noon + timedelta(minutes=16), "1-10kV"
     )
     assert (before.uyuan_per_kwh, here.uyuan_per_kwh, after.uyuan_per_kwh) == (
         300_000, -50_500, 300_000,
@@ -81,10 +60,10 @@ def test_a_day_without_a_curve_takes_the_day_before_and_says_so() -> None:
     for day, price, own in ((5, 300_000, True), (6, 300_000, False), (8, 500_000, False)):
         start = datetime(2026, 4, day, tzinfo=CHINA)
         end = start + timedelta(hours=1)
-        assert {one.uyuan_per_kwh for one in tariff.priced(start, end, "110kV")} == {price}
+        assert {one.uyuan_per_kwh for one in tariff.priced(start, end, "1-10kV")} == {price}
         assert tariff.has_prices(start, end) is own
     first = datetime(2026, 4, 1, tzinfo=CHINA)
-    assert next(tariff.priced(first, first + timedelta(hours=1), "110kV")).uyuan_per_kwh == 300_000
+    assert next(tariff.priced(first, first + timedelta(hours=1), "1-10kV")).uyuan_per_kwh == 300_000
 
 
 @pytest.mark.parametrize(
@@ -102,7 +81,9 @@ def test_a_day_without_a_curve_takes_the_day_before_and_says_so() -> None:
         pytest.param(
             table(a_row(price="0.00001", unit="CNY/MWh")), r"finer than a micro-yuan", id="fine"
         ),
-        pytest.param(table(a_row(), heads=times(30)), r"headings must be day, unit", id="shifted"),
+        pytest.param(
+            table(a_row(), heads=quarters(30)), r"headings must be day, unit", id="shifted"
+        ),
         pytest.param(table(), r"the table has no day", id="no rows"),
     ],
 )
@@ -113,11 +94,11 @@ def test_tables_that_can_not_be_meant_are_refused(content: bytes, message: str) 
 
 def test_a_curve_without_its_table_is_refused() -> None:
     with pytest.raises(BadInput, match=r"prices from prices\.csv, which was not given"):
-        parse_tariff(TARIFF, "tariff_direct.yaml")
+        parse_tariff(CURVE_FILE, "tariff_direct.yaml")
 
 
 def test_days_may_stand_in_the_file_itself() -> None:
-    text = TARIFF.replace(
+    text = CURVE_FILE.replace(
         "prices_file: prices.csv", "days: {2026-04-05: [" + ", ".join(["0.3"] * 96) + "]}"
     )
     tariff = parse_tariff(text, "t.yaml")
@@ -128,11 +109,11 @@ def test_days_may_stand_in_the_file_itself() -> None:
 
 
 def test_quarters_are_counted_by_local_time_in_zones_of_45_minutes() -> None:
-    text = TARIFF.replace("Asia/Shanghai", "Asia/Kathmandu")
+    text = CURVE_FILE.replace("Asia/Shanghai", "Asia/Kathmandu")
     row = a_row()
     row[2] = "700"
     tariff = parse_tariff(text, "t.yaml", table(row))
     midnight = datetime(2026, 4, 5, tzinfo=ZoneInfo("Asia/Kathmandu"))
-    first, second = tariff.priced(midnight, midnight + timedelta(minutes=20), "110kV")
+    first, second = tariff.priced(midnight, midnight + timedelta(minutes=20), "1-10kV")
     assert (first.uyuan_per_kwh, second.uyuan_per_kwh) == (700_000, 300_000)
     assert first.end - first.start == timedelta(minutes=15)
