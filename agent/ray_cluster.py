@@ -36,7 +36,9 @@ LAST_BASE: Final = 32_000
 """Blocks end below the range from which the system draws ports for outgoing connections."""
 CLUSTER_MARKER: Final = "SUANWANG_CLUSTER"
 FOLDER_CHARS_MAX: Final = 40
-START_S: Final = 60.0
+START_S: Final = 180.0
+"""Ray takes some ten seconds, and minutes where many wait for one processor; that its process
+ended is noticed at once."""
 STOP_S: Final = 6.0
 """Ray drains for up to 30 s while jobs run; what is left after this long is killed."""
 SWEEP_S: Final = 20.0

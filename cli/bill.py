@@ -59,7 +59,7 @@ def bill(
     if as_json:
         emit_json(found)
     else:
-        _print(found)
+        _print(period, found)
 
 
 def _text(path: Path) -> str:
@@ -77,10 +77,11 @@ def _write(client: Json, site_id: str, output: Path, asked: Json) -> None:
     note(f"wrote {output}")
 
 
-def _print(found: Json) -> None:
+def _print(period: str, found: Json) -> None:
     mark = " (provisional)" if found["is_provisional"] else ""
     line(
-        f"{found['site_id']}, {minute_time(found['start'])} to {minute_time(found['end'])}{mark}: "
+        f"{found['site_id']}, {period}{mark}: "
+        f"{minute_time(found['start'])} to {minute_time(found['end'])}; "
         f"{found['windows_known']} of {found['windows_asked']} windows known, "
         f"{found['coverage']:.2%} of those that are over"
     )

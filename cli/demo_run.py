@@ -19,9 +19,9 @@ from suanwang.errors import SuanwangError
 from suanwang.scenario.world import DemoJob, World, WorldTenant
 
 FINAL_STATES: Final = ("succeeded", "failed", "stopped")
-JOBS_LIMIT_S: Final = 120.0
-READINGS_LIMIT_S: Final = 30.0
-SUBMIT_LIMIT_S: Final = 60.0
+JOBS_LIMIT_S: Final = 300.0
+READINGS_LIMIT_S: Final = 120.0
+SUBMIT_LIMIT_S: Final = 180.0
 FIRST_IP: Final = 2
 
 

@@ -16,9 +16,10 @@ from suanwang.errors import SuanwangError, Unavailable
 from suanwang.model.meter import Meter, MeterRole
 from suanwang.model.site import Site
 
-CENTRE_START_S: Final = 60.0
-RAY_START_S: Final = 90.0
-AGENT_START_S: Final = 60.0
+CENTRE_START_S: Final = 180.0
+RAY_START_S: Final = 240.0
+AGENT_START_S: Final = 180.0
+"""Bounds for a machine that is busy otherwise; a process that ended is noticed at once."""
 FIRST_CENTRE_PORT: Final = 8700
 FIRST_METER_PORT: Final = 15020
 FIRST_RAY_BASE: Final = 20_000

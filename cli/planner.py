@@ -8,7 +8,7 @@ import typer
 
 from cli.certificate import certificate_lines
 from cli.connection import ApiKey, Url, connect
-from cli.output import AsJson, emit_json, line, number
+from cli.output import AsJson, clock_time, emit_json, line, number
 
 app = typer.Typer(no_args_is_help=True, help="The centre's planner: its runs, its problem.")
 
@@ -29,8 +29,8 @@ def runs(
     for run in answer["items"]:
         took_s = run["build_s"] + run["solve_s"]
         line(
-            f"{run['made_at']} {run['id']}: {run['planner']} plan by {run['solver']} for "
-            f"{run['jobs']} jobs, {run['starts']} start; {number(took_s, 3, 's')}"
+            f"{clock_time(run['made_at'])} {run['id']}: {run['planner']} plan by {run['solver']}, "
+            f"jobs {run['jobs']}, starts {run['starts']}; {number(took_s, 3, 's')}"
         )
         for text in certificate_lines(run["certificate"]):
             line(f"  {text}")
