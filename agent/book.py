@@ -68,6 +68,14 @@ class AttemptBook:
             and record.silent_since is None
         )
 
+    def attempts_by_run(self) -> dict[str, str]:
+        """Return which attempt each of the executor's runs is."""
+        return {
+            record.executor_id: record.attempt_id
+            for record in self._records.values()
+            if record.executor_id
+        }
+
     def update(self, attempt_id: str, change: Callable[[Record], Record]) -> Record:
         """Apply a change to the record as it stands now; keep it, and its report, on disk."""
         before = self._records[attempt_id]

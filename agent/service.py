@@ -9,7 +9,8 @@ from typing import Final
 
 from agent.book import AttemptBook
 from agent.channel import LONG_POLL_S, CentreChannel, CentreRefused, CentreUnreachable, persist
-from agent.executors.port import Executor
+from agent.executors.port import Executor, ExecutorError, Health, HealthState
+from agent.nodes import reports_of
 from agent.runner import Runner
 from agent.self_metrics import facts_of, readings_of, served
 from agent.source_keeper import SourceKeeper
@@ -24,7 +25,7 @@ from suanwang import __version__
 from suanwang.clock import Clock
 from suanwang.ids import IdSource
 from suanwang.model.reading import Reading, SourceReport
-from suanwang.wire.agent import Hello
+from suanwang.wire.agent import Hello, NodeReport
 
 log = logging.getLogger(__name__)
 
@@ -147,6 +148,7 @@ class Agent:
             executor_message=health.message[:2_000],
             executor_session=health.session[:200],
             running=parts.book.running(),
+            nodes=await self._nodes(health),
         )
         welcome = await parts.channel.hello(greeting)
         if not self._greeted.is_set():
@@ -155,6 +157,17 @@ class Agent:
         parts.book.compare(welcome.running)
         self._greeted.set()
         return min(welcome.hello_every_s, self._beat.hello_s_max)
+
+    async def _nodes(self, health: Health) -> tuple[NodeReport, ...]:
+        """Return the executor's nodes with who uses them; none where it does not tell."""
+        if health.state is not HealthState.UP:
+            return ()
+        try:
+            nodes = await self._parts.executor.nodes()
+        except ExecutorError as failure:
+            log.info("nodes are not known", extra={"why": str(failure)})
+            return ()
+        return reports_of(nodes, self._parts.book.attempts_by_run())
 
     async def _orders(self) -> float:
         """Fetch orders, put them on disk, then acknowledge them."""

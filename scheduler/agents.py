@@ -10,7 +10,14 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from scheduler import packages, store, store_extensions, store_orders, store_registry
+from scheduler import (
+    packages,
+    store,
+    store_extensions,
+    store_nodes,
+    store_orders,
+    store_registry,
+)
 from scheduler.events import ExtensionKnown, Reported, Seen
 from scheduler.rows import clean_text
 from scheduler.transition import take
@@ -54,6 +61,7 @@ def hello(turn: Turn, site_id: SiteId, greeting: Hello, now: datetime) -> Welcom
     }
     if not store_registry.note_agent(connection, site_id, now, words):
         raise NotFound(f"there is no site {site_id}", site_id=site_id)
+    store_nodes.note_nodes(connection, site_id, greeting.nodes, now)
     if greeting.executor_state != "unreachable":
         _see(turn, site_id, greeting.running, now)
     return Welcome(

@@ -283,10 +283,13 @@ def _pool(state: PoolState, now: datetime, slots: tuple[Slot, ...]) -> PoolSpec:
 
 
 def _nodes(state: PoolState) -> tuple[int, ...]:
-    """Return the free units by node of a pool without work; of a busy one they are not known."""
+    """Return the free units by node, where the agent told them or the pool is without work."""
     pool = state.pool
-    is_idle = state.units_free == pool.units and not state.busy_until
-    if not is_idle or pool.units_per_node < 2:
+    if pool.units_per_node < 2:
+        return ()
+    if state.nodes_free:
+        return state.nodes_free
+    if state.units_free != pool.units or state.busy_until:
         return ()
     whole, rest = divmod(pool.units, pool.units_per_node)
     return (pool.units_per_node,) * whole + ((rest,) if rest else ())

@@ -15,7 +15,8 @@ from sqlalchemy import Connection
 from collectors import store as telemetry
 from collectors.store_bill import PeakBook
 from collectors.store_facility import newest_fits
-from scheduler import registry, store, store_registry
+from scheduler import registry, store, store_nodes, store_registry
+from scheduler.nodes import SiteNode, free_by_node
 from scheduler.registry import RegisteredSite
 from suanwang.energy.catalogue import load_catalogue
 from suanwang.ids import PoolId
@@ -39,6 +40,7 @@ def take_snapshot(connection: Connection, now: datetime) -> ComputeNetwork:
     for attempt in store.live_attempts(connection):
         running[attempt.pool_id].append(attempt)
     sites = registry.sites(connection)
+    nodes = store_nodes.nodes_by_site(connection)
     asked = telemetry.AskedPue(start=now - PUE_OVER, end=now, now=now)
     pues = telemetry.pues(connection, [registered.site.id for registered in sites], asked)
     curves = {
@@ -48,7 +50,11 @@ def take_snapshot(connection: Connection, now: datetime) -> ComputeNetwork:
         at=now,
         sites=tuple(
             replace(
-                _site_state(connection, registered, running, pues[registered.site.id], now),
+                _with_nodes(
+                    _site_state(connection, registered, running, pues[registered.site.id], now),
+                    nodes.get(registered.site.id, ()),
+                    running,
+                ),
                 own_facility=curves.get(registered.site.id),
             )
             for registered in sites
@@ -123,6 +129,22 @@ def _site_state(
         is_reachable=is_reachable(registered, now),
         is_open=registered.is_open,
     )
+
+
+def _with_nodes(
+    state: SiteState, nodes: Sequence[SiteNode], running: Mapping[PoolId, Sequence[Attempt]]
+) -> SiteState:
+    """Return the site with what is free on each node of its pools, as far as its agent says."""
+    pools = tuple(
+        replace(
+            one,
+            nodes_free=free_by_node(
+                one.pool, state.site.pools, nodes, running.get(one.pool.id, ())
+            ),
+        )
+        for one in state.pools
+    )
+    return replace(state, pools=pools)
 
 
 def is_reachable(registered: RegisteredSite, now: datetime) -> bool:

@@ -17,11 +17,13 @@ from agent.executors.port import (
     FenceResult,
     Health,
     HealthState,
+    NodeUse,
     RefusedRun,
     RunSpec,
     RunState,
     RunStatus,
     UnknownRun,
+    Used,
 )
 from suanwang.clock import Clock
 from suanwang.ids import SUBMISSION_ID
@@ -51,6 +53,7 @@ class _Run:
     exit_code: int | None = None
     is_infrastructure: bool = False
     stop_at: datetime | None = None
+    node: int = 0
 
 
 @dataclass(slots=True)
@@ -88,11 +91,15 @@ def _read(entrypoint: str) -> _Program:
 
 @dataclass(slots=True)
 class FakeExecutor:
-    """Runs in memory. ``cpus`` and ``gpus`` bound what runs at once: more waits as pending."""
+    """Runs in memory. ``cpus`` and ``gpus`` bound what runs at once: more waits as pending.
+
+    They are spread evenly over ``node_count`` nodes, and a run sits on the first that holds it.
+    """
 
     clock: Clock
     cpus: float = 16.0
     gpus: float = 8.0
+    node_count: int = 1
     start_s: float = START_S
     faults: FakeFaults = field(default_factory=FakeFaults)
     session: str = "fake-1"
@@ -115,6 +122,26 @@ class FakeExecutor:
                 "cpu": sum(run.spec.num_cpus or 0.0 for run in running),
                 "gpu": sum(run.spec.num_gpus or 0.0 for run in running),
             },
+        )
+
+    async def nodes(self) -> tuple[NodeUse, ...]:
+        """Return the nodes, each with its part of the units."""
+        self._answer()
+        for run in self._runs.values():
+            self._advance(run)
+        return tuple(
+            NodeUse(
+                name=f"fake-{node}",
+                address=f"127.0.0.{node + 1}",
+                cpus=self.cpus / self.node_count,
+                gpus=self.gpus / self.node_count,
+                used={
+                    run.spec.id: Used(cpus=run.spec.num_cpus or 0.0, gpus=run.spec.num_gpus or 0.0)
+                    for run in self._runs.values()
+                    if run.state is RunState.RUNNING and run.node == node
+                },
+            )
+            for node in range(self.node_count)
         )
 
     async def submit(self, spec: RunSpec) -> None:
@@ -213,10 +240,11 @@ class FakeExecutor:
     def _advance(self, run: _Run) -> None:
         """Bring a run up to the present moment."""
         now = self.clock.now()
-        if run.state is RunState.PENDING and self._fits(run):
+        node = self._node_for(run) if run.state is RunState.PENDING else None
+        if node is not None:
             starts_at = run.submitted_at + timedelta(seconds=self.start_s)
             if now >= starts_at:
-                run.state, run.started_at = RunState.RUNNING, starts_at
+                run.state, run.started_at, run.node = RunState.RUNNING, starts_at, node
         if run.state is not RunState.RUNNING or run.started_at is None:
             return
         ends_at = run.started_at + timedelta(seconds=run.program.duration_s)
@@ -229,11 +257,19 @@ class FakeExecutor:
             run.message = "" if is_good else f"failed with exit code {run.exit_code}"
             self._end(run, RunState.SUCCEEDED if is_good else RunState.FAILED, ends_at)
 
-    def _fits(self, run: _Run) -> bool:
-        others = [other for other in self._runs.values() if other.state is RunState.RUNNING]
-        cpus = sum(other.spec.num_cpus or 0.0 for other in others) + (run.spec.num_cpus or 0.0)
-        gpus = sum(other.spec.num_gpus or 0.0 for other in others) + (run.spec.num_gpus or 0.0)
-        return cpus <= self.cpus and gpus <= self.gpus
+    def _node_for(self, run: _Run) -> int | None:
+        """Return the first node with room for the run; None where there is none."""
+        for node in range(self.node_count):
+            here = [
+                other.spec
+                for other in self._runs.values()
+                if other.state is RunState.RUNNING and other.node == node
+            ]
+            cpus = sum(spec.num_cpus or 0.0 for spec in (*here, run.spec))
+            gpus = sum(spec.num_gpus or 0.0 for spec in (*here, run.spec))
+            if cpus <= self.cpus / self.node_count and gpus <= self.gpus / self.node_count:
+                return node
+        return None
 
     def _end(self, run: _Run, state: RunState, at: datetime) -> None:
         run.state = state

@@ -57,6 +57,30 @@ class Capacity:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Used:
+    """What a run uses of a node."""
+
+    cpus: float = 0.0
+    gpus: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeUse:
+    """A node in service: its name (unique in the system), address, units, and who uses them.
+
+    ``kind`` is the model of its accelerators, empty where nobody says. ``used`` is by run; what
+    belongs to no run of ours stands under the empty id.
+    """
+
+    name: str
+    address: str = ""
+    kind: str = ""
+    cpus: float = 0.0
+    gpus: float = 0.0
+    used: Mapping[str, Used] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunSpec:
     """What to run. ``id`` is the executor id: the same id is the same run, however often submitted.
 
@@ -118,6 +142,9 @@ class Executor(Protocol):
 
     async def capacity(self) -> Capacity:
         """Return units in all and in use."""
+
+    async def nodes(self) -> tuple[NodeUse, ...]:
+        """Return the nodes in service, and what each run uses of them."""
 
     async def submit(self, spec: RunSpec) -> None:
         """Start the run, once: a second submit of the same id changes nothing."""

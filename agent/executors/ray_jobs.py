@@ -23,12 +23,14 @@ from agent.executors.port import (
     FenceResult,
     Health,
     HealthState,
+    NodeUse,
     RefusedRun,
     RunSpec,
     RunState,
     RunStatus,
     UnknownRun,
 )
+from agent.executors.ray_nodes import read_nodes
 from agent.executors.ray_packages import Package, name_packages, rewrite
 from agent.executors.ray_status import SUPERVISOR, Seen, Window, read_status, supervisor_window
 from suanwang.clock import Clock
@@ -50,6 +52,8 @@ SCOPE_EVERY_S: Final = 60.0
 CANCEL_TRIES: Final = 60
 CANCEL_PAUSE_S: Final = 0.5
 ANSWER_CHARS: Final = 500
+LISTED_MAX: Final = 10_000
+"""Rows of one of Ray's lists: it hands out no more."""
 STOP_WAIT: Final = "RAY_JOB_STOP_WAIT_TIME_S"
 UNITS: Final = "SUANWANG_UNITS"
 """How many units a run was given, in its environment."""
@@ -103,6 +107,7 @@ class RayJobsExecutor:
         ]
         self._seen: dict[str, Seen] = {}
         self._actors: dict[str, str] = {}
+        self._drivers: dict[str, str] = {}
         self._scope_at = -SCOPE_EVERY_S
         self._logs_folder: Path | None = None
         self._recall()
@@ -141,6 +146,17 @@ class RayJobsExecutor:
                 used[name], total[name] = float(pair[0]), float(pair[1])
         return Capacity(total=total, used=used)
 
+    async def nodes(self) -> tuple[NodeUse, ...]:
+        """Return living nodes with what each run uses; drivers are known from the run's status."""
+        alive = "&filter_keys=state&filter_predicates=%3D&filter_values="
+        nodes, actors, groups = await asyncio.gather(
+            self._listed("nodes", alive + "ALIVE"),
+            self._listed("actors", alive + "ALIVE"),
+            self._listed("placement_groups", alive + "CREATED"),
+        )
+        drivers = {driver: run for run, driver in self._drivers.items()}
+        return read_nodes(nodes, actors, groups, drivers)
+
     async def submit(self, spec: RunSpec) -> None:
         """Upload its packages and submit it; where Ray has this id already, that run is adopted."""
         packages = await asyncio.to_thread(name_packages, spec.packages)
@@ -167,6 +183,8 @@ class RayJobsExecutor:
     async def get(self, run_id: str) -> RunStatus:
         """Return where the run stands, with the exact window of its supervisor."""
         details = await self._details(run_id)
+        if driver := _dig(details, "driver_info").get("id"):
+            self._drivers[run_id] = str(driver)
         if details["status"] == "RUNNING" and self._seen_of(run_id).running_at is None:
             self._seen[run_id] = replace(self._seen_of(run_id), running_at=self._clock.now())
         is_final = details["status"] not in ("PENDING", "RUNNING")
@@ -218,6 +236,7 @@ class RayJobsExecutor:
             self._check(answer)
         self._seen.pop(run_id, None)
         self._actors.pop(run_id, None)
+        self._drivers.pop(run_id, None)
 
     async def close(self) -> None:
         """Let go of connections."""
@@ -264,6 +283,17 @@ class RayJobsExecutor:
             return
         data = await asyncio.to_thread(package.path.read_bytes)
         self._check(await self._call("PUT", path, body=data, timeout_s=SUBMIT_TIMEOUT_S))
+
+    async def _listed(self, what: str, query: str) -> list[dict[str, object]]:
+        """Return the rows of one of Ray's lists; raise ExecutorError where it is cut short."""
+        path = f"/api/v0/{what}?detail=1&limit={LISTED_MAX}{query}"
+        answer = await self._call("GET", path, timeout_s=HEALTH_TIMEOUT_S)
+        self._check(answer)
+        body = _dig(answer.json(), "data", "result")
+        rows = body.get("result")
+        if not isinstance(rows, list) or body.get("num_after_truncation") != body.get("total"):
+            raise ExecutorError(f"Ray does not list all of its {what}")
+        return [row for row in rows if isinstance(row, dict)]
 
     async def _has(self, run_id: str) -> bool:
         try:
@@ -351,6 +381,7 @@ class RayJobsExecutor:
             return
         if session != self._session:
             self._actors.clear()
+            self._drivers.clear()
         self._session = session
         if self._config.fence_scope == "auto":
             body = (await self._ok("GET", "/nodes?view=summary")).json()

@@ -46,11 +46,13 @@ class PoolState:
     """A pool and how many of its units nothing of ours occupies.
 
     ``busy_until`` lists, for the units in use, when each is free again at the latest.
+    ``nodes_free`` are the whole free units of each node, empty where they are not known.
     """
 
     pool: Pool
     units_free: int
     busy_until: tuple[tuple[datetime, int], ...] = ()
+    nodes_free: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,8 +24,27 @@ class WireModel(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class UseReport(WireModel):
+    """What an attempt uses of a node; of no attempt of ours where the id is empty."""
+
+    attempt_id: str = Field(max_length=200)
+    cpus: float = Field(ge=0)
+    gpus: float = Field(ge=0)
+
+
+class NodeReport(WireModel):
+    """A node of the executor: what it has, and who uses it."""
+
+    name: str = Field(max_length=200)
+    address: str = Field(default="", max_length=200)
+    kind: str = Field(default="", max_length=200)
+    cpus: float = Field(ge=0)
+    gpus: float = Field(ge=0)
+    used: tuple[UseReport, ...] = Field(default=(), max_length=10_000)
+
+
 class Hello(WireModel):
-    """Who calls, and how its executor does."""
+    """Who calls, and how its executor does; ``nodes`` is empty where it does not tell of them."""
 
     agent_version: str = Field(max_length=64)
     clock: AwareDatetime
@@ -33,6 +52,7 @@ class Hello(WireModel):
     executor_message: str = Field(default="", max_length=2_000)
     executor_session: str = Field(default="", max_length=200)
     running: tuple[str, ...] = Field(default=(), max_length=100_000)
+    nodes: tuple[NodeReport, ...] = Field(default=(), max_length=10_000)
 
 
 class Welcome(WireModel):

@@ -103,6 +103,24 @@ async def test_capacity_is_what_the_system_has(bench: Bench) -> None:
     assert capacity.total["gpu"] == 2
 
 
+async def test_nodes_name_the_runs_on_them_and_forget_those_that_ended(bench: Bench) -> None:
+    spec = bench.spec("sleep 300", num_cpus=1.0, num_gpus=1.0)
+    await bench.executor.submit(spec)
+    await bench.until(spec.id, RunState.RUNNING)
+    nodes = await bench.executor.nodes()
+    assert sum(node.cpus for node in nodes) >= 4
+    assert sum(node.gpus for node in nodes) == 2
+    (used,) = [node.used[spec.id] for node in nodes if spec.id in node.used]
+    assert (used.cpus, used.gpus) == (1.0, 1.0)
+    await bench.executor.stop(spec.id)
+    await bench.until_final(spec.id)
+    for _ in range(80):
+        if not any(spec.id in node.used for node in await bench.executor.nodes()):
+            return
+        await bench.clock.wait(0.25)
+    raise AssertionError("the ended run still sits on a node")
+
+
 async def test_a_run_succeeds_and_leaves_its_output_and_window(bench: Bench) -> None:
     spec = bench.spec("echo first; sleep 2; echo second")
     await bench.executor.submit(spec)

@@ -1,5 +1,6 @@
 """Builders for tests of the scheduler: a small network, jobs, reports, and a centre on a clock."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -20,7 +21,7 @@ from suanwang.model.job import Job, JobState, Wishes
 from suanwang.model.meter import Meter
 from suanwang.model.site import CoolingKind, DataClass, Pool, Site
 from suanwang.model.voucher import Hold
-from suanwang.wire.agent import AttemptReport, Hello, Order, Receipt
+from suanwang.wire.agent import AttemptReport, Hello, NodeReport, Order, Receipt
 from voucher import commands, ledger
 from voucher import store as money_store
 from voucher.tenure import Candidate
@@ -208,7 +209,9 @@ class Centre:
         """Run a reconcile."""
         return reconcile(self.engine, self.writer, self.context)
 
-    def greet(self, site_id: str, *running: str, state: str = "up") -> tuple[str, ...]:
+    def greet(
+        self, site_id: str, *running: str, state: str = "up", nodes: Sequence[NodeReport] = ()
+    ) -> tuple[str, ...]:
         """Let a site's agent say hello; return what the centre believes to run there."""
         greeting = Hello.model_validate(
             {
@@ -216,6 +219,7 @@ class Centre:
                 "clock": self.clock.now(),
                 "executor_state": state,
                 "running": running,
+                "nodes": nodes,
             }
         )
         with self.writer.turn() as turn:

@@ -58,7 +58,7 @@ from suanwang.db.tables.ledger import (
 )
 from suanwang.db.tables.metadata import metadata
 from suanwang.db.tables.parties import registry_entry, registry_salt, registry_term
-from suanwang.db.tables.registry import link, meter, pool, reservation, site
+from suanwang.db.tables.registry import link, meter, node_use, pool, reservation, site, site_node
 from suanwang.db.tables.telemetry import (
     energy_day,
     energy_due,
@@ -136,6 +136,7 @@ __all__ = [
     "meter_event",
     "meter_role",
     "meter_state",
+    "node_use",
     "package",
     "plan_run",
     "pool",
@@ -152,6 +153,7 @@ __all__ = [
     "series",
     "site",
     "site_energy",
+    "site_node",
     "source_state",
     "telemetry_batch",
     "tenant",

@@ -67,6 +67,30 @@ pool: Final = Table(
 )
 Index("ix_pool_site_id", pool.c.site_id)
 
+site_node: Final = Table(
+    "site_node",
+    metadata,
+    Column("site_id", Text, ForeignKey("site.id"), primary_key=True, comment="its site"),
+    Column("name", Text, primary_key=True, comment="name at the executor"),
+    Column("address", Text, nullable=False, comment="address, where it has one"),
+    Column("kind", Text, nullable=False, comment="model of its accelerators, if the executor says"),
+    Column("cpu_milli", Int64, nullable=False, comment="cores, thousandths"),
+    Column("gpu_milli", Int64, nullable=False, comment="accelerators, thousandths"),
+    Column("reported_at", UtcDateTime, nullable=False, comment="last change at the site, UTC"),
+    comment="Nodes of the executors, as the agents said last.",
+)
+
+node_use: Final = Table(
+    "node_use",
+    metadata,
+    Column("site_id", Text, ForeignKey("site.id"), primary_key=True, comment="its site"),
+    Column("node", Text, primary_key=True, comment="name of the node"),
+    Column("attempt_id", Text, primary_key=True, comment="who uses it; empty: no attempt of ours"),
+    Column("cpu_milli", Int64, nullable=False, comment="cores in use, thousandths"),
+    Column("gpu_milli", Int64, nullable=False, comment="accelerators in use, thousandths"),
+    comment="What attempts use of each node, as the agents said last.",
+)
+
 reservation: Final = Table(
     "reservation",
     metadata,

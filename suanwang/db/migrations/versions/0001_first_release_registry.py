@@ -179,6 +179,22 @@ def upgrade() -> None:
         batch_op.create_index("ix_meter_site_id", ["site_id"], unique=False)
 
     op.create_table(
+        "node_use",
+        sa.Column("site_id", sa.Text(), nullable=False, comment="its site"),
+        sa.Column("node", sa.Text(), nullable=False, comment="name of the node"),
+        sa.Column(
+            "attempt_id",
+            sa.Text(),
+            nullable=False,
+            comment="who uses it; empty: no attempt of ours",
+        ),
+        sa.Column("cpu_milli", Int64, nullable=False, comment="cores in use, thousandths"),
+        sa.Column("gpu_milli", Int64, nullable=False, comment="accelerators in use, thousandths"),
+        sa.ForeignKeyConstraint(["site_id"], ["site.id"], name=op.f("fk_node_use_site_id_site")),
+        sa.PrimaryKeyConstraint("site_id", "node", "attempt_id", name=op.f("pk_node_use")),
+        comment="What attempts use of each node, as the agents said last.",
+    )
+    op.create_table(
         "pool",
         sa.Column("id", sa.Text(), nullable=False, comment="id of the pool"),
         sa.Column("site_id", sa.Text(), nullable=False, comment="its site"),
@@ -210,6 +226,26 @@ def upgrade() -> None:
         batch_op.create_index("ix_pool_site_id", ["site_id"], unique=False)
 
     op.create_table(
+        "site_node",
+        sa.Column("site_id", sa.Text(), nullable=False, comment="its site"),
+        sa.Column("name", sa.Text(), nullable=False, comment="name at the executor"),
+        sa.Column("address", sa.Text(), nullable=False, comment="address, where it has one"),
+        sa.Column(
+            "kind",
+            sa.Text(),
+            nullable=False,
+            comment="model of its accelerators, if the executor says",
+        ),
+        sa.Column("cpu_milli", Int64, nullable=False, comment="cores, thousandths"),
+        sa.Column("gpu_milli", Int64, nullable=False, comment="accelerators, thousandths"),
+        sa.Column(
+            "reported_at", UtcDateTime(), nullable=False, comment="last change at the site, UTC"
+        ),
+        sa.ForeignKeyConstraint(["site_id"], ["site.id"], name=op.f("fk_site_node_site_id_site")),
+        sa.PrimaryKeyConstraint("site_id", "name", name=op.f("pk_site_node")),
+        comment="Nodes of the executors, as the agents said last.",
+    )
+    op.create_table(
         "reservation",
         sa.Column(
             "id", sa.Text(), nullable=False, comment="id of the reservation, of its maker's choice"
@@ -240,10 +276,12 @@ def downgrade() -> None:
         batch_op.drop_index("ix_reservation_until_at")
 
     op.drop_table("reservation")
+    op.drop_table("site_node")
     with op.batch_alter_table("pool", schema=None) as batch_op:
         batch_op.drop_index("ix_pool_site_id")
 
     op.drop_table("pool")
+    op.drop_table("node_use")
     with op.batch_alter_table("meter", schema=None) as batch_op:
         batch_op.drop_index("ix_meter_site_id")
 
