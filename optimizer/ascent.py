@@ -13,9 +13,8 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from optimizer.arrays import Bools, Floats
-from optimizer.certificate import bound_of_rows, lawful
 from optimizer.deadline import Deadline
-from optimizer.pricing import Pricing
+from optimizer.pricing import OtherValues, Pricing
 
 GAP_MAX: Final = 0.03
 """A gap above this makes steps no longer."""
@@ -25,8 +24,6 @@ _LENGTH: Final = 0.3
 before it costs a round of the anchor instance."""
 _MOMENTUM: Final = 0.9
 _MEMORY: Final = 0.99
-_TIE: Final = 1e-9
-_EXPONENT_MAX: Final = 50.0
 _TINY: Final = 1e-12
 
 
@@ -37,23 +34,12 @@ class Climbed(NamedTuple):
     cheapest: Bools
 
 
-class _Looked(NamedTuple):
-    prices: Floats
-    bound: float
-    slope: Floats
-    cheapest: Bools
-
-
 class Ascent:
     """Climbs the bound of one model."""
 
     def __init__(self, pricing: Pricing) -> None:
         self._pricing = pricing
-        model, layout = pricing.model, pricing.layout
-        is_other = np.ones(model.columns, dtype=np.bool_)
-        is_other[layout.start.where] = is_other[layout.left.where] = False
-        self._others = np.flatnonzero(is_other)
-        self._counts = model.row_upper[layout.place.where]
+        model = pricing.model
         self._is_floor = np.isfinite(model.row_lower)
         self._is_ceiling = np.isfinite(model.row_upper) & (model.row_lower != model.row_upper)
 
@@ -63,7 +49,7 @@ class Ascent:
         Adam's steps: each price moves by about the same share of what is usual in its family.
         """
         gap = min(gap, GAP_MAX)
-        usual, soft = self._usual(prices), self._soft(prices, _SOFTNESS * gap)
+        usual, others = self._usual(prices), self._others(prices, _SOFTNESS * gap)
         place = self._pricing.layout.place.where
         at, best, best_bound = prices.copy(), prices, -np.inf
         cheapest = np.zeros(self._pricing.layout.start.count, dtype=np.bool_)
@@ -71,11 +57,11 @@ class Ascent:
         for step in range(1, steps + 1):
             if deadline.is_over:
                 break
-            looked = self._look(at, _SOFTNESS * gap, soft)
-            cheapest |= looked.cheapest
+            looked = self._pricing.lean(at, _SOFTNESS * gap, others)
+            cheapest[looked.cheapest] = True
             if looked.bound > best_bound:
                 best, best_bound = looked.prices, looked.bound
-            slope = looked.slope * usual
+            slope = (self._wanted(looked.prices) - looked.slope) * usual
             slope[place] = 0.0
             mean += (1 - _MOMENTUM) * (slope - mean)
             square += (1 - _MEMORY) * (slope**2 - square)
@@ -93,34 +79,18 @@ class Ascent:
                 usual[block.where] = np.median(sizes[sizes > 0])
         return usual
 
-    def _soft(self, prices: Floats, softness: float) -> Floats:
+    def _others(self, prices: Floats, softness: float) -> OtherValues:
         """Return by how much the cost of each other variable may vary before it takes a side."""
-        sums: Floats = abs(self._pricing.transposed[self._others]) @ np.abs(prices)
-        return softness * np.maximum(sums, _TINY) + _TINY
+        pricing = self._pricing
+        sums: Floats = abs(pricing.other_weights) @ np.abs(prices)
+        return OtherValues(
+            lower=pricing.model.lower[pricing.others],
+            upper=pricing.model.upper[pricing.others],
+            soft=softness * np.maximum(sums, _TINY) + _TINY,
+        )
 
-    def _look(self, duals: Floats, softness: float, soft: Floats) -> _Looked:
-        """Return the bound at these prices, and the slope of the smoothed one."""
-        pricing, model, layout = self._pricing, self._pricing.model, self._pricing.layout
-        prices = lawful(model, duals)
-        prices[layout.place.where] = 0.0
-        reduced = model.cost - pricing.transposed @ prices
-        starts, left = reduced[layout.start.where], reduced[layout.left.where]
-        low = np.minimum(pricing.classes.least(starts, np.inf), left)
-        heat = 1.0 / (softness * np.abs(pricing.worth) + _TINY)
-        above = starts - low[layout.klass]
-        cheapest = above <= _TIE * np.abs(pricing.worth)[layout.klass]
-        values = np.empty(model.columns)
-        weights = np.exp(-above * heat[layout.klass])
-        left_weights = np.exp((low - left) * heat)
-        of_all = self._counts / (pricing.classes.sum(weights) + left_weights)
-        values[layout.start.where] = weights * of_all[layout.klass]
-        values[layout.left.where] = left_weights * of_all
-        others, other_costs = self._others, reduced[self._others]
-        lower, upper = model.lower[others], model.upper[others]
-        leaning = np.clip(other_costs / soft, -_EXPONENT_MAX, _EXPONENT_MAX)
-        values[others] = lower + (upper - lower) / (1.0 + np.exp(leaning))
-        at_bounds = np.minimum(other_costs * lower, other_costs * upper)
-        bound = bound_of_rows(model, prices) + float(self._counts @ low) + float(at_bounds.sum())
+    def _wanted(self, prices: Floats) -> Floats:
+        """Return for each row the side that its price pushes against."""
+        model = self._pricing.model
         is_up = self._is_ceiling & ((prices < 0) | ~self._is_floor)
-        slope = np.where(is_up, model.row_upper, model.row_lower) - pricing.matrix @ values
-        return _Looked(prices, bound, slope, cheapest)
+        return np.where(is_up, model.row_upper, model.row_lower)

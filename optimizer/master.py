@@ -20,6 +20,7 @@ import numpy as np
 from optimizer.arrays import Bools, Floats, Ints
 from optimizer.ascent import GAP_MAX, Ascent
 from optimizer.certificate import TOLERANCE, objective, violation
+from optimizer.crew import IN_PROCESS, Crew
 from optimizer.deadline import Deadline
 from optimizer.highs_route import solve_inside
 from optimizer.model import Model
@@ -90,8 +91,10 @@ class Keys:
 class Master:
     """A model that is solved over and over, each time from the columns that mattered last."""
 
-    def __init__(self, model: Model, keys: Keys | None = None) -> None:
-        self._pricing, self._keys = Pricing(model), keys
+    def __init__(self, model: Model, keys: Keys | None = None, crew: Crew = IN_PROCESS) -> None:
+        """The columns are priced by ``crew``; whose it is changes no result."""
+        self._crew, self._keys = crew, keys
+        self._pricing = Pricing(model, crew=crew)
         self._kept = self._pricing.groups.spread(SPREAD)
         self._best: Floats | None = None
         self._far = _FAR
@@ -102,7 +105,9 @@ class Master:
         Its starts and rows are those of the model before, in the same order; or both models have
         ``keys``, and what is called the same is taken over: columns that mattered, and prices.
         """
-        before, self._pricing = self._pricing, Pricing(model, self._pricing)
+        before = self._pricing
+        before.close()
+        self._pricing = Pricing(model, before, self._crew)
         old, self._keys = self._keys, keys
         if old is not None and keys is not None:
             self._take_over(old, keys)
@@ -110,6 +115,10 @@ class Master:
             self._pricing.groups.owner
         ):
             raise ValueError("a model of another shape needs keys, and so does the one before it")
+
+    def close(self) -> None:
+        """Let the crew forget the columns."""
+        self._pricing.close()
 
     def solve(self, gap: float, deadline: Deadline) -> Relaxed | None:
         """Return a point within ``gap`` of its bound; None if no point was found in time.
@@ -165,11 +174,9 @@ class Master:
             climbed = ascent.climb(best.prices, _SAMPLE_STEPS, gap, deadline)
             kept |= climbed.cheapest
             best = max(best, pricing.price(climbed.prices), key=_bound_of)
-        reduced = best.reduced[pricing.layout.start.where]
-        everywhere = np.arange(len(reduced))
-        kept[pricing.classes.among_least(reduced, everywhere, _FIRST_PER_CLASS)] = True
-        near = np.flatnonzero(reduced <= _FIRST_NEAR * pricing.worth[pricing.layout.klass])
-        kept[pricing.groups.among_least(reduced, near, 1)] = True
+        anything = np.full(pricing.layout.place.count, np.inf)
+        kept |= pricing.pick(best, anything, of_classes=_FIRST_PER_CLASS)
+        kept |= pricing.pick(best, _FIRST_NEAR * pricing.worth, of_groups=True)
         self._kept = kept
         return best
 
@@ -219,17 +226,12 @@ class Master:
         Of these the best of each group, and the best few of each class.
         """
         pricing, layout = self._pricing, self._pricing.layout
-        reduced = priced.reduced[layout.start.where]
         above = asked - priced.prices[layout.place.where]
-        better = np.flatnonzero(reduced < above[layout.klass] - _IDLE)
         lost = np.maximum(0.0, above) * pricing.model.row_upper[layout.place.where]
         share = lost / max(_IDLE, float(lost.sum()))
         more = self._kept.sum() * (_BY_LOSS if self._best is None else _BY_LOSS_AGAIN)
         wanted = PER_CLASS + (more * share).astype(np.int64)
-        chosen = np.zeros(len(reduced), dtype=np.bool_)
-        chosen[pricing.groups.among_least(reduced, better, 1)] = True
-        chosen[pricing.classes.among_least(reduced, better, wanted)] = True
-        return chosen
+        return pricing.pick(priced, above - _IDLE, of_classes=wanted, of_groups=True)
 
     def _finish(self, best: Priced, found: Relaxed | None, gap: float) -> None:
         """Drop the starts that are far from the best of their class; a later round may want them.
@@ -242,8 +244,7 @@ class Master:
             elif found.gap < gap / 2:
                 self._far /= 2
         self._best = best.prices
-        worth = self._pricing.worth[self._pricing.layout.klass]
-        self._kept &= best.reduced[self._pricing.layout.start.where] <= self._far * worth
+        self._kept &= self._pricing.pick(best, self._far * self._pricing.worth)
 
     def _take_over(self, old: Keys, new: Keys) -> None:
         """Keep the columns that mattered and the prices, by name; new groups begin spread out."""

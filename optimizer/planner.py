@@ -158,7 +158,7 @@ def _relaxed(model: Model, answer: Solution, built_s: float) -> "_Relaxed":
     if np.isfinite(priced) and priced > bound:
         bound, bound_by = priced, f"prices of {answer.solver}"
     binding = binding_families(model, answer.values, answer.duals)
-    return _Relaxed(bound, bound_by, answer.solver, built_s, binding)
+    return _Relaxed(bound, bound_by, answer.solver, built_s, binding, answer.notes)
 
 
 def _held_to(relaxed: "_Relaxed", best: Whole, model: Model) -> "_Relaxed":
@@ -178,6 +178,7 @@ class _Relaxed:
     solver: str
     built_s: float
     binding: tuple[Binding, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def _better(best: Whole, other: Whole | None) -> Whole:
@@ -221,7 +222,7 @@ def _verdict(best: Whole, relaxed: _Relaxed, run: _Run) -> Verdict:
             solver_s=run.solve.solver_s,
         ),
         bound=relaxed.bound,
-        note="; ".join(_notes(best, kind)),
+        note="; ".join([*_notes(best, kind), *relaxed.notes]),
         is_complete=best.is_complete,
     )
 

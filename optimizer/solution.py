@@ -37,7 +37,7 @@ class Solution:
 
     ``handover_s`` is the time to give the model to the solver, ``solve_s`` the rest. ``basis`` is
     what the same route can begin from when only bounds have changed; it is of the variables
-    ``inside``, where those are not all.
+    ``inside``, where those are not all. ``notes`` are for whoever reads the plan.
     """
 
     status: SolveStatus
@@ -50,6 +50,7 @@ class Solution:
     said: str = ""
     basis: object = None
     inside: Ints | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def has_point(self) -> bool:

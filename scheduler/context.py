@@ -6,9 +6,13 @@ from functools import partial
 from pathlib import Path
 
 from collectors.store_bill import PeakBook
+from optimizer.crew import IN_PROCESS, Crew
+from optimizer.direct_route import shared_out
 from optimizer.planner import plan
 from optimizer.problem import LinkSpec, Policy, Problem
-from optimizer.routes import route_named
+from optimizer.routes import AUTO, route_named
+from optimizer.solution import SolveModel
+from scheduler.crew_named import crew_of
 from scheduler.desk import DeskHolder
 from suanwang.clock import Clock
 from suanwang.energy.catalogue import EnergyCatalogue, load_catalogue
@@ -51,7 +55,7 @@ class Context:
     """The scheduler's surroundings; ``on_step`` hears the name of each finished step of a cycle.
 
     ``desk`` holds what the newest cycle left for quotes and explanations, ``peaks`` what the
-    month's demand is.
+    month's demand is. ``crew`` helps with large problems.
     """
 
     clock: Clock
@@ -59,6 +63,7 @@ class Context:
     catalogue: EnergyCatalogue
     limits: Limits = field(default_factory=Limits)
     planner: Callable[[Problem], Plan] = plan
+    crew: Crew = IN_PROCESS
     on_step: Callable[[str], None] = _go_on
     desk: DeskHolder = field(default_factory=DeskHolder)
     peaks: PeakBook = field(default_factory=PeakBook)
@@ -70,13 +75,23 @@ def make_context(clock: Clock, ids: IdSource, settings: Settings | None = None) 
     Raise BadInput or Unavailable where the solver of the settings is unknown or not installed.
     """
     given = settings or Settings()
+    crew = crew_of(given.scheduler.crew)
     return Context(
         clock=clock,
         ids=ids,
         catalogue=_catalogue(given),
         limits=_limits(given),
-        planner=partial(plan, solve=route_named(given.scheduler.solver)),
+        planner=partial(plan, solve=_route(given, crew)),
+        crew=crew,
     )
+
+
+def _route(settings: Settings, crew: Crew) -> SolveModel:
+    """The route of the settings; only our own can be shared out."""
+    branch = settings.scheduler
+    if branch.solver.casefold() != AUTO or crew is IN_PROCESS:
+        return route_named(branch.solver)
+    return shared_out(crew, branch.crew.starts_min)
 
 
 def _catalogue(settings: Settings) -> EnergyCatalogue:

@@ -129,6 +129,28 @@ class PolicySettings(Group):
     )
 
 
+class CrewSettings(Group):
+    """Who helps with large problems (docs/placement-model.md)."""
+
+    kind: Literal["in-process", "processes", "ray"] = Field(
+        default="in-process",
+        description="who prices the starts of large problems: `in-process`, `processes` of this "
+        "machine, or `ray`",
+    )
+    workers: int = Field(default=2, ge=1, le=256, description="how many work side by side")
+    starts_min: int = Field(
+        default=500_000,
+        ge=0,
+        description="possible starts from which a problem is shared out; smaller ones are faster "
+        "in one process",
+    )
+    ray_address: str = Field(
+        default="local",
+        description="`local` starts Ray on this machine; else the address of a cluster, such as "
+        "`ray://HOST:10001`",
+    )
+
+
 class SchedulerSettings(Group):
     """The loop that places jobs."""
 
@@ -154,6 +176,7 @@ class SchedulerSettings(Group):
         description="who solves: `auto`, an algorithm of HiGHS, or `pulp:NAME`; "
         "`suanwang doctor` lists what is installed",
     )
+    crew: CrewSettings = Field(default=CrewSettings(), description="who helps")
     policy: PolicySettings = Field(default=PolicySettings(), description="weights")
     tenant_weights: dict[str, Weight] = Field(
         default={}, description="tenants' weights in fair shares; 1 for those not named"
