@@ -22,9 +22,11 @@ from cli.output import (
     table,
     yuan,
 )
+from cli.wording import Lang
 from suanwang.clock import SystemClock
 from suanwang.errors import BadInput, SuanwangError
 from suanwang.ids import RandomIds
+from voucher.wording import Language
 
 _DURATION: Final = re.compile(r"(?P<count>[0-9]{1,9})(?P<unit>[smh])")
 _UNIT_S: Final = {"s": 1, "m": 60, "h": 3_600}
@@ -338,11 +340,13 @@ def _print_job(job: Json) -> None:
 
 def explain(
     job_id: JobId,
+    lang: Lang = Language.ENGLISH,
     url: Url = None,
     api_key: ApiKey = None,
     as_json: AsJson = False,
 ) -> None:
     """Say why a job is where it is, why not elsewhere, and what would change it."""
+    words = "words_zh" if lang is Language.CHINESE else "words"
     with connect(url, api_key) as client:
         answer = client.get(f"/v1/jobs/{job_id}/explain")
         waits = answer["state"] == "queued"
@@ -354,9 +358,9 @@ def explain(
     line(f"{job_id}: {answer['reason']}: {answer['message']}")
     verdict_table(answer["verdicts"])
     if conflict is not None and conflict["demands"]:
-        line(f"in its way: {conflict['words']}")
+        line(f"in its way: {conflict[words]}")
     for change in changes:
-        line(f"with {change['words']}")
+        line(f"with {change[words]}")
 
 
 def logs(

@@ -1,4 +1,4 @@
-"""Reasons of programmes on the command line, in the language that is asked for."""
+"""Reasons on the command line, in the language that is asked for."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +10,7 @@ from cli.output import Json
 from suanwang.errors import SuanwangError
 from voucher.wording import Language, joined
 
-Lang = Annotated[Language, typer.Option("--lang", help="Language of reasons, flags and cuts.")]
+Lang = Annotated[Language, typer.Option("--lang", help="Language of reasons and their like.")]
 
 
 def sentence(told: Json, lang: Language) -> str:

@@ -26,7 +26,6 @@ from optimizer.problem import After, Problem
 from optimizer.solution import Limits
 from suanwang.model.plan import Placement, ReasonCode
 from suanwang.model.site import DataClass
-from suanwang.units import yuan_text
 
 REMEDY_DEMANDS_MAX: Final = 3
 """Most demands that are dropped together to find a place for one job."""
@@ -88,7 +87,6 @@ class Remedy:
 
     dropped: tuple[Demand, ...]
     placement: Placement | None
-    words: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +99,6 @@ class Conflict:
 
     demands: tuple[Demand, ...]
     remedies: tuple[Remedy, ...]
-    words: str
     problem: Problem
 
 
@@ -117,7 +114,7 @@ def conflict_of(problem: Problem, job_id: str, others: Sequence[Placement] = ())
     active = _active(beside)
     demands = _minimal(beside, active, lambda tried: _placed(tried) is not None)
     remedies = _remedies(beside, active)
-    return Conflict(demands, remedies, _job_words(beside, demands, remedies), beside)
+    return Conflict(demands, remedies, beside)
 
 
 def conflict_of_all(problem: Problem) -> Conflict | None:
@@ -131,15 +128,7 @@ def conflict_of_all(problem: Problem) -> Conflict | None:
     active = _active(problem)
     demands = _minimal(problem, active, _all_fit)
     ways = [(one,) for one in active if _all_fit(without(problem, (one,)))]
-    remedies = tuple(
-        Remedy(way, None, f"without {_name(way[0])} all jobs fit, at least in fractions")
-        for way in ways
-    )
-    words = f"not all {len(problem.jobs)} jobs fit: {_names(demands)}"
-    if len(demands) > 1:
-        words += " together leave too little"
-    told = "; ".join([words, *(one.words for one in remedies)])
-    return Conflict(demands, remedies, told, problem)
+    return Conflict(demands, tuple(Remedy(way, None) for way in ways), problem)
 
 
 # --- The search ---------------------------------------------------------------------------------
@@ -174,7 +163,7 @@ def _remedies(problem: Problem, active: tuple[Demand, ...]) -> tuple[Remedy, ...
         for dropped in combinations(active, size):
             placement = _placed(without(problem, dropped))
             if placement is not None:
-                found.append(Remedy(dropped, placement, _way_out(problem, dropped, placement)))
+                found.append(Remedy(dropped, placement))
         if found:
             return tuple(found)
     return ()
@@ -340,76 +329,3 @@ _WITHOUT: Final[Mapping[Demand, Callable[[Problem], Problem]]] = MappingProxyTyp
         Demand.LATENCY: lambda problem: _jobs(problem, latency_ms_max=None),
     }
 )
-
-
-# --- Words --------------------------------------------------------------------------------------
-
-_NAMES: Final[Mapping[Demand, str]] = MappingProxyType(
-    {
-        Demand.OPEN: "sites that are open",
-        Demand.POWER: "the sites' power limits",
-        Demand.RESERVATION: "units reserved for others",
-        Demand.CAPACITY: "free units",
-        Demand.SIZE: "the size of the pools",
-        Demand.MONEY: "the money that is there",
-        Demand.RETRY: "pools where it has not failed lately",
-        Demand.AFTER: "the jobs that must end before",
-        Demand.CASH_LIMIT: "the job's cash limit",
-        Demand.EARLIEST: "the earliest start",
-        Demand.DEADLINE: "the deadline",
-        Demand.SITES: "the sites that are named",
-        Demand.DATA: "where the data may go",
-        Demand.ACCELERATOR: "the accelerators that are named",
-        Demand.DOMESTIC: "domestic accelerators only",
-        Demand.LATENCY: "the latency limit",
-    }
-)
-
-
-def _name(demand: Demand) -> str:
-    return _NAMES[demand]
-
-
-def _names(demands: Sequence[Demand]) -> str:
-    *first, last = [_name(demand) for demand in demands]
-    return f"{', '.join(first)} and {last}" if first else last
-
-
-def _told(problem: Problem, demand: Demand) -> str:
-    """A demand of the problem's one job with its number."""
-    (job,) = problem.jobs
-    limits = {
-        Demand.LATENCY: f"latency ≤ {job.latency_ms_max or 0:g} ms",
-        Demand.DEADLINE: f"an end within {(job.deadline_s or 0.0) / 3_600:.2g} h",
-        Demand.EARLIEST: f"a start not before {job.earliest_s / 3_600:.2g} h",
-        Demand.CASH_LIMIT: f"at most {yuan_text(job.cash_fen_max or 0)} yuan of cash",
-        Demand.MONEY: "the tenant's vouchers and cash",
-        Demand.SIZE: f"{job.units} units together",
-        Demand.CAPACITY: f"{job.units} units free for {job.run_s / 3_600:.2g} h",
-        Demand.SITES: f"a site of {', '.join(sorted(job.sites))}",
-        Demand.ACCELERATOR: f"an accelerator of {', '.join(sorted(job.accelerators))}",
-    }
-    return limits.get(demand, _name(demand))
-
-
-def _job_words(problem: Problem, demands: tuple[Demand, ...], remedies: tuple[Remedy, ...]) -> str:
-    if not demands:
-        return "there is no pool at all; register a site"
-    told = [_told(problem, demand) for demand in demands]
-    *first, last = told
-    if first:
-        head = f"no pool meets {', '.join(first)} and {last} together"
-    else:
-        head = f"no pool meets {last}"
-    if not remedies:
-        return f"{head}; more than {REMEDY_DEMANDS_MAX} demands would have to go"
-    return "; ".join([head, *(remedy.words for remedy in remedies)])
-
-
-def _way_out(problem: Problem, dropped: tuple[Demand, ...], placement: Placement) -> str:
-    hours = (placement.start - problem.origin).total_seconds() / 3_600
-    when = "now" if hours <= 0 else f"in {hours:.2g} h"
-    return (
-        f"without {_names(dropped)} it starts {when} in {placement.pool_id} for at most "
-        f"{yuan_text(placement.price_fen_max)} yuan"
-    )

@@ -1,8 +1,8 @@
 """Sentences in English and Chinese, made of a code's words and named figures when they are read.
 
 One thing reads the same in every answer, table and message, in either language. A figure whose name
-ends with ``_ppm``, ``_fen`` or ``_mwh`` is a whole number and is written with its unit; a figure
-``path`` that differs by language is given as ``path_en`` and ``path_zh``.
+ends with ``_ppm``, ``_fen``, ``_mwh`` or ``_s`` is a whole number and is written with its unit; a
+figure ``path`` that differs by language is given as ``path_en`` and ``path_zh``.
 """
 
 from collections.abc import Iterable, Mapping
@@ -17,6 +17,8 @@ FactValue = str | int
 Figures = Mapping[str, FactValue]
 _PPM_PER_PERCENT: Final = 10_000
 _MWH_PER_WH: Final = 1_000
+_S_PER_MINUTE: Final = 60
+_S_PER_HOUR: Final = 3_600
 
 
 class Language(StrEnum):
@@ -89,6 +91,18 @@ def money(amount_fen: int, language: Language) -> str:
     return f"{yuan_text(amount_fen)} {unit}"
 
 
+def length(seconds: int, language: Language) -> str:
+    """Write a length of time in its largest unit; hours to a tenth, minutes whole."""
+    if abs(seconds) < _S_PER_MINUTE:
+        number, en, zh = seconds, "s", "秒"
+    elif abs(seconds) < _S_PER_HOUR:
+        number, en, zh = round(seconds / _S_PER_MINUTE), "min", "分钟"
+    else:
+        hours = f"{seconds / _S_PER_HOUR:,.1f}".removesuffix(".0")
+        return f"{hours} {'小时' if language is Language.CHINESE else 'h'}"
+    return f"{number} {zh if language is Language.CHINESE else en}"
+
+
 def _shown(name: str, figures: Figures, language: Language) -> str:
     own = f"{name}_{language.value}"
     value = figures[own] if own in figures else figures[name]
@@ -102,4 +116,6 @@ def _shown(name: str, figures: Figures, language: Language) -> str:
     if name.endswith("_mwh"):
         whole, rest = divmod(value, _MWH_PER_WH)
         return f"{whole}.{rest:03d} Wh"
+    if name.endswith("_s"):
+        return length(value, language)
     return str(value)

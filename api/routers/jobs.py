@@ -26,12 +26,11 @@ from api.schemas.jobs import (
     JobPage,
     LogPiece,
     MeterOut,
-    RemedyOut,
     StopOut,
     changes_out,
+    conflict_out,
     job_out,
 )
-from optimizer.conflict import Remedy
 from scheduler import (
     accounting,
     agents,
@@ -219,16 +218,7 @@ def find_conflict(submission_id: str, identity: JobReader, context: Context) -> 
     """Return the fewest demands that leave a waiting job no place, and what each way out gives."""
     with context.reading() as connection:
         job = service.find_job(connection, identity.tenant_scope, submission_id)
-    found = conflicts.conflict_of_job(context.engine, context.scheduling, job)
-    if found is None:
-        words = f"nothing stands in its way; it is {job.state}"
-        return ConflictOut(submission_id=job.submission_id, demands=[], remedies=[], words=words)
-    return ConflictOut(
-        submission_id=job.submission_id,
-        demands=list(found.demands),
-        remedies=[_remedy_out(remedy) for remedy in found.remedies],
-        words=found.words,
-    )
+    return conflict_out(job, conflicts.conflict_of_job(context.engine, context.scheduling, job))
 
 
 @router.get("/{submission_id}/changes", summary="What would change it")
@@ -237,18 +227,6 @@ def list_changes(submission_id: str, identity: JobReader, context: Context) -> C
     with context.reading() as connection:
         job = service.find_job(connection, identity.tenant_scope, submission_id)
     return changes_out(job, changes.changes_of_job(context.engine, context.scheduling, job))
-
-
-def _remedy_out(remedy: Remedy) -> RemedyOut:
-    if remedy.placement is None:
-        raise AssertionError("a way out for one job names its place")
-    return RemedyOut(
-        dropped=list(remedy.dropped),
-        pool_id=remedy.placement.pool_id,
-        start=remedy.placement.start,
-        price_fen_max=remedy.placement.price_fen_max,
-        words=remedy.words,
-    )
 
 
 @router.get("/{submission_id}/events", summary="The story of a job")

@@ -9,13 +9,15 @@ from pydantic import ConfigDict, Field
 from api.schemas.common import In, Out
 from api.schemas.money import IdempotencyKey
 from optimizer.changes import Outcome, Wish
-from optimizer.conflict import Demand
+from optimizer.conflict import CODES, Conflict, Demand, Remedy
+from scheduler import conflict_words
 from scheduler.changes import ToldChange
 from suanwang.ids import SUBMISSION_ID
 from suanwang.model.attempt import AttemptState, FailureKind
 from suanwang.model.job import Job, JobState, Wishes
 from suanwang.model.plan import Estimate, ReasonCode, SiteVerdict
 from suanwang.model.wishes import RUN_S_MAX
+from voucher.wording import Language
 
 REDACTED: Final = "<redacted>"
 """What stands in place of an environment variable's value, as in Ray's own dashboard."""
@@ -256,6 +258,16 @@ class ExplanationOut(Out):
     verdicts: list[SiteVerdict]
 
 
+class DemandOut(Out):
+    """A demand that is in the way; ``reason`` is the code of a pool that fails it alone."""
+
+    demand: Demand
+    reason: ReasonCode
+    figures: Mapping[str, str | int]
+    words: str
+    words_zh: str
+
+
 class RemedyOut(Out):
     """Demands that, dropped together, give a place, and which."""
 
@@ -264,6 +276,7 @@ class RemedyOut(Out):
     start: datetime
     price_fen_max: int
     words: str
+    words_zh: str
 
 
 class ConflictOut(Out):
@@ -273,9 +286,53 @@ class ConflictOut(Out):
     """
 
     submission_id: str
-    demands: list[Demand]
+    demands: list[DemandOut]
     remedies: list[RemedyOut]
     words: str
+    words_zh: str
+
+
+def conflict_out(job: Job, found: Conflict | None) -> ConflictOut:
+    """Return a conflict for readers; ``found`` is None where nothing is in the job's way."""
+    if found is None:
+        return ConflictOut(
+            submission_id=job.submission_id,
+            demands=[],
+            remedies=[],
+            words=conflict_words.nothing(job.state, Language.ENGLISH),
+            words_zh=conflict_words.nothing(job.state, Language.CHINESE),
+        )
+    return ConflictOut(
+        submission_id=job.submission_id,
+        demands=[_demand_out(demand, found) for demand in found.demands],
+        remedies=[_remedy_out(remedy, found) for remedy in found.remedies],
+        words=conflict_words.words(found, Language.ENGLISH),
+        words_zh=conflict_words.words(found, Language.CHINESE),
+    )
+
+
+def _demand_out(demand: Demand, found: Conflict) -> DemandOut:
+    (spec,) = found.problem.jobs
+    return DemandOut(
+        demand=demand,
+        reason=CODES[demand],
+        figures=conflict_words.figures(demand, spec),
+        words=conflict_words.demand_words(demand, spec, Language.ENGLISH),
+        words_zh=conflict_words.demand_words(demand, spec, Language.CHINESE),
+    )
+
+
+def _remedy_out(remedy: Remedy, found: Conflict) -> RemedyOut:
+    if remedy.placement is None:
+        raise AssertionError("a way out for one job names its place")
+    return RemedyOut(
+        dropped=list(remedy.dropped),
+        pool_id=remedy.placement.pool_id,
+        start=remedy.placement.start,
+        price_fen_max=remedy.placement.price_fen_max,
+        words=conflict_words.way_out(found.problem, remedy, Language.ENGLISH),
+        words_zh=conflict_words.way_out(found.problem, remedy, Language.CHINESE),
+    )
 
 
 class OutcomeOut(Out):
