@@ -18,7 +18,7 @@ _NOT_BENCHMARKS: Final = frozenset(
     {
         *("__main__", "anchor", "frame", "fleet", "fleet_servers", "instances"),
         *("intake", "openb", "queries", "remote", "replan", "small_batches"),
-        *("chains", "skypilot_side"),
+        *("chains", "configurations", "skypilot_side"),
         *("scenario_day", "scenario_rows", "whole"),
     }
 )

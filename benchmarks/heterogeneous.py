@@ -1,8 +1,9 @@
-"""Shares of unlike GPUs for 2,048 jobs, max-min fair: by our classes, and by Gavel's LP as it is.
+"""Shares of 2,048 unlike GPUs, max-min fair: by our classes, and by Gavel's LP as it is; and Sia's.
 
 Throughputs are Gavel's own table (MIT licence, `scheduler/simulation_throughputs.json` of
 stanford-futuredata/gavel), which is not in this repository: put it, packed or not, where
-``GAVEL_THROUGHPUTS`` says. Without it the benchmark says so and measures nothing.
+``GAVEL_THROUGHPUTS`` says. Without it the benchmark says so and measures nothing of Gavel's. Sia's
+configurations of elastic jobs are in ``configurations``.
 
 Gavel's heterogeneity-aware max-min: x[j,g] is the share of time that job j has on GPUs of kind g,
 
@@ -29,6 +30,7 @@ from typing import Final
 
 import numpy as np
 
+from benchmarks import configurations
 from benchmarks.frame import Figure, Options
 from optimizer.arrays import Floats, Ints
 from optimizer.certificate import lagrangian_bound
@@ -66,13 +68,14 @@ Policy = Callable[[list[Kind], Floats], Shares]
 
 
 def run(options: Options) -> Iterator[Figure]:
-    """Measure a round at 2,048 GPUs, and replay jobs to their ends on 108."""
+    """Measure rounds at 2,048 GPUs of both tables, and replay Gavel's jobs to their ends on 108."""
     kinds = _kinds()
     if kinds is None:
         print(f"no throughputs found: set {PATH} to Gavel's simulation_throughputs.json")
-        return
-    yield from _one_round(kinds, options)
-    yield from _replay(kinds, options)
+    else:
+        yield from _one_round(kinds, options)
+        yield from _replay(kinds, options)
+    yield from configurations.run(options)
 
 
 def by_classes(jobs: list[Kind], counts: Floats) -> Shares:

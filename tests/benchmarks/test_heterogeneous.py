@@ -49,5 +49,8 @@ def test_without_the_table_nothing_is_measured(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("GAVEL_THROUGHPUTS", "/nowhere.json")
+    monkeypatch.setenv("SIA_PROFILES", "/nowhere.csv")
     assert list(run(Options(quick=True))) == []
-    assert "set GAVEL_THROUGHPUTS" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "set GAVEL_THROUGHPUTS" in said
+    assert "set SIA_PROFILES" in said
