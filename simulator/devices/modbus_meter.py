@@ -56,6 +56,8 @@ class MeterServer:
         self._counted_at = clock.monotonic()
         self._server: ModbusTcpServer | None = None
         self.fault = Fault.NONE
+        self.requests = 0
+        """How many were heard, answered or not."""
         self.shown: dict[str, float] = {}
         """What points show instead of what the meter counts, by key, in the metric's unit."""
 
@@ -134,6 +136,7 @@ class MeterServer:
     ) -> ExcCodes | None:
         """Bring the registers up to date for a request; pymodbus calls this."""
         del function_code, address, count
+        self.requests += 1
         if self.fault is Fault.SILENT:
             await asyncio.Event().wait()
         if self.fault is Fault.BUSY or set_values is not None:

@@ -130,7 +130,7 @@ async def test_a_run_succeeds_and_leaves_its_output_and_window(bench: Bench) -> 
     assert status.window_source == "supervisor"
     assert status.started_at is not None
     assert status.ended_at is not None
-    assert 1.9 <= (status.ended_at - status.started_at).total_seconds() <= 4.0
+    assert 1.9 <= (status.ended_at - status.started_at).total_seconds() <= 15.0
     text = await bench.executor.logs(spec.id, 0)
     assert "first" in text
     assert "second" in text

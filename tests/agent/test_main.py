@@ -212,5 +212,5 @@ async def test_an_agent_killed_in_mid_job_loses_nothing_and_runs_nothing_twice(
     end = centre.reports[-1]
     assert end.started_at is not None
     assert end.ended_at is not None
-    assert 5.9 <= (end.ended_at - end.started_at).total_seconds() <= 8.0
+    assert 5.9 <= (end.ended_at - end.started_at).total_seconds() <= 20.0
     assert ray_cluster.token not in agent.log.read_text()

@@ -21,6 +21,7 @@ from typing import Any
 import httpx
 import pytest
 from api_client import World, site_body
+from api_server import PATIENCE_S
 from centre_process import address, process
 from sqlalchemy import Connection, select
 
@@ -257,7 +258,9 @@ def prepare(url: str, folder: Path) -> list[str]:
     """Register both sites; return the tokens of their agents."""
     key = (folder / "admin.key").read_text().strip()
     tokens = []
-    with httpx.Client(base_url=url, headers={"Authorization": f"Bearer {key}"}) as admin:
+    with httpx.Client(
+        base_url=url, headers={"Authorization": f"Bearer {key}"}, timeout=PATIENCE_S
+    ) as admin:
         for name in NAMES:
             body = site_body(name) | {"meters": meters(name)}
             admin.post("/v1/sites", json=body).raise_for_status()

@@ -8,7 +8,7 @@ import httpx
 import pytest
 from api_agent import PlayedAgent
 from api_client import site_body
-from api_server import RunningCentre, running_centre
+from api_server import PATIENCE_S, RunningCentre, running_centre
 from sqlalchemy import Engine
 
 from api.context import ApiContext
@@ -19,7 +19,7 @@ def centre(engine: Engine) -> Iterator[RunningCentre]:
     """A centre with one funded tenant, one site, and a job in the queue."""
     with running_centre(engine) as running:
         key = running.key("haiyun")
-        with httpx.Client(base_url=running.url) as http:
+        with httpx.Client(base_url=running.url, timeout=PATIENCE_S) as http:
             admin = {"Authorization": f"Bearer {running.admin}"}
             cash = {"tenant_id": "haiyun", "amount_fen": 100_000, "key": "first"}
             assert http.post("/v1/cash", json=cash, headers=admin).status_code == 201
@@ -34,7 +34,7 @@ def centre(engine: Engine) -> Iterator[RunningCentre]:
 def agent(centre: RunningCentre) -> Iterator[PlayedAgent]:
     """The agent of the centre's site."""
     headers = {"Authorization": f"Bearer {centre.admin}"}
-    answer = httpx.post(f"{centre.url}/v1/sites/east/token", headers=headers)
+    answer = httpx.post(f"{centre.url}/v1/sites/east/token", headers=headers, timeout=PATIENCE_S)
     played = PlayedAgent(centre.url, answer.json()["secret"], centre.clock)
     yield played
     played.close()
@@ -80,7 +80,7 @@ async def test_a_client_that_goes_away_is_followed_no_more(centre: RunningCentre
             await socket.receive(timeout=1.0)
         assert open_sockets(centre) == 1
         await socket.close()
-        for _ in range(50):
+        for _ in range(300):
             if open_sockets(centre) == 0:
                 break
             await asyncio.sleep(0.1)

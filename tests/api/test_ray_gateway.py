@@ -12,7 +12,7 @@ import httpx
 import pytest
 from api_agent import PlayedAgent
 from api_client import site_body
-from api_server import RunningCentre, running_centre
+from api_server import PATIENCE_S, RunningCentre, running_centre
 from sqlalchemy import Engine
 
 RAY = str(Path(sys.executable).with_name("ray"))
@@ -25,7 +25,9 @@ def centre(sqlite_engine: Engine) -> Iterator[RunningCentre]:
     with running_centre(sqlite_engine) as running:
         running.key("haiyun")
         with httpx.Client(
-            base_url=running.url, headers={"Authorization": f"Bearer {running.admin}"}
+            base_url=running.url,
+            headers={"Authorization": f"Bearer {running.admin}"},
+            timeout=PATIENCE_S,
         ) as admin:
             cash = {"tenant_id": "haiyun", "amount_fen": 10_000, "key": "first"}
             assert admin.post("/v1/cash", json=cash).status_code == 201
@@ -37,7 +39,7 @@ def centre(sqlite_engine: Engine) -> Iterator[RunningCentre]:
 def agent(centre: RunningCentre) -> Iterator[PlayedAgent]:
     """The site's agent, which has greeted."""
     headers = {"Authorization": f"Bearer {centre.admin}"}
-    answer = httpx.post(f"{centre.url}/v1/sites/east/token", headers=headers)
+    answer = httpx.post(f"{centre.url}/v1/sites/east/token", headers=headers, timeout=PATIENCE_S)
     played = PlayedAgent(centre.url, answer.json()["secret"], centre.clock)
     played.hello()
     yield played

@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 from api_client import ApiClient, World, site_body
+from api_server import PATIENCE_S
 from centre_process import address, process
 from checkout import ROOT
 from prometheus_client.parser import text_string_to_metric_families
@@ -97,12 +98,18 @@ def test_a_centre_copies_what_agents_send(tmp_path: Path) -> None:
         with process(tmp_path, "--no-scheduler") as running:
             url = address(tmp_path, running)
             admin = {"Authorization": f"Bearer {(tmp_path / 'admin.key').read_text().strip()}"}
-            httpx.post(f"{url}/v1/sites", json=site_body(), headers=admin).raise_for_status()
-            token = httpx.post(f"{url}/v1/sites/east/token", headers=admin).json()["secret"]
+            httpx.post(
+                f"{url}/v1/sites", json=site_body(), headers=admin, timeout=PATIENCE_S
+            ).raise_for_status()
+            token = httpx.post(
+                f"{url}/v1/sites/east/token", headers=admin, timeout=PATIENCE_S
+            ).json()["secret"]
             now = SystemClock().now()
             agent = {"Authorization": f"Bearer {token}"}
             body = batch("b1", now, "east-it")
-            answer = httpx.post(f"{url}/agent/v1/telemetry", content=body, headers=agent)
+            answer = httpx.post(
+                f"{url}/agent/v1/telemetry", content=body, headers=agent, timeout=PATIENCE_S
+            )
             assert answer.json()["accepted"] == 1
             # What waits is sent before the end.
             running.send_signal(signal.SIGTERM)

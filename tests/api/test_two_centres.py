@@ -14,6 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 from api_client import site_body
+from api_server import PATIENCE_S
 from postgres_server import PostgresServer
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -150,7 +151,7 @@ def pair(tmp_path: Path, postgres_url: str) -> Iterator[Pair]:
 
 
 def sample(process: Process, name: str, **labels: str) -> float:
-    text = httpx.get(f"{process.url}/metrics").text
+    text = httpx.get(f"{process.url}/metrics", timeout=PATIENCE_S).text
     return sum(
         one.value
         for family in text_string_to_metric_families(text)

@@ -8,7 +8,7 @@ import httpx
 import pytest
 import yaml
 from api_client import site_body
-from api_server import RunningCentre, running_centre
+from api_server import PATIENCE_S, RunningCentre, running_centre
 from cli_desk import RUNNER
 from netbox_part import TOKEN, NetboxPart, netbox_part
 from sqlalchemy import Engine
@@ -41,7 +41,9 @@ def centre(sqlite_engine: Engine) -> Iterator[RunningCentre]:
         running.key("dc-east", Role.OPERATOR)
         headers = {"Authorization": f"Bearer {running.admin}"}
         body = site_body()
-        assert httpx.post(f"{running.url}/v1/sites", json=body, headers=headers).is_success
+        assert httpx.post(
+            f"{running.url}/v1/sites", json=body, headers=headers, timeout=PATIENCE_S
+        ).is_success
         yield running
 
 

@@ -8,7 +8,7 @@ from typing import Self
 
 import httpx
 import pytest
-from api_server import RunningCentre, running_centre
+from api_server import PATIENCE_S, RunningCentre, running_centre
 from cli_desk import RUNNER, Desk
 from grant_builders import HAIYUN_CODE, WORKFLOW, a_file
 from sqlalchemy import Engine
@@ -191,7 +191,9 @@ class DeafProxy:
                 proxy.keys.append(self.headers["Idempotency-Key"])
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
                 sent = {name: value for name, value in self.headers.items() if name != "Host"}
-                told = httpx.post(centre.url + self.path, content=body, headers=sent)
+                told = httpx.post(
+                    centre.url + self.path, content=body, headers=sent, timeout=PATIENCE_S
+                )
                 if proxy.losses > 0:
                     proxy.losses -= 1
                     self.close_connection = True

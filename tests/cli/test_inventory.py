@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 from api_client import site_body
-from api_server import RunningCentre, running_centre
+from api_server import PATIENCE_S, RunningCentre, running_centre
 from cli_desk import RUNNER
 from inventory_builders import HALL, a_workbook, hall
 from sqlalchemy import Engine
@@ -24,7 +24,9 @@ def centre(sqlite_engine: Engine) -> Iterator[RunningCentre]:
     with running_centre(sqlite_engine, cycle_s=30) as running:
         running.key("dc-east", Role.OPERATOR)
         headers = {"Authorization": f"Bearer {running.admin}"}
-        made = httpx.post(f"{running.url}/v1/sites", json=site_body(), headers=headers)
+        made = httpx.post(
+            f"{running.url}/v1/sites", json=site_body(), headers=headers, timeout=PATIENCE_S
+        )
         assert made.status_code == 201, made.text
         yield running
 

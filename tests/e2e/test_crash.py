@@ -58,7 +58,7 @@ def test_a_job_survives_the_death_of_centre_and_agent(tmp_path: Path) -> None:
     assert len(job["attempts"]) == 1
     assert marks.read_text().split() == ["run"]
     assert [entry["kind"] for entry in entries].count("capture") == 1
-    assert abs(job["account"]["unit_seconds"] - RUN_S) < 2.5
+    assert abs(job["account"]["unit_seconds"] - RUN_S) < 10
 
 
 def child(supervisor: Supervisor, name: str) -> Child:

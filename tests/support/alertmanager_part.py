@@ -22,7 +22,7 @@ class RunningAlertmanager:
 
     def alerts(self) -> list[dict[str, Any]]:
         """Return the alerts that fire there."""
-        answer = httpx.get(f"{self.url}/api/v2/alerts", trust_env=False)
+        answer = httpx.get(f"{self.url}/api/v2/alerts", trust_env=False, timeout=60)
         found: list[dict[str, Any]] = answer.raise_for_status().json()
         return found
 
@@ -58,7 +58,7 @@ def _await_ready(url: str, process: "subprocess.Popen[bytes]") -> None:
     for _ in range(400):
         assert process.poll() is None, "alertmanager ended before it was ready"
         try:
-            if httpx.get(f"{url}/-/ready", trust_env=False).is_success:
+            if httpx.get(f"{url}/-/ready", trust_env=False, timeout=60).is_success:
                 return
         except httpx.HTTPError:
             pass

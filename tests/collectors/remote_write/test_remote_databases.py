@@ -246,7 +246,7 @@ def test_a_kill_and_wrong_words_of_the_database_hold_nothing_up(
         began = SystemClock().monotonic()
         for sweep in told[1:]:
             writer.take("east", sweep)
-        assert SystemClock().monotonic() - began < 1.0
+        assert SystemClock().monotonic() - began < 10
     assert until(writer, lambda state: state.retries > 0).queued == 900
 
 
