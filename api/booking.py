@@ -47,6 +47,12 @@ _KINDS: Final[dict[RefusalCode, type[SuanwangError]]] = {
 
 def ledger_key(header: str | None, body: str | None) -> str:
     """Return the ledger's key of a request; raise BadInput for none, or for two that differ."""
+    why = "money moves only under a key of yours, so that a retry books nothing twice"
+    return f"api:{key_of(header, body, why)}"
+
+
+def key_of(header: str | None, body: str | None, why: str) -> str:
+    """Return a request's key; raise BadInput for two that differ, with ``why`` for none."""
     if header and body and header != body:
         raise BadInput(
             f"the header Idempotency-Key {header!r} and the body's key {body!r} differ",
@@ -54,11 +60,8 @@ def ledger_key(header: str | None, body: str | None) -> str:
         )
     key = header or body
     if not key:
-        raise BadInput(
-            "money moves only under a key of yours, so that a retry books nothing twice",
-            next_step="send the header Idempotency-Key",
-        )
-    return f"api:{key}"
+        raise BadInput(why, next_step="send the header Idempotency-Key")
+    return key
 
 
 class LedgerDesk:

@@ -13,6 +13,7 @@ from alerts.channels.port import Channel
 from alerts.evaluation import Policy
 from alerts.metrics import AlertMetrics
 from alerts.rules import shipped
+from api.gathering import Gathering
 from api.http_metrics import HttpMetrics
 from api.intake_gate import IntakeGate
 from api.ledger_metrics import LedgerMetrics
@@ -84,6 +85,7 @@ class ApiContext:
     remote: RemoteWriter | None = None
     gate: IntakeGate = field(default_factory=lambda: IntakeGate(SystemClock()))
     series_book: SeriesBook = field(default_factory=SeriesBook)
+    submits: Gathering = field(default_factory=Gathering)
 
     @property
     def catalogue(self) -> EnergyCatalogue:

@@ -14,7 +14,7 @@ from suanwang.errors import BadInput
 JSON_BYTES_MAX: Final = 4 * 1024 * 1024
 """Body of a call with JSON."""
 AGENT_BYTES_MAX: Final = 32 * 1024 * 1024
-"""Body of a call of the agents' channel, and of an inventory file: both come in bulk."""
+"""Body of a call of the agents' channel, an inventory file, or many jobs: they come in bulk."""
 PACKAGE_BYTES_MAX: Final = 100 * 1024 * 1024
 """A package of Ray's clients; the same limit as Ray's own head."""
 
@@ -26,7 +26,8 @@ def body_limit(path: str) -> int:
     """Return the most bytes that a request to ``path`` may carry."""
     if path.startswith("/api/packages/"):
         return PACKAGE_BYTES_MAX
-    if path.startswith("/agent/") or path.endswith("/inventory/import"):
+    is_bulk = path.endswith("/inventory/import") or path == "/v1/job-batches"
+    if path.startswith("/agent/") or is_bulk:
         return AGENT_BYTES_MAX
     return JSON_BYTES_MAX
 

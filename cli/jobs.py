@@ -7,7 +7,7 @@ from typing import Annotated, Final
 
 import typer
 
-from cli import wishes
+from cli import batches, wishes
 from cli.client import Client
 from cli.connection import ApiKey, Url, connect
 from cli.output import (
@@ -59,6 +59,9 @@ def submit(
     deadline: wishes.Deadline = None,
     after: wishes.After = None,
     sites: wishes.Sites = None,
+    array: batches.Array = None,
+    count: batches.Count = None,
+    key: batches.Key = None,
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Follow it to its end.")] = True,
     url: Url = None,
     api_key: ApiKey = None,
@@ -69,18 +72,18 @@ def submit(
 
     metadata = wishes.metadata_of(
         units=units, accelerator=accelerator, max_minutes=max_minutes, elastic=elastic,
-        origin=origin,
-        latency_ms=latency_ms, data_class=data_class, data_home=data_home, voucher=voucher,
-        cash_max=cash_max, deadline=deadline, after=after, sites=sites,
-        extend_minutes=extend_minutes,
-        extend_max_minutes=extend_max_minutes, grace_s=grace_s,
+        origin=origin, latency_ms=latency_ms, data_class=data_class, data_home=data_home,
+        voucher=voucher, cash_max=cash_max, deadline=deadline, after=after, sites=sites,
+        extend_minutes=extend_minutes, extend_max_minutes=extend_max_minutes, grace_s=grace_s,
     )  # fmt: skip
     with connect(url, api_key) as client:
         body: dict[str, Json] = {"entrypoint": shlex.join(entrypoint), "metadata": metadata}
-        if submission_id:
-            body["submission_id"] = submission_id
+        body |= {"submission_id": submission_id} if submission_id else {}
         if working_dir:
             body["runtime_env"] = {"working_dir": _send_package(client, working_dir)}
+        if indices := batches.indices_of(array, count):
+            item = {**body, "array": indices}
+            return batches.send(client, [item], key=key, wait=wait, as_json=as_json)
         job = client.post("/v1/jobs", body)
         if wait:
             job = _follow(client, job["submission_id"], quiet=as_json)

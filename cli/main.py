@@ -12,6 +12,7 @@ import typer
 from cli import (
     agent,
     alerts,
+    batches,
     bill,
     collect,
     demo,
@@ -70,6 +71,7 @@ app.command("up")(local.up)
 app.command("server", context_settings={"allow_extra_args": True})(local.server)
 app.add_typer(agent.app, name="agent")
 app.command("submit")(jobs.submit)
+app.add_typer(batches.app, name="batch")
 app.command("quote")(jobs.quote)
 app.command("explain")(jobs.explain)
 app.add_typer(jobs.app, name="jobs")

@@ -16,7 +16,7 @@ from scheduler.snapshot import free_at
 from suanwang.errors import BadInput
 from suanwang.ids import JobId
 from suanwang.model.attempt import Attempt
-from suanwang.model.job import Job, JobState, Predecessor, Wishes
+from suanwang.model.job import Job, JobState, Predecessor
 
 _ENDED_BADLY: Final = frozenset({JobState.FAILED, JobState.STOPPED})
 
@@ -29,11 +29,12 @@ class Order:
     forsaken: Mapping[JobId, str] = field(default_factory=dict)
 
 
-def refuse_unknown(connection: Connection, wishes: Wishes, job: Job) -> None:
-    """Raise BadInput where ``after`` names a job that the tenant does not have, or that failed."""
-    named = [one.submission_id for one in wishes.after]
-    known = store.jobs_by_submissions(connection, named)
-    for name in named:
+def refuse_unknown(known: Mapping[str, Job], job: Job) -> None:
+    """Raise BadInput where ``after`` names a job that the tenant does not have, or that failed.
+
+    ``known`` has the jobs that it names by submission id, as far as there are any.
+    """
+    for name in (one.submission_id for one in job.wishes.after):
         first = known.get(name)
         if first is None or first.tenant_id != job.tenant_id:
             raise BadInput(

@@ -137,13 +137,13 @@ def _links(standing: Standing, job: Job) -> Mapping[tuple[str, str], float]:
     return {**rtt_ms_of(standing.network, [job]), **known}
 
 
-def refuse_hopeless(connection: Connection, job: Job, context: Context) -> None:
+def refuse_hopeless(connection: Connection, money: Money, job: Job, context: Context) -> None:
     """Raise Refused where no site could ever run the job, as things are registered.
 
-    What other jobs occupy or hold may come back, so it counts as there; so do closed sites.
+    ``money`` is all that its tenant has. What other jobs occupy or hold may come back, so it counts
+    as there; so do closed sites.
     """
     now = job.submitted_at
-    money = _money_in_all(connection, job.tenant_id, now)
     if _has_hope(money, job, context):
         return
     network = idle_network(connection, now)
@@ -218,7 +218,7 @@ def _price_fen(job: Job, pool: Pool) -> int:
     return int(hold_fen(unit_ms, pool.price_uyuan_per_unit_hour))
 
 
-def _money_in_all(connection: Connection, tenant_id: TenantId, now: datetime) -> Money:
+def money_in_all(connection: Connection, tenant_id: TenantId, now: datetime) -> Money:
     """Return a tenant's money with what is set aside for attempts, which may come back."""
     lots = money_store.lots(connection, tenant_id=tenant_id, now=now)
     cash = money_store.cash_fen(connection, tenant_id)

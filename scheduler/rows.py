@@ -1,6 +1,6 @@
 """Rows of jobs, attempts and decisions as dataclasses, and back: no SQL, only shapes."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
@@ -54,9 +54,22 @@ def wishes_of(document: Row) -> Wishes:
 
 def job_row(job: Job) -> dict[str, object]:
     """Return the columns of a job."""
+    return _job_row(job, wishes_document(job.wishes))
+
+
+def job_rows(jobs: Sequence[Job]) -> list[dict[str, object]]:
+    """Return the columns of many jobs; the wishes of those that are alike are written once."""
+    known: dict[Wishes, dict[str, object]] = {}
+    for job in jobs:
+        if job.wishes not in known:
+            known[job.wishes] = wishes_document(job.wishes)
+    return [_job_row(job, known[job.wishes]) for job in jobs]
+
+
+def _job_row(job: Job, wishes: dict[str, object]) -> dict[str, object]:
     row: dict[str, object] = {name: getattr(job, name) for name in Job.__slots__}
     row["state"] = job.state.value
-    row["wishes"] = wishes_document(job.wishes)
+    row["wishes"] = wishes
     row["runtime_env"] = dict(job.runtime_env)
     row["metadata"] = dict(job.metadata)
     row["entrypoint_resources"] = dict(job.entrypoint_resources)

@@ -12,7 +12,7 @@ from typing import Final
 from sqlalchemy import Connection, Table, bindparam, delete, func, insert, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from scheduler.rows import attempt_of, attempt_row, job_of, job_row
+from scheduler.rows import attempt_of, attempt_row, job_of, job_row, job_rows
 from suanwang.db.tables import agent_command as command_table
 from suanwang.db.tables import attempt as attempt_table
 from suanwang.db.tables import attempt_log, decision, extension, usage_interval
@@ -56,9 +56,16 @@ def insert_if_new(connection: Connection, table: Table, row: Mapping[str, object
 # --- jobs ---------------------------------------------------------------------------------------
 
 
-def insert_job(connection: Connection, job: Job) -> bool:
-    """Insert a job; return False where its submission id is taken."""
-    return insert_if_new(connection, job_table, job_row(job))
+def insert_jobs(connection: Connection, jobs: Sequence[Job]) -> int:
+    """Insert those jobs whose submission ids are not taken; return how many.
+
+    They go in the order of these ids, so that two who insert the same ones cannot block each other.
+    """
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    statement = dialect.insert(job_table).on_conflict_do_nothing()
+    rows = job_rows(sorted(jobs, key=lambda job: job.submission_id))
+    counted = {"preserve_rowcount": True}
+    return connection.execute(statement, rows, execution_options=counted).rowcount
 
 
 def job_by_id(connection: Connection, job_id: JobId, *, lock: bool = False) -> Job:
@@ -190,6 +197,7 @@ def list_jobs(
     *,
     tenant_id: TenantId | None = None,
     state: JobState | None = None,
+    batch_id: str | None = None,
     before: tuple[datetime, str] | None = None,
     limit: int = 100,
 ) -> tuple[Job, ...]:
@@ -200,6 +208,8 @@ def list_jobs(
         query = query.where(job_table.c.tenant_id == tenant_id)
     if state is not None:
         query = query.where(job_table.c.state == state.value)
+    if batch_id is not None:
+        query = query.where(job_table.c.batch_id == batch_id)
     if before is not None:
         query = query.where(tuple_(job_table.c.submitted_at, job_table.c.id) < before)
     return tuple(job_of(dict(row)) for row in connection.execute(query).mappings())
@@ -223,16 +233,12 @@ def add_event(connection: Connection, event: JobEvent) -> None:
     last = connection.execute(
         select(func.max(event_table.c.seq)).where(event_table.c.job_id == event.job_id)
     ).scalar_one()
-    connection.execute(
-        insert(event_table).values(
-            job_id=event.job_id,
-            seq=(last or 0) + 1,
-            at=event.at,
-            kind=event.kind,
-            message=event.message,
-            facts=dict(event.facts),
-        )
-    )
+    connection.execute(insert(event_table), [_event_row(event, (last or 0) + 1)])
+
+
+def _event_row(event: JobEvent, seq: int) -> dict[str, object]:
+    row: dict[str, object] = {name: getattr(event, name) for name in JobEvent.__slots__}
+    return row | {"seq": seq, "facts": dict(event.facts)}
 
 
 def add_events(connection: Connection, events: Sequence[JobEvent]) -> None:
@@ -252,17 +258,14 @@ def add_events(connection: Connection, events: Sequence[JobEvent]) -> None:
     for event in events:
         seq = last.get(event.job_id, 0) + 1
         last[event.job_id] = seq
-        rows.append(
-            {
-                "job_id": event.job_id,
-                "seq": seq,
-                "at": event.at,
-                "kind": event.kind,
-                "message": event.message,
-                "facts": dict(event.facts),
-            }
-        )
+        rows.append(_event_row(event, seq))
     connection.execute(insert(event_table), rows)
+
+
+def add_first_events(connection: Connection, events: Sequence[JobEvent]) -> None:
+    """Write lines with which stories begin: nobody else knows of these jobs yet."""
+    if events:
+        connection.execute(insert(event_table), [_event_row(event, event.seq) for event in events])
 
 
 def job_events(connection: Connection, job_id: JobId) -> tuple[JobEvent, ...]:

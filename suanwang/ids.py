@@ -21,6 +21,7 @@ JobId = NewType("JobId", str)
 AttemptId = NewType("AttemptId", str)
 LotId = NewType("LotId", str)
 HoldId = NewType("HoldId", str)
+BatchId = NewType("BatchId", str)
 
 SUBMISSION_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")
 """What Ray accepts without harm: a slash or a longer id leaves a record that cannot be deleted."""

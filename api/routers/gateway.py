@@ -139,9 +139,7 @@ def _job_in(body: RaySubmit) -> JobIn:
 @router.post("/jobs/", summary="Submit a job (Ray)")
 def submit_job(body: RaySubmit, identity: JobRunner, context: Context) -> RaySubmitted:
     """Take a job into the queue; the wishes are read from its metadata."""
-    with context.writing() as connection:
-        job = submit(connection, _job_in(body), identity, context)
-    context.wake()
+    job = submit(_job_in(body), identity, context)
     return RaySubmitted(job_id=job.submission_id, submission_id=job.submission_id)
 
 

@@ -1,5 +1,6 @@
 """Jobs: submit, look, follow, stop, explain."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query
@@ -41,6 +42,7 @@ from scheduler import (
     service,
     store_extensions,
 )
+from scheduler.admission import Answer, admit
 from suanwang.db.signals import announce
 from suanwang.errors import BadInput
 from suanwang.ids import SUBMISSION_ID
@@ -56,17 +58,39 @@ LOG_CHARS_MAX: Final = 1_000_000
 LogOffset = Annotated[int, Query(ge=0, le=2**62, description="characters read so far")]
 
 
-def submit(connection: Connection, body: JobIn, identity: Identity, context: ApiContext) -> Job:
+def submit(body: JobIn, identity: Identity, context: ApiContext) -> Job:
     """Take a job in for the caller's tenant; both doors, REST and Ray's, end here.
 
-    Raises BadInput, Conflict, Refused.
+    Submits that arrive together share a transaction. Raises BadInput, Conflict, Refused.
     """
+    name = body.submission_id or context.ids.new("raysubmit")
+    new = new_job(body, name, identity)
+    job = context.submits.submit(new, lambda news: _take_in(news, context))
+    context.wake()
+    return job
+
+
+def _take_in(news: Sequence[service.NewJob], context: ApiContext) -> Sequence[Answer]:
+    with context.writing() as connection:
+        answers = admit(connection, news, context.scheduling)
+        announce_to_writer(connection, context)
+    return answers
+
+
+def announce_to_writer(connection: Connection, context: ApiContext) -> None:
+    """Tell the process that schedules, where it is another one, with this commit."""
+    if not context.is_writer:  # Here ``context.wake`` wakes the scheduler.
+        announce(connection)
+
+
+def new_job(body: JobIn, submission_id: str, identity: Identity) -> service.NewJob:
+    """Return what a body asks for, under a submission id; raise BadInput for a wrong wish."""
     wishes = parse_wishes(
         body.metadata, num_cpus=body.entrypoint_num_cpus, num_gpus=body.entrypoint_num_gpus
     )
-    new = service.NewJob(
+    return service.NewJob(
         tenant_id=identity.tenant_id,
-        submission_id=body.submission_id or context.ids.new("raysubmit"),
+        submission_id=submission_id,
         entrypoint=body.entrypoint,
         wishes=wishes,
         runtime_env=body.runtime_env,
@@ -76,10 +100,6 @@ def submit(connection: Connection, body: JobIn, identity: Identity, context: Api
         entrypoint_memory=body.entrypoint_memory,
         entrypoint_resources=body.entrypoint_resources or {},
     )
-    job = service.submit(connection, new, context.scheduling)
-    if not context.is_writer:  # Another process schedules, and ``context.wake`` wakes this one.
-        announce(connection)
-    return job
 
 
 def attempt_out(attempt: Attempt) -> AttemptOut:
@@ -152,10 +172,7 @@ def submit_job(body: JobIn, identity: JobRunner, context: Context) -> JobOut:
 
     Refused at once (402) when no site could ever run it within the law, its limits and the budget.
     """
-    with context.writing() as connection:
-        job = submit(connection, body, identity, context)
-    context.wake()
-    return job_out(job)
+    return job_out(submit(body, identity, context))
 
 
 @router.get("", summary="List jobs")
@@ -163,6 +180,7 @@ def list_jobs(
     identity: JobReader,
     context: Context,
     state: JobState | None = None,
+    batch: Annotated[str | None, Query(max_length=200, description="of this batch only")] = None,
     before: Annotated[str | None, Query(max_length=200)] = None,
     limit: Annotated[int, Query(ge=1, le=PAGE_MAX)] = 100,
 ) -> JobPage:
@@ -171,7 +189,12 @@ def list_jobs(
         raise BadInput(f"before: {before!r} is not a submission id", next_step="use a page's next")
     with context.reading() as connection:
         jobs = service.list_jobs(
-            connection, tenant_id=identity.tenant_scope, state=state, before=before, limit=limit
+            connection,
+            tenant_id=identity.tenant_scope,
+            state=state,
+            batch_id=batch,
+            before=before,
+            limit=limit,
         )
     return JobPage(
         items=[job_out(job) for job in jobs],

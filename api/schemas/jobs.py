@@ -111,6 +111,7 @@ class JobOut(Out):
     ended_at: datetime | None
     exit_code: int | None
     attempt_count: int
+    batch_id: str | None = Field(description="batch that it came in with, if any")
 
 
 class AttemptOut(Out):
@@ -478,4 +479,5 @@ def job_out(job: Job) -> JobOut:
         ended_at=job.ended_at,
         exit_code=job.exit_code,
         attempt_count=job.attempts,
+        batch_id=job.batch_id,
     )

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from suanwang.ids import JobId, PoolId, SiteId, TenantId
+from suanwang.ids import BatchId, JobId, PoolId, SiteId, TenantId
 from suanwang.model.plan import ReasonCode
 from suanwang.model.site import DataClass
 
@@ -98,6 +98,7 @@ class Job:
     """A job as stored. ``reason`` says why it waits or why it ended, in a code and in words.
 
     ``version`` counts changes: a writer that read an older one must read again.
+    ``batch_id`` names the batch that the job came in with, if any.
     """
 
     id: JobId
@@ -123,3 +124,4 @@ class Job:
     ended_at: datetime | None = None
     exit_code: int | None = None
     version: int = 0
+    batch_id: BatchId | None = None

@@ -45,6 +45,7 @@ SEEDS: dict[str, Json] = {
     "/v1/sites": site_body(),
     "/v1/jobs": {"entrypoint": "x", "metadata": {"units": "1"}, "runtime_env": {}},
     "/api/jobs/": {"entrypoint": "x", "metadata": {"units": "1"}, "entrypoint_num_cpus": 1},
+    "/v1/job-batches": {"jobs": [{"entrypoint": "x", "array": "0-3"}], "key": "k"},
     "/v1/quotes": {"metadata": {"units": "1", "max_minutes": "5", "deadline": "x"}},
     "/v1/cash": {"tenant_id": "haiyun", "amount_fen": 5, "key": "k"},
     "/v1/ledger/refunds": {"attempt_id": "a", "amount_fen": 5, "reason": "r", "key": "k"},

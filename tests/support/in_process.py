@@ -36,9 +36,11 @@ class InProcess:
         answer = self._world.client.get(path, self._key, params=_given(params))
         return bytes(self._taken(answer, path).content)
 
-    def post(self, path: str, body: Any = None) -> Any:
+    def post(self, path: str, body: Any = None, *, key: str = "") -> Any:
         """Return a JSON answer."""
-        return self._taken(self._world.client.post(path, self._key, body), path).json()
+        headers = {"Idempotency-Key": key} if key else {}
+        answer = self._world.client.post(path, self._key, body, headers=headers)
+        return self._taken(answer, path).json()
 
     def put(self, path: str, body: Any) -> Any:
         """Return a JSON answer."""

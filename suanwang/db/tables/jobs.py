@@ -18,6 +18,19 @@ from sqlalchemy import (
 from suanwang.db.tables.metadata import metadata
 from suanwang.db.types import Int64, Json, UtcDateTime
 
+job_batch: Final = Table(
+    "job_batch",
+    metadata,
+    Column("id", Text, primary_key=True, comment="id of the batch"),
+    Column("tenant_id", Text, ForeignKey("tenant.id"), nullable=False, comment="who sent it"),
+    Column("request_key", Text, nullable=False, comment="key of the request; a repeat is the same"),
+    Column("digest", Text, nullable=False, comment="SHA-256 of what was asked for, hex"),
+    Column("jobs", Integer, nullable=False, comment="jobs in it"),
+    Column("submitted_at", UtcDateTime, nullable=False, comment="when it came in, UTC"),
+    UniqueConstraint("tenant_id", "request_key"),
+    comment="Jobs that came in together, in one request: all of them or none.",
+)
+
 job: Final = Table(
     "job",
     metadata,
@@ -44,9 +57,11 @@ job: Final = Table(
     Column("ended_at", UtcDateTime, comment="end, UTC"),
     Column("exit_code", Integer, comment="exit code of the entrypoint"),
     Column("version", Int64, nullable=False, comment="counts changes"),
+    Column("batch_id", Text, ForeignKey("job_batch.id"), comment="batch it came in with"),
     comment="Jobs as users submitted them.",
 )
 Index("ix_job_state_submitted_at", job.c.state, job.c.submitted_at)
+Index("ix_job_batch_id", job.c.batch_id)
 Index("ix_job_tenant_id_submitted_at", job.c.tenant_id, job.c.submitted_at)
 
 job_event: Final = Table(

@@ -39,6 +39,30 @@ def upgrade() -> None:
         comment="Planning runs.",
     )
     op.create_table(
+        "job_batch",
+        sa.Column("id", sa.Text(), nullable=False, comment="id of the batch"),
+        sa.Column("tenant_id", sa.Text(), nullable=False, comment="who sent it"),
+        sa.Column(
+            "request_key",
+            sa.Text(),
+            nullable=False,
+            comment="key of the request; a repeat is the same",
+        ),
+        sa.Column(
+            "digest", sa.Text(), nullable=False, comment="SHA-256 of what was asked for, hex"
+        ),
+        sa.Column("jobs", sa.Integer(), nullable=False, comment="jobs in it"),
+        sa.Column("submitted_at", UtcDateTime(), nullable=False, comment="when it came in, UTC"),
+        sa.ForeignKeyConstraint(
+            ["tenant_id"], ["tenant.id"], name=op.f("fk_job_batch_tenant_id_tenant")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_job_batch")),
+        sa.UniqueConstraint(
+            "tenant_id", "request_key", name=op.f("uq_job_batch_tenant_id_request_key")
+        ),
+        comment="Jobs that came in together, in one request: all of them or none.",
+    )
+    op.create_table(
         "package",
         sa.Column("tenant_id", sa.Text(), nullable=False, comment="who sent it"),
         sa.Column("name", sa.Text(), nullable=False, comment="name that the client gave it"),
@@ -92,6 +116,10 @@ def upgrade() -> None:
         sa.Column("ended_at", UtcDateTime(), nullable=True, comment="end, UTC"),
         sa.Column("exit_code", sa.Integer(), nullable=True, comment="exit code of the entrypoint"),
         sa.Column("version", Int64, nullable=False, comment="counts changes"),
+        sa.Column("batch_id", sa.Text(), nullable=True, comment="batch it came in with"),
+        sa.ForeignKeyConstraint(
+            ["batch_id"], ["job_batch.id"], name=op.f("fk_job_batch_id_job_batch")
+        ),
         sa.ForeignKeyConstraint(["pool_id"], ["pool.id"], name=op.f("fk_job_pool_id_pool")),
         sa.ForeignKeyConstraint(["site_id"], ["site.id"], name=op.f("fk_job_site_id_site")),
         sa.ForeignKeyConstraint(["tenant_id"], ["tenant.id"], name=op.f("fk_job_tenant_id_tenant")),
@@ -100,6 +128,7 @@ def upgrade() -> None:
         comment="Jobs as users submitted them.",
     )
     with op.batch_alter_table("job", schema=None) as batch_op:
+        batch_op.create_index("ix_job_batch_id", ["batch_id"], unique=False)
         batch_op.create_index("ix_job_state_submitted_at", ["state", "submitted_at"], unique=False)
         batch_op.create_index(
             "ix_job_tenant_id_submitted_at", ["tenant_id", "submitted_at"], unique=False
@@ -332,8 +361,10 @@ def downgrade() -> None:
     with op.batch_alter_table("job", schema=None) as batch_op:
         batch_op.drop_index("ix_job_tenant_id_submitted_at")
         batch_op.drop_index("ix_job_state_submitted_at")
+        batch_op.drop_index("ix_job_batch_id")
 
     op.drop_table("job")
     op.drop_table("package")
+    op.drop_table("job_batch")
     op.drop_table("plan_run")
     # ### end Alembic commands ###
