@@ -50,6 +50,8 @@ def submit(
     extend_minutes: wishes.ExtendMinutes = None,
     extend_max_minutes: wishes.ExtendMaxMinutes = None,
     grace_s: wishes.GraceS = None,
+    may_move: wishes.MayMove = False,
+    checkpoint_s: wishes.CheckpointS = None,
     origin: wishes.Origin = None,
     latency_ms: wishes.LatencyMs = None,
     data_class: wishes.DataClass = None,
@@ -75,6 +77,7 @@ def submit(
         origin=origin, latency_ms=latency_ms, data_class=data_class, data_home=data_home,
         voucher=voucher, cash_max=cash_max, deadline=deadline, after=after, sites=sites,
         extend_minutes=extend_minutes, extend_max_minutes=extend_max_minutes, grace_s=grace_s,
+        may_move=may_move, checkpoint_s=checkpoint_s,
     )  # fmt: skip
     with connect(url, api_key) as client:
         body: dict[str, Json] = {"entrypoint": shlex.join(entrypoint), "metadata": metadata}

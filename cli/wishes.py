@@ -29,6 +29,10 @@ ExtendMaxMinutes = Annotated[
 GraceS = Annotated[
     int | None, typer.Option(help="Seconds between the request to end and the kill.")
 ]
+MayMove = Annotated[
+    bool, typer.Option("--may-move", help="It saves its state when asked to end, and may move.")
+]
+CheckpointS = Annotated[int | None, typer.Option(help="Seconds to save, move and load its state.")]
 Origin = Annotated[str | None, typer.Option(help="Where its users are, such as a district.")]
 LatencyMs = Annotated[float | None, typer.Option(help="Longest round trip from the origin, ms.")]
 DataClass = Annotated[str | None, typer.Option(help="general, important or government.")]
@@ -49,7 +53,8 @@ def metadata_of(**options: str | float | int | bool | None) -> dict[str, str]:
     """Return the wishes as text metadata; what was not said is left out."""
     metadata: dict[str, str] = {}
     for name, value in options.items():
-        if value is None or (name == "voucher" and value is True):
+        is_usual = (name == "voucher" and value is True) or (name == "may_move" and not value)
+        if value is None or is_usual:
             continue
         metadata[name] = ("yes" if value else "no") if isinstance(value, bool) else str(value)
     return metadata

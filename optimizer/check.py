@@ -114,6 +114,8 @@ def _rules_of(problem: Problem, booking: _Booking) -> Iterable[str]:
         return [f"job {job.id} runs, and is not kept as it is"] if is_wrong else []
     if job.running is not None and not job.running.may_move:
         return [f"job {job.id} is moved, and may not be"]
+    if job.running is not None and not job.running.may_wait and booking.start_s > _INSTANT_S:
+        return [f"job {job.id} is put off, and may not be"]
     rtt_ms = problem.rtt_ms.get((job.origin, site.id))
     is_home = bool(job.data_home) and job.data_home in site.data_homes
     broken = {
@@ -189,7 +191,8 @@ def _nodes(problem: Problem, bookings: list[_Booking]) -> Iterable[str]:
         free = {f"node-{at}": units for at, units in enumerate(pool.nodes, start=1)}
         size = max((pool.units_per_node, *pool.nodes))
         here = [booking for booking in bookings if booking.pool.id == pool.id]
-        now = [booking for booking in here if booking.start_s <= problem.slots[0].start_s]
+        first_s = problem.slots[0].start_s
+        now = [one for one in here if one.start_s <= first_s and not one.is_kept]
         taken: Counter[str] = Counter()
         for booking in now if free else ():
             nodes, units = booking.placement.nodes, booking.placement.units

@@ -38,7 +38,11 @@ def choices_of(instance: Instance, job: JobSpec) -> list[Choice]:
     longer = Shape(job.units, job.run_s + job.running.checkpoint_s)
     checkpoint_yuan = job.running.checkpoint_fen / FEN_PER_YUAN
     dear = extra_yuan + checkpoint_yuan + instance.problem.policy.move_threshold_yuan
-    return [stay, Choice(longer, ~here, dear)]
+    elsewhere = ~here
+    if not job.running.may_wait:
+        elsewhere[:, 1:] = False
+        elsewhere &= ~here.any(axis=1, keepdims=True)
+    return [stay, Choice(longer, elsewhere, dear)]
 
 
 def _broken_promise(instance: Instance, job: JobSpec) -> Floats:

@@ -156,13 +156,14 @@ class RunningAt:
     """Where a job runs, and what another place would take: time that is lost, and what it costs.
 
     ``checkpoint_s`` is for saving, moving and loading its state; it is on top of what is left of
-    the run.
+    the run. Where it ``may_wait`` it may also stop now and go on later.
     """
 
     pool_id: str
     checkpoint_s: float = 0.0
     checkpoint_fen: int = 0
     may_move: bool = False
+    may_wait: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

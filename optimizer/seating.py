@@ -5,6 +5,9 @@ one more. That binds more than the number of free units does: eight free units m
 four nodes. So a start of the first slot that no node can hold is undone, and its job is placed
 again anywhere else. Later slots are not seated: nobody knows which nodes will be free then.
 
+A job that runs keeps its seat, and its units are not among the free ones of a node, even where it
+is to leave: that takes a moment.
+
 For every pool p with known nodes:  sum over gangs on node n of units  <=  free units of n.
 """
 
@@ -73,7 +76,8 @@ def _seat_pool(state: Occupancy, p: int) -> list[_Gang]:
 def _gangs(state: Occupancy, p: int) -> Iterator[_Gang]:
     columns = state.columns
     for column in sorted(state.payments):
-        if columns.pool[column] == p and columns.slot[column] == _NOW:
+        is_here = columns.pool[column] == p and columns.slot[column] == _NOW
+        if is_here and not state.is_kept(column):
             for _ in state.payments[column]:
                 yield _Gang(column, int(columns.units[column]))
 

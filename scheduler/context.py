@@ -31,6 +31,8 @@ class Limits:
     ``unknown_after_s`` is unknown; one without for ``fence_after_s`` whose agent answers is fenced.
     ``link`` is what lies between two sites, for data of jobs that come after others.
     A site that has failed a job is avoided by that job for ``avoid_s``.
+    Every ``moves_every_s`` (0: never) running jobs that may move, and have run where they are for
+    ``move_rest_s``, are planned with the queue.
     """
 
     cycle_s: float = 5.0
@@ -41,6 +43,8 @@ class Limits:
     unknown_after_s: float = 60.0
     fence_after_s: float = 120.0
     reconcile_every_s: float = 10.0
+    moves_every_s: float = 60.0
+    move_rest_s: float = 600.0
     policy: Policy = field(default_factory=Policy)
     link: LinkSpec = field(default_factory=lambda: LinkSpec(gbps=1.0))
     tenant_weights: Mapping[str, float] = field(default_factory=dict)
@@ -48,6 +52,20 @@ class Limits:
 
 def _go_on(_step: str) -> None:
     """Do nothing between two steps of the cycle."""
+
+
+class MoveTurn:
+    """When moves were looked at last: it is not worth a solve in every cycle."""
+
+    def __init__(self) -> None:
+        self._last_s: float | None = None
+
+    def is_due(self, now_s: float, every_s: float) -> bool:
+        """Whether it is time to look at moves; the answer yes begins the next pause."""
+        if every_s <= 0 or (self._last_s is not None and now_s - self._last_s < every_s):
+            return False
+        self._last_s = now_s
+        return True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +85,7 @@ class Context:
     on_step: Callable[[str], None] = _go_on
     desk: DeskHolder = field(default_factory=DeskHolder)
     peaks: PeakBook = field(default_factory=PeakBook)
+    moves: MoveTurn = field(default_factory=MoveTurn)
 
 
 def make_context(clock: Clock, ids: IdSource, settings: Settings | None = None) -> Context:
@@ -106,6 +125,8 @@ def _limits(settings: Settings) -> Limits:
     return Limits(
         cycle_s=branch.cycle_s,
         solve_every_s=branch.solve_every_s,
+        moves_every_s=branch.moves_every_s,
+        move_rest_s=branch.move_rest_s,
         policy=Policy(
             carbon_yuan_per_kg=weights.carbon_yuan_per_kg,
             latency_yuan_per_ms=weights.latency_yuan_per_ms,
@@ -115,6 +136,7 @@ def _limits(settings: Settings) -> Limits:
             unfair_yuan_per_unit_hour=weights.unfair_yuan_per_unit_hour,
             expiring_weight=weights.expiring_weight,
             change_yuan=weights.change_yuan,
+            move_threshold_yuan=weights.move_threshold_yuan,
             time_limit_s=branch.time_limit_s,
         ),
         tenant_weights=dict(branch.tenant_weights),

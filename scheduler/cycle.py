@@ -30,6 +30,7 @@ from scheduler import registry, reservations, store, store_plans
 from scheduler.context import Context
 from scheduler.desk import standing_of
 from scheduler.events import GivenUp, Waited
+from scheduler.moving import Runner, as_running, begin, go_on, movable, runners, without
 from scheduler.order import Order, look_up, put_in_order
 from scheduler.problem import Money, build_problem
 from scheduler.promises import keep_promises
@@ -63,7 +64,10 @@ DECISIONS_AT_ONCE: Final = 200
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CycleReport:
-    """What a cycle did. ``skipped`` maps jobs whose planned start was refused to the reason."""
+    """What a cycle did. ``skipped`` maps jobs whose planned start was refused to the reason.
+
+    ``moving`` are running jobs that it asked to move; those that went on elsewhere have started.
+    """
 
     is_leader: bool
     epoch: int | None = None
@@ -71,6 +75,7 @@ class CycleReport:
     started: tuple[JobId, ...] = ()
     skipped: Mapping[JobId, str] | None = None
     waiting: int = 0
+    moving: tuple[JobId, ...] = ()
     plan: Plan | None = None
 
 
@@ -86,6 +91,7 @@ class _View:
     order: Order
     planned: tuple[Placement, ...]
     booked: reservations.Booked
+    runners: tuple[Runner, ...] = ()
 
 
 def run_cycle(engine: Engine, writer: Writer, context: Context) -> CycleReport:
@@ -94,6 +100,7 @@ def run_cycle(engine: Engine, writer: Writer, context: Context) -> CycleReport:
     context.on_step("lead")
     if epoch is None:
         return CycleReport(is_leader=False)
+    moved = go_on(engine, writer, context, epoch)
     view = _look(engine, context)  # 1 queue, 2 snapshot
     if view.order.forsaken:
         writer.write(partial(_give_up, epoch, view))
@@ -101,20 +108,24 @@ def run_cycle(engine: Engine, writer: Writer, context: Context) -> CycleReport:
             view, jobs=tuple(job for job in view.jobs if job.id not in view.order.forsaken)
         )
     problem = _problem(view, context)
-    if not view.jobs:
+    if not view.jobs and not view.runners:
         context.desk.leave(standing_of(view.network, problem, None))
-        return CycleReport(is_leader=True, epoch=epoch)
-    plan = _between_solves(view, problem, context)  # 3 plan
+        return CycleReport(is_leader=True, epoch=epoch, started=moved)
+    plan = None if view.runners else _between_solves(view, problem, context)  # 3 plan
     if plan is None:
-        plan = context.planner(problem)
+        plan = context.planner(_with_runners(view, context) if view.runners else problem)
         context.desk.leave(standing_of(view.network, problem, plan))
     context.on_step("plan")
     jobs = {job.id: job for job in view.jobs}
     starts = [Start(jobs[placement.job_id], placement) for placement in plan.starts]
     refused = _commit(writer, context, epoch, starts)  # 4 check, 5 commit
-    started = [start.job.id for start in starts if start.job.id not in refused]
+    started = [*moved, *(start.job.id for start in starts if start.job.id not in refused)]
+    begun = begin(writer, context, epoch, plan, view.runners)
     context.on_step("hand out")  # 6 the orders lie ready
-    _explain(engine, writer, context, epoch, _decisions(plan, view.at, refused), plan)  # 7 explain
+    decisions = _decisions(plan, view.at, refused) | _moves(plan, view.at, begun)
+    kept = {one.job.id for one in view.runners} - begun.keys()
+    told = {job_id: one for job_id, one in decisions.items() if job_id not in kept}
+    _explain(engine, writer, context, epoch, told, plan)  # 7 explain
     context.on_step("explain")
     report = CycleReport(
         is_leader=True,
@@ -122,7 +133,8 @@ def run_cycle(engine: Engine, writer: Writer, context: Context) -> CycleReport:
         queued=len(view.jobs),
         started=tuple(started),
         skipped={job_id: refusal.message for job_id, refusal in refused.items()},
-        waiting=len(view.jobs) - len(started),
+        waiting=len(view.jobs) - len(started) + len(moved),
+        moving=tuple(begun),
         plan=plan,
     )
     _log(report, plan)
@@ -141,12 +153,13 @@ def _pieces(items: Sequence[T], most: int) -> Iterator[Sequence[T]]:
 
 def _log(report: CycleReport, plan: Plan) -> None:
     """One line for each cycle that did something; a queue that only waits is silent."""
-    if report.started or report.skipped:
+    if report.started or report.skipped or report.moving:
         facts = {
             "epoch": report.epoch,
             "queued": report.queued,
             "started": len(report.started),
             "skipped": len(report.skipped or ()),
+            "moving": len(report.moving),
             "planner": plan.planner.value,
             "plan_s": round(plan.build_s + plan.solve_s, 3),
         }
@@ -162,16 +175,19 @@ def _look(engine: Engine, context: Context) -> _View:
         jobs = tuple(
             job
             for job in store.queued_jobs(connection, context.limits.queue_limit)
-            if not job.stop_requested
+            if not job.stop_requested and job.move_to is None
         )
         context.on_step("queue")
-        tenants = {job.tenant_id for job in jobs}
+        found = _runners(connection, now, context)
+        tenants = {job.tenant_id for job in (*jobs, *(one.job for one in found))}
         lots = money_store.lots(connection, now=now)
         cash = money_store.cash_by_tenant(connection)
+        network = with_peaks(connection, take_snapshot(connection, now), context.peaks)
+        booked = reservations.look_up(connection, now)
         view = _View(
             at=now,
             jobs=jobs,
-            network=with_peaks(connection, take_snapshot(connection, now), context.peaks),
+            network=network,
             money=Money(
                 lots=tuple(lot for lot in lots if lot.tenant_id in tenants),
                 cash_fen={tenant: cash.get(tenant, 0) for tenant in sorted(tenants)},
@@ -179,10 +195,19 @@ def _look(engine: Engine, context: Context) -> _View:
             avoid=_avoid(connection, jobs, now, context),
             order=look_up(connection, jobs, now),
             planned=store_plans.planned_later(connection),
-            booked=reservations.look_up(connection, now),
+            booked=booked,
+            runners=movable(network, found, [one.pool_id for one in booked.reservations]),
         )
     context.on_step("snapshot")
     return view
+
+
+def _runners(connection: Connection, now: datetime, context: Context) -> tuple[Runner, ...]:
+    """Return the running jobs that may move, where it is time to look at them."""
+    limits = context.limits
+    if not context.moves.is_due(context.clock.monotonic(), limits.moves_every_s):
+        return ()
+    return runners(connection, now, timedelta(seconds=limits.move_rest_s))
 
 
 def _avoid(
@@ -213,6 +238,17 @@ def _give_up(epoch: int, view: _View, turn: Turn) -> None:
             attempt = store.latest_attempt(turn.connection, job.id)
             reason = ReasonCode.PREDECESSOR_FAILED
             take(turn, job, attempt, GivenUp(at=view.at, reason=reason, message=why))
+
+
+def _with_runners(view: _View, context: Context) -> Problem:
+    """Return the problem with the running jobs that may move, their units free."""
+    asked = replace(
+        view,
+        network=without(view.network, view.runners),
+        jobs=(*view.jobs, *(one.job for one in view.runners)),
+    )
+    pools = {state.pool.id: state.pool for site in view.network.sites for state in site.pools}
+    return as_running(_problem(asked, context), view.runners, pools)
 
 
 def _problem(view: _View, context: Context) -> Problem:
@@ -252,7 +288,7 @@ def _between_solves(view: _View, problem: Problem, context: Context) -> Plan | N
 
 def _meant(placement: Placement, job: Job, now: datetime) -> Meant:
     from_s = max(0.0, (placement.start - now).total_seconds())
-    run_s = job.wishes.use_s_at(placement.units)
+    run_s = job.wanted.use_s_at(placement.units)
     return Meant(placement, job.tenant_id, from_s, from_s + run_s)
 
 
@@ -330,7 +366,11 @@ def _save_decisions(epoch: int, decisions: Sequence[Decision], turn: Turn) -> No
     there = store.lock_jobs(connection, [decision.job_id for decision in decisions])
     known = [decision for decision in decisions if decision.job_id in there]
     store_plans.save_decisions(connection, known)
-    waiting = [one for one in known if there[one.job_id].state is JobState.QUEUED]
+    waiting = [
+        one
+        for one in known
+        if there[one.job_id].state is JobState.QUEUED and there[one.job_id].move_to is None
+    ]
     if not waiting:
         return
     attempts = store.latest_attempts(connection, [one.job_id for one in waiting])
@@ -367,6 +407,23 @@ def _decisions(plan: Plan, at: datetime, refused: Mapping[JobId, Refusal]) -> di
     for rejection in plan.rejections:
         found[rejection.job_id] = _rejected(rejection, at)
     return found
+
+
+def _moves(plan: Plan, at: datetime, begun: Mapping[JobId, str]) -> dict[JobId, Decision]:
+    """Return why each job that was asked to move does, with what every other pool would mean."""
+    return {
+        placement.job_id: Decision(
+            job_id=placement.job_id,
+            plan_id="",
+            decided_at=at,
+            reason=ReasonCode.MOVING,
+            message=begun[placement.job_id],
+            placement=placement,
+            verdicts=placement.verdicts,
+        )
+        for placement in plan.moves
+        if placement.job_id in begun
+    }
 
 
 def _rejected(rejection: Rejection, at: datetime) -> Decision:

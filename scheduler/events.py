@@ -29,6 +29,8 @@ class Placed:
     slices: tuple[HoldSlice, ...]
     units: int | None = None
     """The width of those that the job names; None: the one that it asks for first."""
+    is_held: bool = False
+    """The job moves here: its money was set aside when that was decided."""
     message: str = ""
 
 
@@ -47,6 +49,27 @@ class GivenUp:
 
     at: datetime
     reason: ReasonCode
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MoveAsked:
+    """The plan moves a running job: it saves its state, ends, and goes on in ``pool_id``.
+
+    ``slices`` are set aside for the rest of its run there, before anything is stopped.
+    """
+
+    at: datetime
+    pool_id: PoolId
+    slices: tuple[HoldSlice, ...]
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MoveDropped:
+    """A job that was stopped to move cannot go on where it was bound for: it is planned anew."""
+
+    at: datetime
     message: str
 
 
@@ -154,9 +177,9 @@ class Fenced:
     message: str
 
 
-QueueEvent = Placed | Waited | GivenUp
+QueueEvent = Placed | Waited | GivenUp | MoveDropped
 TimeEvent = TimeShort | TimeUsed | Extended | ExtensionKnown
-AttemptEvent = Reported | Seen | Lost | FenceDue | LeaseEnded | TimeEvent | Fenced
+AttemptEvent = Reported | Seen | Lost | FenceDue | LeaseEnded | TimeEvent | Fenced | MoveAsked
 Event = QueueEvent | StopAsked | AttemptEvent
 
 

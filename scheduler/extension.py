@@ -349,7 +349,7 @@ def _claims(connection: Connection, attempt: Attempt) -> tuple[Claim, ...]:
             submission_id=job.submission_id,
             units=placement.units,
             start=placement.start,
-            use_s_max=job.wishes.use_s_at(placement.units),
+            use_s_max=job.wanted.use_s_at(placement.units),
             deadline=job.wishes.deadline,
         )
         for placement in planned

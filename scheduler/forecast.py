@@ -67,7 +67,7 @@ def forecast(
     end: datetime,
 ) -> tuple[SiteForecast, ...]:
     """Return the forecast of every site from ``network.at`` to ``end``; runs are cut at the end."""
-    wishes = {job.id: job.wishes for job in jobs}
+    wishes = {job.id: job.wanted for job in jobs}
     runs: dict[SiteId, list[Run]] = defaultdict(list)
     for placement in placements:
         pool = network.pool(placement.pool_id).pool

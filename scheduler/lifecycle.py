@@ -13,7 +13,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from scheduler import granted_time
+from scheduler import granted_time, moves
 from scheduler.events import (
     AttemptEvent,
     Bill,
@@ -25,6 +25,8 @@ from scheduler.events import (
     IssueOrder,
     LeaseEnded,
     Lost,
+    MoveAsked,
+    MoveDropped,
     Note,
     OpenHold,
     OrderKind,
@@ -67,7 +69,7 @@ def advance(job: Job, attempt: Attempt | None, event: Event) -> Step:
     """
     if isinstance(event, StopAsked):
         return _stop(job, attempt, event)
-    if isinstance(event, Placed | Waited | GivenUp):
+    if isinstance(event, Placed | Waited | GivenUp | MoveDropped):
         return _queue_event(job, attempt, event)
     if attempt is None or attempt.job_id != job.id:
         raise _invalid(job, attempt, event, "there is no such attempt of this job")
@@ -81,20 +83,24 @@ def _queue_event(job: Job, attempt: Attempt | None, event: QueueEvent) -> Step:
         raise _invalid(job, attempt, event, f"attempt {attempt.number} is not proven dead")
     match event:
         case Placed():
-            return _place(job, event)
+            return _place(job, attempt, event)
+        case MoveDropped():
+            return moves.drop(job, attempt, event)
         case Waited():
             waiting = replace(job, reason=event.reason, message=event.message)
             is_news = job.reason is not event.reason
             note = Note(kind="waits", message=f"{event.reason.value}: {event.message}")
             return Step(waiting, attempt, (note,) if is_news else ())
         case GivenUp():
+            job, undone = moves.let_go(job, event.message)
             ended = _end(job, JobState.FAILED, event.at, event.reason, event.message)
-            return Step(ended, attempt, (Note(kind="given-up", message=event.message),))
+            return Step(ended, attempt, (*undone, Note(kind="given-up", message=event.message)))
 
 
-def _place(job: Job, event: Placed) -> Step:
-    number = job.attempts + 1
-    units = job.wishes.units if event.units is None else event.units
+def _place(job: Job, former: Attempt | None, event: Placed) -> Step:
+    number = job.attempts if event.is_held else job.attempts + 1
+    wanted = job.wanted
+    units = wanted.units if event.units is None else event.units
     intent = Attempt(
         id=attempt_id(job.id, number),
         job_id=job.id,
@@ -106,11 +112,12 @@ def _place(job: Job, event: Placed) -> Step:
         executor_id=executor_id(job.submission_id, number),
         hold_id=HoldId(f"hold:{attempt_id(job.id, number)}"),
         price_uyuan_per_unit_hour=event.price_uyuan_per_unit_hour,
-        run_s_max=job.wishes.run_s_at(units),
-        stop_grace_s=job.wishes.stop_grace_s,
+        run_s_max=wanted.run_s_at(units),
+        stop_grace_s=wanted.stop_grace_s,
         intent_at=event.at,
         epoch=event.epoch,
         lease_expires_at=event.lease_expires_at,
+        auto_extended_s=former.auto_extended_s if former is not None and event.is_held else 0,
     )
     placed = replace(
         job,
@@ -120,13 +127,15 @@ def _place(job: Job, event: Placed) -> Step:
         pool_id=event.pool_id,
         reason=ReasonCode.PLACED,
         message=event.message,
+        move_to=None,
     )
+    hold = OpenHold(hold_id=intent.hold_id, attempt_id=intent.id, slices=event.slices)
     where = f"attempt {number} goes to {event.site_id}, pool {event.pool_id}"
     return Step(
         placed,
         intent,
         (
-            OpenHold(hold_id=intent.hold_id, attempt_id=intent.id, slices=event.slices),
+            *(() if event.is_held else (hold,)),
             IssueOrder(kind="start", attempt_id=intent.id, site_id=intent.site_id),
             Note(kind="placed", message=where, attempt_id=intent.id),
         ),
@@ -136,12 +145,12 @@ def _place(job: Job, event: Placed) -> Step:
 def _stop(job: Job, attempt: Attempt | None, event: StopAsked) -> Step:
     if job.state.is_final or job.stop_requested:
         return Step(job, attempt)
+    job, undone = moves.let_go(job, "the user stops it")
     if attempt is None or attempt.state.is_dead:
         message = "stopped by the user before it started"
         ended = _end(job, JobState.STOPPED, event.at, ReasonCode.USER_STOPPED, message)
-        return Step(
-            replace(ended, stop_requested=True), attempt, (Note(kind="stopped", message=message),)
-        )
+        note = Note(kind="stopped", message=message)
+        return Step(replace(ended, stop_requested=True), attempt, (*undone, note))
     asked = replace(job, stop_requested=True)
     if attempt.state is AttemptState.INTENT and not event.was_handed_out:
         return _fence(asked, attempt, event.at, "stopped before the order left the centre")
@@ -149,6 +158,7 @@ def _stop(job: Job, attempt: Attempt | None, event: StopAsked) -> Step:
         replace(asked, state=JobState.STOPPING, message="the user wants it to end"),
         replace(attempt, stop_requested=True),
         (
+            *undone,
             IssueOrder(kind="stop", attempt_id=attempt.id, site_id=attempt.site_id),
             Note(kind="stop-asked", message="the user wants it to end", attempt_id=attempt.id),
         ),
@@ -160,6 +170,10 @@ def _attempt_event(job: Job, attempt: Attempt, event: AttemptEvent) -> Step:
         return _reported(job, attempt, event)
     if isinstance(event, Extended) and not granted_time.may_grow(job, attempt):
         raise _invalid(job, attempt, event, "it has ended, or is being stopped")
+    if isinstance(event, MoveAsked):
+        if not moves.may_begin(job, attempt):
+            raise _invalid(job, attempt, event, "it does not run undisturbed")
+        return moves.ask(job, attempt, event)
     if attempt.state.is_dead:
         return Step(job, attempt)
     if isinstance(event, Fenced):
@@ -280,6 +294,9 @@ def _ended(job: Job, attempt: Attempt, event: Reported) -> Step:
         return _site_failed(
             job, replace(ended, failure=FailureKind.INFRASTRUCTURE), event.at, "failed at the site"
         )
+    if moves.goes_on(job, ended):
+        return moves.stopped(job, ended, _settle(ended, event))
+    job, undone = moves.let_go(job, f"it ended at {attempt.site_id} before it could move")
     if event.state is AttemptState.FAILED:
         ended = replace(ended, failure=FailureKind.USER)
     state = JobState(event.state.value)
@@ -289,7 +306,7 @@ def _ended(job: Job, attempt: Attempt, event: Reported) -> Step:
         finished, exit_code=event.exit_code, started_at=job.started_at or ended.started_at
     )
     note = Note(kind=state.value, message=message or state.value, attempt_id=attempt.id)
-    return Step(finished, ended, (_settle(ended, event), note))
+    return Step(finished, ended, (_settle(ended, event), note, *undone))
 
 
 def _reason_of_end(job: Job, attempt: Attempt) -> tuple[ReasonCode | None, str]:
@@ -359,14 +376,17 @@ def _site_failed(job: Job, attempt: Attempt, at: datetime, how: str) -> Step:
     release = ReleaseHold(
         attempt_id=attempt.id, hold_id=attempt.hold_id, message="no charge: not the user's fault"
     )
-    undo = (release, WithdrawOrders(attempt_id=attempt.id))
+    was_moving = job.move_to is not None
+    job, undone = moves.let_go(job, f"its attempt at {attempt.site_id} is lost")
+    undo = (release, WithdrawOrders(attempt_id=attempt.id), *undone)
     note = Note(kind=attempt.state.value, message=message, attempt_id=attempt.id)
-    if job.stop_requested or attempt.stop_requested:
+    if job.stop_requested or (attempt.stop_requested and not was_moving):
         reason = ReasonCode.USER_STOPPED if job.stop_requested else ReasonCode.TIME_LIMIT
         ended = _end(job, JobState.STOPPED, at, reason, message)
         return Step(ended, attempt, (*undo, note))
-    if job.attempts >= ATTEMPTS_MAX:
-        words = f"{message}; {job.attempts} of {ATTEMPTS_MAX} attempts are used"
+    tried = job.attempts - job.moves
+    if tried >= ATTEMPTS_MAX:
+        words = f"{message}; {tried} of {ATTEMPTS_MAX} attempts are used"
         return Step(
             _end(job, JobState.FAILED, at, ReasonCode.SITE_FAILED, words),
             attempt,

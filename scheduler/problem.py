@@ -214,7 +214,10 @@ def _it_base_w(
         )
         for row in zip(*(_units_free(one, now, slots) for one in state.pools), strict=True)
     ] or [0.0] * len(slots)
-    background_w = _background_w(state, idle_w, extra_w[0], now)
+    leaving_w = sum(
+        one.movable_units * (one.pool.power_w_busy - one.pool.power_w_idle) for one in state.pools
+    )
+    background_w = _background_w(state, idle_w, extra_w[0] + leaving_w, now)
     if background_w is not None:
         return tuple(background_w + idle_w + one for one in extra_w)
     # No reading: where not even all units at full power could pass the limit, none is needed.
@@ -297,7 +300,7 @@ def _nodes(state: PoolState) -> tuple[int, ...]:
 
 def job_spec(job: Job, now: datetime) -> JobSpec:
     """Return a job in the planner's numbers, with times from ``now``."""
-    wishes = job.wishes
+    wishes = job.wanted
     earliest = max(now, job.submitted_at, wishes.earliest_start or now)
     deadline_s = None
     if wishes.deadline is not None:

@@ -49,6 +49,8 @@ def wishes_of(document: Row) -> Wishes:
         extend_s_max=document["extend_s_max"],
         widths=tuple(Width(**one) for one in document["widths"]),
         after=tuple(Predecessor(**one) for one in document["after"]),
+        may_move=document["may_move"],
+        checkpoint_s=document["checkpoint_s"],
     )
 
 
@@ -85,6 +87,7 @@ def job_of(row: Row) -> Job:
     fields["state"] = JobState(row["state"])
     fields["wishes"] = wishes_of(row["wishes"])
     fields["reason"] = None if row["reason"] is None else ReasonCode(row["reason"])
+    fields["move_to"] = None if row["move_to"] is None else PoolId(row["move_to"])
     return Job(**fields)
 
 

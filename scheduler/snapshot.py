@@ -16,11 +16,13 @@ from collectors import store as telemetry
 from collectors.store_bill import PeakBook
 from collectors.store_facility import newest_fits
 from scheduler import registry, store, store_nodes, store_registry
+from scheduler.moves import hold_of_move
 from scheduler.nodes import SiteNode, free_by_node
 from scheduler.registry import RegisteredSite
 from suanwang.energy.catalogue import load_catalogue
 from suanwang.ids import PoolId
 from suanwang.model.attempt import Attempt, AttemptState
+from suanwang.model.job import Job
 from suanwang.model.meter import PueFigure
 from suanwang.model.network import ComputeNetwork, Fact, PoolState, SiteState
 from suanwang.model.reading import Quality
@@ -39,6 +41,9 @@ def take_snapshot(connection: Connection, now: datetime) -> ComputeNetwork:
     running: dict[PoolId, list[Attempt]] = defaultdict(list)
     for attempt in store.live_attempts(connection):
         running[attempt.pool_id].append(attempt)
+    for job, attempt in store.moving_jobs(connection):
+        if job.move_to is not None:
+            running[job.move_to].append(_arriving(job, attempt, now))
     sites = registry.sites(connection)
     nodes = store_nodes.nodes_by_site(connection)
     asked = telemetry.AskedPue(start=now - PUE_OVER, end=now, now=now)
@@ -60,6 +65,19 @@ def take_snapshot(connection: Connection, now: datetime) -> ComputeNetwork:
             for registered in sites
         ),
         rtt_ms=store_registry.rtt_ms(connection),
+    )
+
+
+def _arriving(job: Job, attempt: Attempt, now: datetime) -> Attempt:
+    """Return what a moving job will be where it is bound for: its units are kept there."""
+    use_s = attempt.use_s_max + job.wishes.checkpoint_s
+    return replace(
+        attempt,
+        id=hold_of_move(job)[0],
+        pool_id=job.move_to or attempt.pool_id,
+        state=AttemptState.INTENT,
+        started_at=None,
+        lease_expires_at=now + timedelta(seconds=use_s),
     )
 
 

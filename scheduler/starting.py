@@ -58,7 +58,7 @@ def start_many(
     """Start jobs, each whole or not at all; return those that the newest state refuses, and why."""
     tenure.require(turn, epoch)
     now = context.clock.now()
-    ground = _Ground(turn.connection, starts, now)
+    ground = Ground(turn.connection, [start.placement.pool_id for start in starts], now)
     jobs = store.lock_jobs(turn.connection, [start.job.id for start in starts])
     attempts = store.latest_attempts(turn.connection, list(jobs))
     refused: dict[JobId, Refusal] = {}
@@ -87,16 +87,25 @@ def words(placement: Placement) -> str:
     return chosen[0].message if chosen else f"placed at {placement.site_id}"
 
 
-class _Ground:
-    """The newest state of all that the starts touch, and what is left of it after each."""
+class Ground:
+    """The newest state of all that the starts touch, and what is left of it after each.
 
-    def __init__(self, connection: Connection, starts: Sequence[Start], now: datetime) -> None:
+    ``besides`` is a job that moves here: what is kept for it is not taken from it.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        pool_ids: Sequence[PoolId],
+        now: datetime,
+        besides: JobId | None = None,
+    ) -> None:
         self._connection, self._now = connection, now
-        wanted = sorted({start.placement.pool_id for start in starts})
+        wanted = sorted(set(pool_ids))
         self._pools: dict[PoolId, Pool] = {
             pool.id: pool for pool in store_registry.pools_locked(connection, wanted)
         }
-        used = store.live_units(connection, wanted)
+        used = store.live_units(connection, wanted, besides)
         self._free = {
             pool.id: max(0, pool.units_usable - used.get(pool.id, 0))
             for pool in self._pools.values()
@@ -108,18 +117,10 @@ class _Ground:
 
     def check(self, context: Context, start: Start) -> Placed | Refusal:
         """Check pool, site and price as they are now; return the event that starts the job."""
-        placement, wishes = start.placement, start.job.wishes
-        pool = self._pools.get(placement.pool_id)
-        if pool is None or pool.site_id != placement.site_id:
-            return Refusal(ReasonCode.STALE, f"pool {placement.pool_id} is not there any more")
-        registered = self._sites.get(placement.site_id)
-        if registered is None or not registered.is_open or not is_reachable(registered, self._now):
-            message = f"{placement.site_id} takes no jobs at the moment"
-            return Refusal(ReasonCode.SITE_DOWN, message)
-        free = self._free[pool.id]
-        if free < placement.units:
-            message = f"{pool.id} has {free} units free, the job needs {placement.units}"
-            return Refusal(ReasonCode.CAPACITY, message)
+        placement, wishes = start.placement, start.job.wanted
+        pool = self.room(placement.pool_id, placement.units)
+        if isinstance(pool, Refusal):
+            return pool
         slices = self._slices(start, pool)
         if isinstance(slices, Refusal):
             return slices
@@ -137,10 +138,25 @@ class _Ground:
             message=words(placement),
         )
 
+    def room(self, pool_id: PoolId, units: int) -> Pool | Refusal:
+        """Return the pool where its site takes jobs and so many units are free, else why not."""
+        pool = self._pools.get(pool_id)
+        registered = None if pool is None else self._sites.get(pool.site_id)
+        if pool is None or registered is None:
+            return Refusal(ReasonCode.STALE, f"pool {pool_id} is not there any more")
+        if not registered.is_open or not is_reachable(registered, self._now):
+            message = f"{pool.site_id} takes no jobs at the moment"
+            return Refusal(ReasonCode.SITE_DOWN, message)
+        free = self._free[pool.id]
+        if free < units:
+            message = f"{pool.id} has {free} units free, the job needs {units}"
+            return Refusal(ReasonCode.CAPACITY, message)
+        return pool
+
     def _slices(self, start: Start, pool: Pool) -> tuple[HoldSlice, ...] | Refusal:
         """Return what to hold: the planned lots in drawing order, cash for the rest."""
         placement = start.placement
-        unit_ms = placement.units * start.job.wishes.use_s_at(placement.units) * 1_000
+        unit_ms = placement.units * start.job.wanted.use_s_at(placement.units) * 1_000
         price_fen = int(hold_fen(unit_ms, pool.price_uyuan_per_unit_hour))
         if price_fen > placement.price_fen_max:
             message = f"the price rose from {placement.price_fen_max} to {price_fen} fen"

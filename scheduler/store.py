@@ -4,6 +4,7 @@ Who changes a job locks its row first (PostgreSQL; on SQLite the whole transacti
 the order of job ids where there are several. ``version`` guards those who decided on an older read.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -150,6 +151,7 @@ def update_job(connection: Connection, job: Job) -> Job:
 _MOVING: Final = (
     *("state", "attempts", "site_id", "pool_id", "stop_requested"),
     *("reason", "message", "started_at", "ended_at", "exit_code"),
+    *("move_to", "moves", "left_units", "left_run_s"),
 )
 """Columns of a job that change while it lives; what was submitted stays as it was."""
 
@@ -307,14 +309,43 @@ def latest_attempts(connection: Connection, job_ids: Sequence[JobId]) -> dict[Jo
     return found
 
 
-def live_units(connection: Connection, pool_ids: Sequence[PoolId]) -> dict[PoolId, int]:
-    """Return how many units of these pools are taken by attempts that are not proven dead."""
+def live_units(
+    connection: Connection, pool_ids: Sequence[PoolId], besides: JobId | None = None
+) -> dict[PoolId, int]:
+    """Return how many units of these pools are taken.
+
+    That is by attempts that are not proven dead, and by jobs that are about to move there.
+    """
     query = (
         select(attempt_table.c.pool_id, func.sum(attempt_table.c.units))
         .where(attempt_table.c.pool_id.in_(pool_ids), attempt_table.c.state.not_in(DEAD))
         .group_by(attempt_table.c.pool_id)
     )
-    return {PoolId(pool_id): int(units) for pool_id, units in connection.execute(query)}
+    taken = Counter({PoolId(pool_id): int(units) for pool_id, units in connection.execute(query)})
+    for job, attempt in moving_jobs(connection):
+        if job.id != besides and job.move_to is not None:
+            taken[job.move_to] += attempt.units
+    return taken
+
+
+def moving_jobs(connection: Connection) -> tuple[tuple[Job, Attempt], ...]:
+    """Return the jobs that are bound for another pool, each with the attempt that it leaves."""
+    query = select(job_table).where(job_table.c.move_to.is_not(None)).order_by(job_table.c.id)
+    jobs = [job_of(dict(row)) for row in connection.execute(query).mappings()]
+    last = latest_attempts(connection, [job.id for job in jobs])
+    return tuple((job, last[job.id]) for job in jobs if job.id in last)
+
+
+def running_jobs(connection: Connection) -> tuple[tuple[Job, Attempt], ...]:
+    """Return the jobs that run, each with its newest attempt."""
+    query = (
+        select(job_table)
+        .where(job_table.c.state == JobState.RUNNING.value)
+        .order_by(job_table.c.submitted_at, job_table.c.id)
+    )
+    jobs = [job_of(dict(row)) for row in connection.execute(query).mappings()]
+    last = latest_attempts(connection, [job.id for job in jobs])
+    return tuple((job, last[job.id]) for job in jobs if job.id in last)
 
 
 def touch_attempts(connection: Connection, ids: Sequence[AttemptId], at: datetime) -> None:

@@ -89,6 +89,8 @@ class WishesOut(Out):
     extend_s_max: int
     widths: list[WishedWidth]
     after: list[PredecessorOut]
+    may_move: bool
+    checkpoint_s: int
 
 
 class JobOut(Out):
@@ -456,6 +458,8 @@ def wishes_out(wishes: Wishes) -> WishesOut:
             for one in wishes.after
         ],
         widths=[WishedWidth(units=one.units, run_s_max=one.run_s_max) for one in wishes.widths],
+        may_move=wishes.may_move,
+        checkpoint_s=wishes.checkpoint_s,
     )
 
 

@@ -1,7 +1,7 @@
 """A job: what a user asked for, and where it stands."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -56,6 +56,8 @@ class Wishes:
     It starts when all that it comes ``after`` has succeeded and its data had time to come.
     An elastic job names other ``widths`` that will do as well; the plan decides which one it gets.
     An attempt that runs short is given ``extend_s`` more by itself, ``extend_s_max`` in all.
+    Where it ``may_move`` it saves its state when it is asked to end and goes on elsewhere; saving,
+    moving and loading take ``checkpoint_s``.
     """
 
     units: int = 1
@@ -76,6 +78,8 @@ class Wishes:
     extend_s_max: int = 0
     widths: tuple[Width, ...] = ()
     after: tuple[Predecessor, ...] = ()
+    may_move: bool = False
+    checkpoint_s: int = 60
 
     @property
     def use_s_max(self) -> int:
@@ -99,6 +103,10 @@ class Job:
 
     ``version`` counts changes: a writer that read an older one must read again.
     ``batch_id`` names the batch that the job came in with, if any.
+
+    ``move_to`` is the pool that it is bound for while it moves: it is being stopped, or waits to go
+    on there. After that ``left_units`` and ``left_run_s`` are what is left of its run. ``moves``
+    counts those begun; each takes a number of an attempt.
     """
 
     id: JobId
@@ -125,3 +133,14 @@ class Job:
     exit_code: int | None = None
     version: int = 0
     batch_id: BatchId | None = None
+    move_to: PoolId | None = None
+    moves: int = 0
+    left_units: int | None = None
+    left_run_s: int | None = None
+
+    @property
+    def wanted(self) -> Wishes:
+        """Its wishes as they stand: of a job that has moved, for what is left of its run."""
+        if self.left_units is None or self.left_run_s is None:
+            return self.wishes
+        return replace(self.wishes, units=self.left_units, run_s_max=self.left_run_s, widths=())

@@ -47,12 +47,14 @@ class PoolState:
 
     ``busy_until`` lists, for the units in use, when each is free again at the latest.
     ``nodes_free`` are the whole free units of each node, empty where they are not known.
+    ``movable_units`` count as free here and are in use: of running jobs that are planned anew.
     """
 
     pool: Pool
     units_free: int
     busy_until: tuple[tuple[datetime, int], ...] = ()
     nodes_free: tuple[int, ...] = ()
+    movable_units: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

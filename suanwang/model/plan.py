@@ -35,6 +35,7 @@ class ReasonCode(StrEnum):
     LATER_IS_CHEAPER = "later-is-cheaper"
     NOT_YET = "not-yet"
     STAYS = "stays"
+    MOVING = "moving"
     WAITS_FOR = "waits-for"
     PREDECESSOR_FAILED = "predecessor-failed"
     USER_STOPPED = "user-stopped"

@@ -26,6 +26,7 @@ PREDECESSORS_MAX: Final = 100
 WIDTHS_MAX: Final = 8
 """Other widths that a job may name: each is planned, so each costs time."""
 GRACE_S_MAX: Final = 3_600
+CHECKPOINT_S_MAX: Final = 24 * 3_600
 LATENCY_MS_MAX: Final = 60_000.0
 _ALIKE: Final = 0.8
 """From this likeness on (difflib), an unknown key counts as a known one misspelt."""
@@ -49,6 +50,8 @@ WISH_KEYS: Final = (
     "after",
     "sites",
     "grace_s",
+    "may_move",
+    "checkpoint_s",
 )
 """The keys of a job's metadata that the placement respects."""
 
@@ -88,6 +91,8 @@ def parse_wishes(
         extend_s_max=read.get("extend_max_minutes", _minutes, 0),
         widths=read.get("elastic", _widths, ()),
         after=read.get("after", _predecessors, ()),
+        may_move=read.get("may_move", _yes_no, False),
+        checkpoint_s=read.get("checkpoint_s", _whole(0, CHECKPOINT_S_MAX), usual.checkpoint_s),
     )
     _check_together(wishes)
     return wishes
@@ -115,6 +120,13 @@ def _check_together(wishes: Wishes) -> None:
             key="latency_ms",
         )
     _check_extension(wishes)
+    if wishes.may_move and wishes.cash_fen_max is not None:
+        raise BadInput(
+            "metadata keys 'may_move' and 'cash_max' do not go together: each place is paid by "
+            "itself, and a limit over all of them is not kept",
+            next_step="leave one of the two out",
+            key="may_move",
+        )
     named = [wishes.units, *(one.units for one in wishes.widths)]
     twice = sorted({units for units in named if named.count(units) > 1})
     if twice:

@@ -124,6 +124,9 @@ class PolicySettings(Group):
     change_yuan: Weight = Field(
         default=0.5, description="least gain for which a start that a user was told is put off"
     )
+    move_threshold_yuan: Weight = Field(
+        default=5.0, description="least gain, beyond its checkpoint, for which a running job moves"
+    )
     expiring_weight: Weight = Field(
         default=0.1, description="what a yuan of a voucher is worth that would expire unused soon"
     )
@@ -161,6 +164,16 @@ class SchedulerSettings(Group):
         le=60.0,
         allow_inf_nan=False,
         description="jobs that come in this soon after a solve start at its prices; 0: solve, s",
+    )
+    moves_every_s: float = Field(
+        default=60.0,
+        ge=0.0,
+        le=86_400.0,
+        allow_inf_nan=False,
+        description="how often running jobs that may move are planned anew; 0: never, s",
+    )
+    move_rest_s: Seconds = Field(
+        default=600.0, description="how long a job runs in one place before it may move, s"
     )
     time_limit_s: Seconds = Field(
         default=10.0, description="after this long the planner answers with the best it has, s"

@@ -126,3 +126,26 @@ def _with_running(problem: Problem, seed: int) -> Problem:
         )
     quiet: Policy = replace(policy, move_threshold_yuan=random.choice((0.0, 20.0)))
     return replace(problem, jobs=tuple(jobs), policy=quiet)
+
+
+def test_a_job_that_may_not_wait_goes_at_once_or_stays() -> None:
+    dear_now = a_site(price_uyuan_per_kwh=(60_000_000, 600_000, 600_000, 600_000))
+    made = plan(a_problem(jobs=[_running(may_wait=False)], sites=[dear_now]))
+    assert (len(made.kept), made.moves) == (1, ())
+    problem = _two_sites(_running(may_wait=False), 3.0)
+    made = plan(problem)
+    (move,) = made.moves
+    assert (move.pool_id, move.start) == ("far-gpu", ORIGIN)
+    late = replace(made, moves=(replace(move, start=ORIGIN + timedelta(hours=1)),))
+    assert any("is put off" in line for line in violations(problem, late))
+
+
+def test_a_running_job_keeps_its_seat_and_no_gang_is_sent_onto_it() -> None:
+    """Four units run on one of two nodes; the other has two of four left."""
+    pool = a_pool(units=8, units_free=(6,) * 4, nodes=(0, 2), units_per_node=4)
+    runs = _running(may_wait=False)
+    problem = a_problem(jobs=[replace(runs, units=4), a_job("gang", units=2)], pools=[pool])
+    made = plan(problem)
+    assert len(made.kept) == 1
+    assert [dict(one.nodes) for one in made.starts] == [{"node-2": 2}]
+    assert violations(problem, made) == ()

@@ -1,6 +1,5 @@
 """Any story that agents, users, operators and time can tell, in any order, any number of times."""
 
-from collections import defaultdict
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -22,6 +21,8 @@ from scheduler.events import (
     IssueOrder,
     LeaseEnded,
     Lost,
+    MoveAsked,
+    MoveDropped,
     OpenHold,
     Placed,
     ReleaseHold,
@@ -33,6 +34,7 @@ from scheduler.events import (
 )
 from scheduler.granted_time import may_grow
 from scheduler.lifecycle import ATTEMPTS_MAX, advance
+from scheduler.moves import hold_of_move, may_begin
 from suanwang.errors import InvalidTransition
 from suanwang.ids import PoolId
 from suanwang.model.attempt import Attempt, AttemptState
@@ -44,6 +46,7 @@ REPORTABLE = ("submitting", "starting", "running", "succeeded", "failed", "stopp
 WORDS = st.sampled_from([*REPORTABLE, "unknown", "fenced"])
 RUN_S = 600
 GRACE_S = 30
+CHECKPOINT_S = 40
 SECONDS = st.integers(-500, 5_000)
 
 
@@ -54,21 +57,25 @@ class Story(RuleBasedStateMachine):
         super().__init__()
         self.now = START
         job = a_job()
-        self.job: Job = replace(job, wishes=replace(job.wishes, stop_grace_s=GRACE_S))
+        wishes = replace(job.wishes, stop_grace_s=GRACE_S, may_move=True, checkpoint_s=CHECKPOINT_S)
+        self.job: Job = replace(job, wishes=wishes)
         self.attempts: dict[int, Attempt] = {}
         self.holds: dict[str, str] = {}
         self.starts: list[str] = []
-        self.granted_s: dict[str, int] = defaultdict(lambda: RUN_S)
+        self.granted_s: dict[str, int] = {}
+        self.least_s: dict[str, int] = {}
         self.told: list[tuple[int, Reported]] = []
         self.final: Job | None = None
 
     def happen(self, event: Event, number: int | None = None) -> None:
         """Advance, and carry out what follows as the shell would."""
-        attempt = self.attempts.get(number or self.job.attempts)
+        attempt = self.attempts.get(number or self.newest)
         step = advance(self.job, attempt, event)
         self.job = step.job
         if step.attempt is not None:
             self.attempts[step.attempt.number] = step.attempt
+            self.least_s.setdefault(step.attempt.id, step.attempt.run_s_max)
+            self.granted_s.setdefault(step.attempt.id, step.attempt.run_s_max)
         for instruction in step.instructions:
             match instruction:
                 case OpenHold(hold_id=hold_id):
@@ -86,6 +93,11 @@ class Story(RuleBasedStateMachine):
             if isinstance(instruction, Bill):
                 self.bill_is_sound(instruction)
 
+    @property
+    def newest(self) -> int:
+        """Number of the newest attempt; a move takes a number before its attempt is there."""
+        return max(self.attempts, default=0)
+
     def bill_is_sound(self, bill: Bill) -> None:
         """Never negative, never in the future, never more than was held."""
         attempt = next(one for one in self.attempts.values() if one.id == bill.attempt_id)
@@ -100,6 +112,31 @@ class Story(RuleBasedStateMachine):
     def wait(self, seconds: int) -> None:
         self.now += timedelta(seconds=seconds)
 
+    @precondition(lambda self: self.attempts)
+    @rule()
+    def move(self) -> None:
+        """A job that runs undisturbed is asked to move; any other can never be."""
+        attempt = self.attempts[self.newest]
+        event = MoveAsked(
+            at=self.now,
+            pool_id=PoolId("cheap-cpu"),
+            slices=(HoldSlice(lot_id=None, amount_fen=200),),
+            message="cheaper",
+        )
+        if may_begin(self.job, attempt):
+            self.happen(event)
+            return
+        before = self.job
+        with suppress(InvalidTransition):
+            self.happen(event)
+            raise AssertionError("a job was moved that does not run undisturbed")
+        assert self.job == before
+
+    @precondition(lambda self: self.job.state is JobState.QUEUED)
+    @rule()
+    def drop_the_move(self) -> None:
+        self.happen(MoveDropped(at=self.now, message="no room"))
+
     @precondition(lambda self: self.job.state is JobState.QUEUED)
     @rule(site=st.sampled_from([NEAR, CHEAP]))
     def place(self, site: str) -> None:
@@ -112,6 +149,7 @@ class Story(RuleBasedStateMachine):
                 epoch=1,
                 lease_expires_at=self.now + timedelta(seconds=1_500),
                 slices=(HoldSlice(lot_id=None, amount_fen=167),),
+                is_held=self.job.move_to is not None,
             )
         )
 
@@ -133,7 +171,7 @@ class Story(RuleBasedStateMachine):
             asked_by="",
             request_key="k",
         )
-        attempt = self.attempts[self.job.attempts]
+        attempt = self.attempts[self.newest]
         if may_grow(self.job, attempt):
             self.happen(event)
             return
@@ -146,9 +184,10 @@ class Story(RuleBasedStateMachine):
     @rule(which=st.integers(0, 1_000), grown=st.integers(0, 10), is_late=st.booleans())
     def site_answers(self, which: int, grown: int, is_late: bool) -> None:
         """The site knows of some extension, maybe an old one, maybe too late."""
-        attempt = self.attempts[which % self.job.attempts + 1]
+        attempt = list(self.attempts.values())[which % len(self.attempts)]
         number = min(grown, attempt.extensions)
-        run_s_max = attempt.run_s_max if number == attempt.extensions else RUN_S
+        is_newest = number == attempt.extensions
+        run_s_max = attempt.run_s_max if is_newest else self.least_s[attempt.id]
         event = ExtensionKnown(at=self.now, number=number, run_s_max=run_s_max, is_late=is_late)
         self.happen(event, attempt.number)
 
@@ -166,7 +205,7 @@ class Story(RuleBasedStateMachine):
         window: tuple[int, int],
         is_infrastructure: bool,
     ) -> None:
-        number = self.job.attempts
+        number = self.newest
         event = Reported(
             at=self.now,
             seq=self.attempts[number].report_seq + skip,
@@ -191,7 +230,7 @@ class Story(RuleBasedStateMachine):
     @precondition(lambda self: self.attempts)
     @rule(which=st.integers(0, 1_000), kind=st.integers(0, 6))
     def time_or_people(self, which: int, kind: int) -> None:
-        number = which % self.job.attempts + 1
+        number = list(self.attempts)[which % len(self.attempts)]
         events: tuple[AttemptEvent, ...] = (
             Seen(at=self.now),
             Lost(at=self.now, message="no news"),
@@ -230,12 +269,30 @@ class Story(RuleBasedStateMachine):
     @invariant()
     def a_site_never_knows_of_more_time_than_was_granted(self) -> None:
         for attempt in self.attempts.values():
-            assert RUN_S <= attempt.run_s_confirmed <= attempt.run_s_max
+            assert self.least_s[attempt.id] <= attempt.run_s_confirmed <= attempt.run_s_max
             assert attempt.run_s_max == self.granted_s[attempt.id]
 
     @invariant()
     def attempts_are_counted_and_limited(self) -> None:
-        assert len(self.attempts) == self.job.attempts <= ATTEMPTS_MAX
+        assert self.job.attempts - self.job.moves <= ATTEMPTS_MAX
+        assert self.job.attempts - self.job.moves <= len(self.attempts) <= self.job.attempts
+
+    @invariant()
+    def money_waits_for_a_move_exactly_while_there_is_one(self) -> None:
+        moves = {hold for hold in self.holds if hold not in self.holds_of_attempts()}
+        waiting = {hold for hold in moves if self.holds[hold] == "open"}
+        assert waiting == ({hold_of_move(self.job)[1]} if self.job.move_to else set())
+        assert not (self.job.state.is_final and self.job.move_to)
+
+    def holds_of_attempts(self) -> set[str]:
+        """Holds of attempts that are there."""
+        return {str(attempt.hold_id) for attempt in self.attempts.values()}
+
+    @invariant()
+    def what_is_left_after_a_move_was_granted_before(self) -> None:
+        if self.job.left_run_s is not None:
+            most_s = max(self.granted_s.values()) + CHECKPOINT_S
+            assert CHECKPOINT_S < self.job.left_run_s <= most_s
 
     @invariant()
     def final_is_final(self) -> None:

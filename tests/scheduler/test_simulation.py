@@ -16,9 +16,11 @@ from scheduler_builders import CHEAP, NEAR, Centre, a_centre, a_new_job, a_pool,
 from scheduler_sites import FakeSite
 from sqlalchemy import Engine
 
-from scheduler import extension, service, store_extensions
+from optimizer.problem import Policy
+from scheduler import extension, service, store_extensions, store_registry
+from scheduler.moves import hold_of_move
 from suanwang.clock import VirtualClock
-from suanwang.db.engine import reading
+from suanwang.db.engine import reading, writing
 from suanwang.errors import Conflict, NotFound, Refused
 from suanwang.ids import SeededIds
 from suanwang.model.attempt import Attempt
@@ -47,6 +49,17 @@ class World:
     final: dict[str, Job] = field(default_factory=dict)
     jobs: int = 0
     crashes: int = 0
+    swaps_prices: bool = False
+    prices: tuple[int, int] = (12, 6)
+
+    def moved(self) -> int:
+        """Return how many jobs went on elsewhere, by their stories."""
+        with reading(self.centre.engine) as connection:
+            stories = [
+                [event.kind for event in service.job_events(connection, job.id)]
+                for job in service.list_jobs(connection, limit=100)
+            ]
+        return sum(story.count("move-stopped") for story in stories)
 
     def step(self) -> None:
         """Let a few things happen, then time pass."""
@@ -64,6 +77,8 @@ class World:
             k=4,
         ):
             act()
+        if self.swaps_prices and self.random.random() < 0.1:
+            self.swap_prices()
         if self.random.random() < 0.5:
             self.centre.reconcile()
         self.centre.clock.advance(STEP_S)
@@ -77,8 +92,22 @@ class World:
         with suppress(Refused):
             name, units = f"job{self.jobs}", self.random.choice((1, 2, 6))
             grace_s, step_s = self.random.choice((0, 20)), self.random.choice((0, 60, 200))
-            wishes = {"stop_grace_s": grace_s, "extend_s": step_s, "extend_s_max": 2 * step_s}
+            wishes = {
+                "stop_grace_s": grace_s,
+                "extend_s": step_s,
+                "extend_s_max": 2 * step_s,
+                "may_move": self.random.random() < 0.7,
+                "checkpoint_s": 10,
+            }
             self.centre.submit(a_new_job(name, units=units, **wishes))
+
+    def swap_prices(self) -> None:
+        """What was cheap is dear from now on: jobs that may move do."""
+        self.prices = self.prices[::-1]
+        for name, yuan in zip((NEAR, CHEAP), self.prices, strict=True):
+            with writing(self.centre.engine) as connection:
+                pool = a_pool(name, yuan=yuan)
+                store_registry.upsert_pool(connection, pool)
 
     def extend(self) -> None:
         """Somebody wants more time for some job, and may click twice, or the centre may die."""
@@ -107,7 +136,8 @@ class World:
 
     def cycle(self) -> None:
         """A cycle that may die after any of its steps, inside a transaction too."""
-        dies_at = self.random.choice(("never", "never", "plan", "committing", "commit", "explain"))
+        deaths = ("never", "never", "plan", "committing", "commit", "move", "explain")
+        dies_at = self.random.choice(deaths)
 
         def on_step(name: str) -> None:
             if name == dies_at:
@@ -194,7 +224,16 @@ class World:
     def _job_is_sound(self, job: Job, attempts: tuple[Attempt, ...]) -> None:
         alive = [attempt for attempt in attempts if not attempt.state.is_dead]
         assert len(alive) <= 1, alive
-        assert [attempt.number for attempt in attempts] == list(range(1, job.attempts + 1))
+        numbers = [attempt.number for attempt in attempts]
+        assert sorted(set(numbers)) == numbers, numbers
+        assert job.attempts - job.moves <= len(numbers) <= job.attempts
+        if job.move_to is None:
+            assert max(numbers, default=0) <= job.attempts
+        else:
+            assert not job.state.is_final
+            with reading(self.centre.engine) as connection:
+                kept = money_store.find_hold(connection, hold_of_move(job)[1])
+            assert kept.state is HoldState.OPEN
         if job.state.is_final:
             assert not alive
             former = self.final.setdefault(job.id, job)
@@ -214,7 +253,16 @@ class World:
 
 def a_world(engine: Engine, clock: VirtualClock, ids: SeededIds, seed: int) -> World:
     """Two small sites, a tenant with a voucher and cash."""
-    centre = a_centre(engine, clock, ids, avoid_s=60.0, start_margin_s=300)
+    centre = a_centre(
+        engine,
+        clock,
+        ids,
+        avoid_s=60.0,
+        start_margin_s=300,
+        moves_every_s=10.0,
+        move_rest_s=7.0,
+        policy=Policy(move_threshold_yuan=0.0),
+    )
     random = Random(seed)
     centre.register(a_site(NEAR, a_pool(NEAR, yuan=12)), a_site(CHEAP, a_pool(CHEAP, yuan=6)))
     centre.add_tenant(cash_fen=20_000)
@@ -240,3 +288,21 @@ def test_no_fault_makes_a_job_run_twice_or_cost_twice(
     assert held == 0
     assert world.crashes > 0
     assert world.extended() > 0
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_jobs_that_move_back_and_forth_run_once_and_pay_once(
+    sqlite_engine: Engine, clock: VirtualClock, ids: SeededIds, seed: int
+) -> None:
+    world = a_world(sqlite_engine, clock, ids, seed)
+    world.swaps_prices = True
+    for _ in range(STEPS):
+        world.step()
+        world.check()
+    world.calm()
+    with reading(sqlite_engine) as connection:
+        jobs = service.list_jobs(connection, limit=100)
+        held = money_store.cash_held_fen(connection, "t1")
+    assert [job for job in jobs if not job.state.is_final] == []
+    assert held == 0
+    assert world.moved() > 0

@@ -58,11 +58,21 @@ job: Final = Table(
     Column("exit_code", Integer, comment="exit code of the entrypoint"),
     Column("version", Int64, nullable=False, comment="counts changes"),
     Column("batch_id", Text, ForeignKey("job_batch.id"), comment="batch it came in with"),
+    Column("move_to", Text, ForeignKey("pool.id"), comment="pool that it moves to, while it does"),
+    Column("moves", Integer, nullable=False, comment="moves begun"),
+    Column("left_units", Integer, comment="after a move: units that it goes on with"),
+    Column("left_run_s", Integer, comment="after a move: longest run that is left, s"),
     comment="Jobs as users submitted them.",
 )
 Index("ix_job_state_submitted_at", job.c.state, job.c.submitted_at)
 Index("ix_job_batch_id", job.c.batch_id)
 Index("ix_job_tenant_id_submitted_at", job.c.tenant_id, job.c.submitted_at)
+Index(
+    "ix_job_move_to",
+    job.c.move_to,
+    postgresql_where=job.c.move_to.is_not(None),
+    sqlite_where=job.c.move_to.is_not(None),
+)
 
 job_event: Final = Table(
     "job_event",

@@ -117,9 +117,26 @@ def upgrade() -> None:
         sa.Column("exit_code", sa.Integer(), nullable=True, comment="exit code of the entrypoint"),
         sa.Column("version", Int64, nullable=False, comment="counts changes"),
         sa.Column("batch_id", sa.Text(), nullable=True, comment="batch it came in with"),
+        sa.Column(
+            "move_to", sa.Text(), nullable=True, comment="pool that it moves to, while it does"
+        ),
+        sa.Column("moves", sa.Integer(), nullable=False, comment="moves begun"),
+        sa.Column(
+            "left_units",
+            sa.Integer(),
+            nullable=True,
+            comment="after a move: units that it goes on with",
+        ),
+        sa.Column(
+            "left_run_s",
+            sa.Integer(),
+            nullable=True,
+            comment="after a move: longest run that is left, s",
+        ),
         sa.ForeignKeyConstraint(
             ["batch_id"], ["job_batch.id"], name=op.f("fk_job_batch_id_job_batch")
         ),
+        sa.ForeignKeyConstraint(["move_to"], ["pool.id"], name=op.f("fk_job_move_to_pool")),
         sa.ForeignKeyConstraint(["pool_id"], ["pool.id"], name=op.f("fk_job_pool_id_pool")),
         sa.ForeignKeyConstraint(["site_id"], ["site.id"], name=op.f("fk_job_site_id_site")),
         sa.ForeignKeyConstraint(["tenant_id"], ["tenant.id"], name=op.f("fk_job_tenant_id_tenant")),
@@ -129,6 +146,13 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("job", schema=None) as batch_op:
         batch_op.create_index("ix_job_batch_id", ["batch_id"], unique=False)
+        batch_op.create_index(
+            "ix_job_move_to",
+            ["move_to"],
+            unique=False,
+            postgresql_where=sa.text("move_to IS NOT NULL"),
+            sqlite_where=sa.text("move_to IS NOT NULL"),
+        )
         batch_op.create_index("ix_job_state_submitted_at", ["state", "submitted_at"], unique=False)
         batch_op.create_index(
             "ix_job_tenant_id_submitted_at", ["tenant_id", "submitted_at"], unique=False
@@ -361,6 +385,11 @@ def downgrade() -> None:
     with op.batch_alter_table("job", schema=None) as batch_op:
         batch_op.drop_index("ix_job_tenant_id_submitted_at")
         batch_op.drop_index("ix_job_state_submitted_at")
+        batch_op.drop_index(
+            "ix_job_move_to",
+            postgresql_where=sa.text("move_to IS NOT NULL"),
+            sqlite_where=sa.text("move_to IS NOT NULL"),
+        )
         batch_op.drop_index("ix_job_batch_id")
 
     op.drop_table("job")
