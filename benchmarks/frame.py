@@ -19,7 +19,7 @@ _NOT_BENCHMARKS: Final = frozenset(
         *("__main__", "anchor", "frame", "fleet", "fleet_servers", "instances"),
         *("intake", "openb", "queries", "remote", "replan", "small_batches"),
         *("chains", "configurations", "skypilot_side"),
-        *("scenario_day", "scenario_rows", "whole"),
+        *("scenario_day", "scenario_rows", "shards", "whole"),
     }
 )
 _NAMED_VERSIONS: Final = ("suanwang", "numpy", "scipy", "highspy", "pulp", "sqlalchemy", "ray")

@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 from benchmarks.frame import Figure, Options
 from benchmarks.instances import Size, make_problem
 from benchmarks.replan import relaxations
+from benchmarks.shards import sharding
 from benchmarks.whole import rounding
 from optimizer.columns import columns_of
 from optimizer.direct_route import solve_direct
@@ -25,7 +26,7 @@ from optimizer.pulp_route import by_highs, pulp_problem
 from optimizer.quote import quote
 from optimizer.solution import Limits
 
-PARTS: Final = ("relaxation", "rounding", "steps")
+PARTS: Final = ("relaxation", "rounding", "shards", "steps")
 """What ``--only`` may name."""
 
 _LIVE: Final = Size(
@@ -54,6 +55,8 @@ def run(options: Options) -> Iterator[Figure]:
         yield from relaxations(options)
     if not options.only or "rounding" in options.only:
         yield from rounding(options)
+    if not options.only or "shards" in options.only:
+        yield from sharding(options)
     if not options.only or "steps" in options.only:
         for name, size in _SIZES.items():
             if not options.quick or name in _QUICK:

@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Final
 
 from optimizer.columns import columns_of
+from optimizer.crew import IN_PROCESS, Crew, Steady
 from optimizer.instance import for_jobs
 from optimizer.prices import board_of
 from optimizer.problem import JobSpec, LotSpec, Problem
@@ -24,6 +25,8 @@ LATER_S: Final = 2 * SECONDS_PER_HOUR
 """How much later a deadline is tried."""
 MORE_FEN: Final = 100_000
 """How much more voucher or cash is tried: 1,000 yuan."""
+SPREAD_FROM: Final = 5_000
+"""Starts from which a crew solves the changes: a smaller problem is solved before it is sent."""
 _SAME_YUAN: Final = 0.005
 _PLACED: Final = 0.5
 """A job counts as placed where the relaxation places more than half of it."""
@@ -75,11 +78,14 @@ class Change:
         return 100.0 * saved / max(_SAME_YUAN, abs(self.before.cost))
 
 
-def changes_of(relaxation: Relaxation, job: JobSpec, data: Problem) -> tuple[Change, ...]:
+def changes_of(
+    relaxation: Relaxation, job: JobSpec, data: Problem, crew: Crew = IN_PROCESS
+) -> tuple[Change, ...]:
     """Return what each change would mean for a job that waits, in the order of ``Wish``.
 
     ``data`` is the relaxation's problem with the job's money and links. Only what can be changed
-    of this job is tried. Empty where the relaxation has no answers.
+    of this job is tried. Empty where the relaxation has no answers. The changes of a problem that
+    is large enough are solved side by side by ``crew``.
     """
     is_known = any(one.id == job.id for one in relaxation.problem.jobs)
     ground = relaxation.without_job(job) if is_known else relaxation
@@ -87,8 +93,9 @@ def changes_of(relaxation: Relaxation, job: JobSpec, data: Problem) -> tuple[Cha
         return ()
     desk = _Desk(ground, data)
     before = desk.outcome(job, ground.with_job(job, data))
-    found = [_moved(desk, job, before, wish) for wish in Wish if wish not in _MONEY]
-    found += [_richer(desk, job, before, wish) for wish in _MONEY]
+    is_large = ground.formulation.start.count >= SPREAD_FROM
+    steady = Steady(crew if is_large else IN_PROCESS)
+    found = steady.spread(_changed, _Table(desk, job, before), tuple(Wish))
     return tuple(change for change in found if change is not None)
 
 
@@ -161,6 +168,20 @@ class _Desk:
             start=instance.problem.origin + timedelta(seconds=start_s),
             pool_id=instance.pools[columns.pool[answer.column]].id,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """What all changes of one job have in common."""
+
+    desk: _Desk
+    job: JobSpec
+    before: Outcome
+
+
+def _changed(table: _Table, wish: Wish) -> Change | None:
+    ask = _richer if wish in _MONEY else _moved
+    return ask(table.desk, table.job, table.before, wish)
 
 
 def _moved(desk: _Desk, job: JobSpec, before: Outcome, wish: Wish) -> Change | None:

@@ -76,6 +76,10 @@ class LiveModel:
         self._model = replace(self._model, lower=own_lower, upper=own_upper)
         self._highs.changeColsBounds(len(where), where.astype(np.int32), lower, upper)
 
+    def begin_from(self, where: Ints, values: Floats) -> None:
+        """Give some whole numbers of a known plan: a search is then no worse than that."""
+        self._highs.setSolution(len(where), where.astype(np.int32), values)
+
     def solve(self, limits: Limits) -> Solution:
         """Solve the model as it is now."""
         highs, began_s = self._highs, perf_counter()

@@ -13,10 +13,11 @@ from optimizer.assembly import Verdict, assemble
 from optimizer.certificate import Evidence, binding_families, lagrangian_bound
 from optimizer.check import violations
 from optimizer.columns import Columns, columns_of
+from optimizer.crew import IN_PROCESS, Crew, Steady
 from optimizer.deadline import Deadline
 from optimizer.direct_route import solve_direct
 from optimizer.dispatch import Settled, settle
-from optimizer.formulation import formulate
+from optimizer.formulation import Formulation, formulate
 from optimizer.greedy import fill
 from optimizer.guard import Guarded
 from optimizer.guide import guided, guided_by
@@ -26,7 +27,7 @@ from optimizer.model import Model
 from optimizer.occupancy import empty_occupancy
 from optimizer.prices import board_of
 from optimizer.problem import Problem
-from optimizer.rounding import Tools, Whole, round_down_and_fill, search
+from optimizer.rounding import Tools, Whole, round_down_and_fill, search, search_around
 from optimizer.seating import seat
 from optimizer.solution import Limits, Solution, SolveModel
 from optimizer.switches import in_force
@@ -40,22 +41,24 @@ _BOUND_SLACK: Final = 1e-6
 """Share of a plan's cost by which a bound may pass it: rounding of floats, no more."""
 
 
-def plan(problem: Problem, *, solve: SolveModel = solve_direct) -> Plan:
+def plan(problem: Problem, *, solve: SolveModel = solve_direct, crew: Crew = IN_PROCESS) -> Plan:
     """Return starts, later starts and rejections, each with its reasons; never worse than greedy.
 
-    ``solve`` is the route to a solver. ``Plan.planner`` says ``optimal`` where the plan is within
-    ``mip_gap`` of its bound or the search proved it, ``feasible`` where it is better than greedy
-    without proof, ``greedy`` otherwise. ``Plan.bound`` is our own bound, from the solver's duals;
-    ``Plan.certificate`` says what else is known. Nothing that a route answers is believed, and one
+    ``solve`` is the route to a solver, ``crew`` who searches neighbourhoods side by side.
+    ``Plan.planner`` says ``optimal`` where the plan is within ``mip_gap`` of its bound or the
+    search proved it, ``feasible`` where it is better than greedy without proof, ``greedy``
+    otherwise. ``Plan.bound`` is our own bound, from the solver's duals; ``Plan.certificate`` says
+    what else is known. Nothing that a route answers is believed, and one
     that raises or hangs does no harm. Raise ValueError where the problem does not fit together.
     """
     deadline = Deadline(problem.policy.time_limit_s)
     route = solve if isinstance(solve, Guarded) else Guarded(solve)
+    steady = Steady(crew, problem.policy.time_limit_s)
     problem = in_force(problem)
     instance = instance_of(problem)
     columns = columns_of(instance)
     baseline = _greedy(instance, columns, deadline)
-    found = _solved(instance, columns, baseline, _Run(deadline, route))
+    found = _solved(instance, columns, baseline, _Run(deadline, route, steady))
     made = _assembled(found.best, found.verdict)
     faults = violations(problem, made)
     if not faults:
@@ -81,6 +84,7 @@ def plan(problem: Problem, *, solve: SolveModel = solve_direct) -> Plan:
 class _Run:
     deadline: Deadline
     solve: Guarded
+    crew: Steady
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,14 +142,45 @@ def _solved(instance: Instance, columns: Columns, baseline: Whole, run: _Run) ->
         rounded = round_down_and_fill(formulation, answer, run.deadline)
         best = _better(best, _settled(rounded, run.deadline))
         if not _is_close(instance, best, relaxed.bound):
-            tools = Tools(run.solve, relaxed.bound, run.deadline)
+            tools = Tools(run.solve, relaxed.bound, run.deadline, run.crew)
             found = search(formulation, answer, best, tools)
             best = _better(best, None if found is None else _settled(found, run.deadline))
+            best = _around(formulation, answer, best, (tools, run))
     held = _held_to(relaxed, best, model)
     verdict = _verdict(best, held, run)
     if answer.has_point and held is relaxed and relaxed.bound_by != _NO_PRICES:
         verdict = replace(verdict, prices=board_of(formulation, answer))
     return _Found(best, verdict)
+
+
+def _around(
+    formulation: Formulation, relaxed: Solution, best: Whole, by: tuple[Tools, _Run]
+) -> Whole:
+    """The plan with some sites planned anew, if it is cheaper and our check finds no fault."""
+    tools, run = by
+    instance = formulation.instance
+    if not instance.problem.policy.search_rounds or _is_close(instance, best, tools.bound):
+        return best
+    found = search_around(formulation, relaxed, best, tools)
+    better = _better(best, None if found is None else _settled(found, run.deadline))
+    if better is best:
+        return best
+    faults = violations(instance.problem, _assembled(better, _unproven()))
+    if not faults:
+        return better
+    run.solve.refused.append(f"{len(faults)} faults in the plan with neighbourhoods: {faults[0]}")
+    return best
+
+
+def _unproven() -> Verdict:
+    """What is said of a plan that is only made to be checked."""
+    return Verdict(
+        planner=PlannerKind.FEASIBLE,
+        solver="",
+        build_s=0.0,
+        solve_s=0.0,
+        evidence=Evidence(step=PlanStep.SEARCHED),
+    )
 
 
 def _relaxed(model: Model, answer: Solution, built_s: float) -> "_Relaxed":
@@ -222,7 +257,7 @@ def _verdict(best: Whole, relaxed: _Relaxed, run: _Run) -> Verdict:
             solver_s=run.solve.solver_s,
         ),
         bound=relaxed.bound,
-        note="; ".join([*_notes(best, kind), *relaxed.notes]),
+        note="; ".join(dict.fromkeys([*_notes(best, kind), *relaxed.notes, *run.crew.notes])),
         is_complete=best.is_complete,
     )
 

@@ -268,7 +268,8 @@ class Policy:
     not asked), and ``expiring_weight`` is what a yuan of a voucher is worth that would be lost
     within the horizon. A running job moves for a saving of ``move_threshold_yuan`` beyond its
     checkpoint, and a promised start changes for ``change_yuan``. The search for whole jobs stops
-    at ``mip_gap`` or after ``mip_time_s``.
+    at ``mip_gap`` or after ``mip_time_s``; a plan too large for it is searched at some sites at a
+    time, in ``search_rounds`` rounds.
     Families of limits in ``families_off`` do not hold, for what-ifs and comparisons.
     """
 
@@ -287,6 +288,7 @@ class Policy:
     expiring_weight: float = 0.1
     move_threshold_yuan: float = 5.0
     change_yuan: float = 0.5
+    search_rounds: int = 0
 
 
 DEFAULT_SLOT_LENGTHS_S: Final = (60, 240, 600, 900, 1_800, 3_600, 3_600, 3_600)

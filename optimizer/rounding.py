@@ -11,6 +11,7 @@ import numpy as np
 
 from optimizer.arrays import Bools, Floats
 from optimizer.certificate import reduced_costs
+from optimizer.crew import IN_PROCESS, Crew
 from optimizer.deadline import Deadline
 from optimizer.diving import dive
 from optimizer.exchange import exchange
@@ -19,6 +20,7 @@ from optimizer.greedy import fill
 from optimizer.highs_route import is_basis_of
 from optimizer.improvement import improve
 from optimizer.model import Model
+from optimizer.neighbourhoods import Ground, joined, neighbourhoods, search_side_by_side
 from optimizer.occupancy import Occupancy, empty_occupancy
 from optimizer.room import ExactHolder
 from optimizer.schedule import Schedule
@@ -27,6 +29,10 @@ from optimizer.solution import Limits, Solution, SolveModel, SolveStatus
 _WHOLE: Final = 1e-6
 _SEARCH_SHARE: Final = 0.8
 """Share of the time left that the search may take: the rest is for finishing and for reasons."""
+_ROUND_SHARE: Final = 0.3
+"""Share of a plan's time that must be left for another round of neighbourhoods."""
+_SIDE_BY_SIDE_SHARE: Final = 0.5
+"""Share of the time left that the searches of a round may take; the rest is for the join."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,13 +110,89 @@ def search(
     return Whole(state, objective, is_proven, is_complete, "searched")
 
 
+def search_around(
+    formulation: Formulation, relaxed: Solution, best: Whole, tools: "Tools"
+) -> Whole | None:
+    """Search sites side by side, round by round, each from the plan so far; None: nothing gained.
+
+    For plans of more starts than one search takes. ``Policy.search_rounds`` says how many rounds.
+    """
+    policy = formulation.instance.problem.policy
+    _, is_all = _columns_that_matter(formulation, relaxed, best, tools.bound)
+    layout = formulation.model.layout
+    if is_all or layout is None or policy.mip_time_s <= 0:
+        return None
+    ground = Ground(
+        model=formulation.model,
+        layout=layout,
+        counts=_counts(best.state),
+        site=formulation.instance.site_of[formulation.columns.pool],
+        reduced=reduced_costs(formulation.model, relaxed.duals)[formulation.start.where],
+        may_move=_may_move(formulation),
+    )
+    states = _States(formulation, tools.deadline)
+    cost = best.state.objective()
+    for turn in range(policy.search_rounds):
+        if tools.deadline.left_s() < _ROUND_SHARE * policy.time_limit_s:
+            break
+        parts = neighbourhoods(ground, turn)
+        time_s = (
+            _SIDE_BY_SIDE_SHARE * tools.deadline.left_s() * tools.crew.size / max(1, len(parts))
+        )
+        limits = Limits(time_s=min(policy.mip_time_s, time_s), gap=policy.mip_gap)
+        found = search_side_by_side(parts, limits, tools.crew)
+        better = joined(ground.counts, found, states.cost, cost) if found else None
+        if better is not None:
+            state, is_complete = states.of(better)
+            cost = state.objective()
+            ground = ground._replace(counts=_counts(state))
+            best = Whole(state, cost, False, is_complete, "searched")
+    return best if states.has_any else None
+
+
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """What the search works with: the route to the solver, the bound so far, the time."""
+    """What searches work with: the route to the solver, the bound, the time, who helps."""
 
     solve: SolveModel
     bound: float
     deadline: Deadline
+    crew: Crew = IN_PROCESS
+
+
+class _States:
+    """Plans made of counts in the exact state; what has no room or no money there is left out."""
+
+    def __init__(self, formulation: Formulation, deadline: Deadline) -> None:
+        self._formulation, self._deadline = formulation, deadline
+        self._made: dict[bytes, tuple[Occupancy, bool]] = {}
+
+    @property
+    def has_any(self) -> bool:
+        """Whether any was made."""
+        return bool(self._made)
+
+    def of(self, counts: Floats) -> tuple[Occupancy, bool]:
+        """Return the plan of the counts, filled up, and whether every job had its turn."""
+        known = self._made.get(counts.tobytes())
+        if known is None:
+            state = empty_occupancy(self._formulation.instance, self._formulation.columns)
+            _place_counts(state, counts)
+            is_complete = fill(state, self._deadline)
+            improve(state, self._deadline)
+            known = self._made[counts.tobytes()] = state, is_complete
+        return known
+
+    def cost(self, counts: Floats) -> float:
+        """Return what that plan costs."""
+        return self.of(counts)[0].objective()
+
+
+def _may_move(formulation: Formulation) -> Bools:
+    """Jobs that wait for others, or are waited for, stay: their order binds sites together."""
+    order = formulation.instance.precedence
+    tied = [order.is_tied(k) for k in range(len(formulation.instance.classes))]
+    return ~np.array(tied, dtype=np.bool_)[formulation.columns.klass]
 
 
 def _columns_that_matter(

@@ -12,6 +12,7 @@ from typing import Final
 
 import highspy
 import numpy as np
+from numpy.typing import NDArray
 
 from optimizer.arrays import Floats, Ints
 from optimizer.columns import Columns, columns_of
@@ -81,6 +82,20 @@ class Relaxation:
         self._needed_fen = _needed_fen(self.instance, self.formulation.columns)
         self._status = _status_of(self.solved.basis)
 
+    def __getstate__(self) -> dict[str, object]:
+        """Return what a worker needs to go on from here: HiGHS's own objects do not travel."""
+        status = self._status
+        lists = None if status is None else (_numbers(status.columns), _numbers(status.rows))
+        solved = replace(self.solved, basis=None)
+        return {**self.__dict__, "solved": solved, "_status": lists}
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        """Go on from what was sent."""
+        self.__dict__.update(state)
+        lists = state["_status"]
+        if isinstance(lists, tuple):
+            self._status = _Status(_statuses(lists[0]), _statuses(lists[1]))
+
     @property
     def status(self) -> _Status:
         """The basis as lists."""
@@ -145,6 +160,14 @@ def _status_of(basis: object) -> _Status | None:
     if not isinstance(basis, highspy.HighsBasis) or not basis.valid:
         return None
     return _Status(list(basis.col_status), list(basis.row_status))
+
+
+def _numbers(status: list[highspy.HighsBasisStatus]) -> NDArray[np.int8]:
+    return np.array([int(one) for one in status], dtype=np.int8)
+
+
+def _statuses(numbers: NDArray[np.int8]) -> list[highspy.HighsBasisStatus]:
+    return [highspy.HighsBasisStatus(int(number)) for number in numbers]
 
 
 def _placed_of(relaxation: Relaxation, job: JobSpec) -> Floats:

@@ -62,7 +62,7 @@ def changes_of_job(engine: Engine, context: Context, job: Job) -> tuple[ToldChan
     data = with_asker(relaxation.problem, asked.job, asked.asker)
     return tuple(
         ToldChange(change, words(change, Language.ENGLISH), words(change, Language.CHINESE))
-        for change in changes_of(relaxation, asked.job, data)
+        for change in changes_of(relaxation, asked.job, data, context.crew)
     )
 
 

@@ -100,7 +100,7 @@ def make_context(clock: Clock, ids: IdSource, settings: Settings | None = None) 
         ids=ids,
         catalogue=_catalogue(given),
         limits=_limits(given),
-        planner=partial(plan, solve=_route(given, crew)),
+        planner=partial(plan, solve=_route(given, crew), crew=crew),
         crew=crew,
     )
 
@@ -137,6 +137,7 @@ def _limits(settings: Settings) -> Limits:
             expiring_weight=weights.expiring_weight,
             change_yuan=weights.change_yuan,
             move_threshold_yuan=weights.move_threshold_yuan,
+            search_rounds=branch.search_rounds,
             time_limit_s=branch.time_limit_s,
         ),
         tenant_weights=dict(branch.tenant_weights),

@@ -178,6 +178,13 @@ class SchedulerSettings(Group):
     time_limit_s: Seconds = Field(
         default=10.0, description="after this long the planner answers with the best it has, s"
     )
+    search_rounds: int = Field(
+        default=0,
+        ge=0,
+        le=100,
+        description="rounds in which plans too large for one search are searched site by site; "
+        "a second a site, shared among the workers of `crew`",
+    )
     link_gbps: Rate = Field(
         default=1.0, description="bandwidth between two sites for data of jobs after others, Gbit/s"
     )

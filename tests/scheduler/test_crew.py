@@ -4,6 +4,7 @@ import os
 import signal
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
 from typing import TypeVar
 
 import numpy as np
@@ -21,7 +22,7 @@ from crew_parts import (
 
 from benchmarks.anchor import Anchor, make_anchor
 from benchmarks.instances import Size, make_problem
-from optimizer import direct_route, shards
+from optimizer import changes, direct_route, neighbourhoods, shards
 from optimizer.ascent import Ascent
 from optimizer.crew import IN_PROCESS, Crew, CrewLost, Held, Steady
 from optimizer.deadline import Deadline
@@ -30,6 +31,7 @@ from optimizer.master import Master
 from optimizer.planner import plan
 from optimizer.pricing import Pricing
 from optimizer.solution import Limits
+from optimizer.whatif import Relaxation
 from scheduler.context import make_context
 from scheduler.crew_named import crew_of
 from scheduler.crew_ray import hire_in
@@ -115,6 +117,35 @@ def test_a_relaxation_is_the_same_whoever_prices_it(
     assert np.array_equal(alone.values, together.values)
     assert np.array_equal(alone.duals, together.duals)
     assert together.notes == ()
+
+
+def test_what_ifs_are_the_same_whoever_solves_them(
+    crew: Crew, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(changes, "SPREAD_FROM", 0)
+    size = Size(sites=3, pools_per_site=2, slots=8, classes=25, jobs=60, units_min=16)
+    problem = make_problem(size, 1)
+    job = max(problem.jobs, key=lambda one: (one.units * one.run_s, one.id))
+    relaxation = Relaxation(problem)
+    alone = changes.changes_of(relaxation, job, problem)
+    assert any(change.is_solved for change in alone)
+    assert changes.changes_of(relaxation, job, problem, crew) == alone
+
+
+def test_neighbourhoods_are_the_same_whoever_searches_them(
+    crew: Crew, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(neighbourhoods, "STARTS_MAX", 80)
+    size = Size(sites=4, pools_per_site=2, slots=12, classes=40, jobs=150, units_min=16)
+    problem = make_problem(size, 3)
+    policy = replace(
+        problem.policy, mip_columns_max=60, mip_time_s=30.0, time_limit_s=300.0, search_rounds=3
+    )
+    problem = replace(problem, policy=policy)
+    alone, together = plan(problem), plan(problem, crew=crew)
+    assert together.objective == alone.objective
+    assert together.starts == alone.starts
+    assert together.note == alone.note
 
 
 @pytest.mark.parametrize("parts", [1, 2, 3, 7, 100])
