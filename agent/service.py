@@ -106,8 +106,16 @@ class Agent:
             )
         ]
         polling = asyncio.create_task(poller.run(stop), name="poller")
-        async with served(poller, parts.spool, parts.metrics_port, parts.remote):
-            await stop.wait()
+        try:
+            async with served(poller, parts.spool, parts.metrics_port, parts.remote):
+                await stop.wait()
+        finally:
+            stop.set()  # also where this task was cancelled
+            await self._end(loops, polling)
+
+    async def _end(self, loops: list[asyncio.Task[None]], polling: asyncio.Task[None]) -> None:
+        """Let go of all that ``run`` opened."""
+        parts = self._parts
         for loop in loops:
             loop.cancel()
         await asyncio.gather(*loops, return_exceptions=True)

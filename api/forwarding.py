@@ -126,6 +126,7 @@ async def _pass_on(request: Request, failure: Exception) -> Response:
         return _lost(request, context, "lost", f"gave no answer ({error or type(error).__name__})")
     finally:
         sending.cancel()
+        await asyncio.gather(sending, return_exceptions=True)
     context.ledger_metrics.passed_on("answered")
     response = Response(answer.content, answer.status_code)
     for name, value in answer.headers.multi_items():

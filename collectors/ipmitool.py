@@ -5,9 +5,11 @@ as the name of a file, never as an argument.
 """
 
 import asyncio
+import contextlib
 import logging
 import os
 import shutil
+import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -111,8 +113,9 @@ class Ipmitool:
             out, err = await process.communicate()
         finally:
             if process.returncode is None:
-                process.kill()
-                await process.wait()
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                await process.communicate()  # to its end, so that no pipe is left open
         if process.returncode:
             raise self._refusal(err.decode("utf-8", "replace"))
         if len(out) > OUTPUT_BYTES_MAX:

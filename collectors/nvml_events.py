@@ -45,12 +45,11 @@ class XidWatch:
             if failure.value not in ABSENT:
                 raise
             return
-        for gpu in gpus:
-            try:
-                pynvml.nvmlDeviceRegisterEvents(gpu, pynvml.nvmlEventTypeXidCriticalError, events)
-            except pynvml.NVMLError as failure:
-                if failure.value not in ABSENT:
-                    raise
+        try:
+            _register(gpus, events)
+        except BaseException:
+            _free(events)  # the next poll makes another set
+            raise
         self._stop.clear()
         self._thread = threading.Thread(target=self._run, args=(events,), name="xid", daemon=True)
         self._thread.start()
@@ -76,10 +75,7 @@ class XidWatch:
         except pynvml.NVMLError as failure:
             _log.warning("no XIDs are told any more", extra={"error": str(failure)})
         finally:
-            try:
-                pynvml.nvmlEventSetFree(events)
-            except pynvml.NVMLError:
-                _log.debug("the driver has let go of the events already")
+            _free(events)
 
     def _wait(self, events: Handle) -> None:
         try:
@@ -101,3 +97,19 @@ class XidWatch:
                 labels=self._labels,
             )
         )
+
+
+def _register(gpus: Sequence[Handle], events: Handle) -> None:
+    for gpu in gpus:
+        try:
+            pynvml.nvmlDeviceRegisterEvents(gpu, pynvml.nvmlEventTypeXidCriticalError, events)
+        except pynvml.NVMLError as failure:
+            if failure.value not in ABSENT:
+                raise
+
+
+def _free(events: Handle) -> None:
+    try:
+        pynvml.nvmlEventSetFree(events)
+    except pynvml.NVMLError:
+        _log.debug("the driver has let go of the events already")

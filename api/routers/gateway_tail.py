@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -97,8 +96,8 @@ async def _serve(
     finally:
         for task in (following, leaving):
             task.cancel()
-            with suppress(asyncio.CancelledError, WebSocketDisconnect):
-                await task
+        # Both end, whatever became of either: what the first one raised is raised above.
+        await asyncio.gather(following, leaving, return_exceptions=True)
 
 
 async def _until_gone(socket: WebSocket) -> None:

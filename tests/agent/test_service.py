@@ -34,6 +34,7 @@ class Counter:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self.count = 0
+        self.is_closed = False
 
     async def collect(self) -> Sequence[Reading]:
         """Return the next number."""
@@ -42,7 +43,8 @@ class Counter:
         return [Reading(subject="host:a", metric="polls", value=float(self.count), at=at)]
 
     async def close(self) -> None:
-        """Nothing to let go of."""
+        """Note it."""
+        self.is_closed = True
 
 
 class EagerClock(SystemClock):
@@ -64,8 +66,8 @@ async def centre() -> AsyncIterator[Centre]:
 @asynccontextmanager
 async def running_agent(
     folder: Path, centre: Centre, sources: Sequence[Source], executor: FakeExecutor
-) -> AsyncIterator[None]:
-    """Run an agent until the block ends."""
+) -> AsyncIterator[asyncio.Task[None]]:
+    """Run an agent until the block ends, or its task is cancelled."""
     clock = EagerClock()
     spool = Spool(folder, clock)
     book = AttemptBook(spool, clock)
@@ -84,10 +86,12 @@ async def running_agent(
     stop = asyncio.Event()
     task = asyncio.create_task(Agent(parts, Beat(batch_s=0.1, idle_s=0.02)).run(stop))
     try:
-        yield
+        yield task
     finally:
         stop.set()
-        await task
+        await asyncio.wait({task})
+        if not task.cancelled():
+            task.result()
 
 
 async def until(is_so: Callable[[], bool], timeout_s: float = 20.0) -> None:
@@ -131,6 +135,19 @@ async def test_telemetry_of_an_outage_arrives_once_and_whole(
     async with running_agent(tmp_path, centre, [], executor):
         await until(lambda: len(numbers(centre)) >= counter.count)
     assert numbers(centre) == [float(number) for number in range(1, counter.count + 1)]
+
+
+async def test_an_agent_that_is_cancelled_lets_go_of_all_it_opened(
+    tmp_path: Path, centre: Centre
+) -> None:
+    clock = EagerClock()
+    counter, before = Counter(clock), asyncio.all_tasks()
+    async with running_agent(tmp_path, centre, [counter], FakeExecutor(clock)) as task:
+        await until(lambda: counter.count > 0)
+        task.cancel()
+    assert task.cancelled()
+    assert counter.is_closed
+    assert {one.get_name() for one in asyncio.all_tasks() - before} == set()
 
 
 async def test_the_centre_is_told_what_is_polled_and_how_the_agent_itself_does(

@@ -12,6 +12,7 @@ from api_server import PATIENCE_S, RunningCentre, running_centre
 from sqlalchemy import Engine
 
 from api.context import ApiContext
+from api.routers import gateway_tail
 
 
 @pytest.fixture
@@ -110,3 +111,19 @@ async def test_the_socket_stays_open_from_the_queue_over_two_attempts_to_the_end
         await playing
         assert "".join(received) == "first attempt\nsecond attempt\ndone\n"
         assert socket.close_code == 1000
+
+
+async def test_a_follower_that_fails_leaves_nobody_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Silent:
+        async def receive(self) -> None:
+            await asyncio.Event().wait()
+
+    async def fails(*_: object) -> None:
+        await asyncio.sleep(0)
+        raise RuntimeError("the database is gone")
+
+    monkeypatch.setattr(gateway_tail, "_follow", fails)
+    before = asyncio.all_tasks()
+    with pytest.raises(RuntimeError, match="the database is gone"):
+        await gateway_tail._serve(Silent(), None, None, "job")  # type: ignore[arg-type]  # unused
+    assert asyncio.all_tasks() == before

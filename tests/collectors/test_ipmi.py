@@ -126,6 +126,22 @@ async def _collected(source: Source) -> Sequence[Reading]:
     return await source.collect()
 
 
+async def test_what_a_wrapper_of_the_program_started_ends_with_it(tmp_path: Path) -> None:
+    wrapper, started = tmp_path / "ipmitool", tmp_path / "started"
+    wrapper.write_text(f"#!/bin/sh\nsleep 300 &\necho $! > {started}.new\n"
+                       f"mv {started}.new {started}\nwait\n")  # fmt: skip
+    wrapper.chmod(0o700)
+    poll = asyncio.create_task(_collected(a_source(1, tmp_path, program=str(wrapper))))
+    while not started.exists():
+        await asyncio.wait({poll}, timeout=0.02)
+        assert not poll.done()
+    (child,) = [each for each in psutil.process_iter() if each.pid == int(started.read_text())]
+    poll.cancel()
+    await asyncio.wait({poll})
+    psutil.wait_procs([child], timeout=20)
+    assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
+
+
 async def test_a_missing_program_is_told_with_what_to_install(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="no-such-tool is not installed") as failure:
         await a_source(1, tmp_path, program="no-such-tool").collect()
