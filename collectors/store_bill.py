@@ -58,23 +58,32 @@ class GridRecord:
 
 EXPECTED_SHARE: Final = 0.9
 """Of the last month's peak, so much is expected of a month that has only begun."""
+WINDOWS_MIN: Final = 96
+"""A record of less than a day does not know what a month's peak will be."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PeakSoFar:
-    """The largest demand of a site in the month so far, in W, and how much of it is known."""
+    """The largest demand of a site in the month so far, in W, and how much of it is known.
+
+    ``windows`` are known of this month and the last together.
+    """
 
     month_start: datetime
     peak_w: int
     coverage: float
     last_month_w: int = 0
+    windows: int = 0
 
     @property
-    def expected_w(self) -> float:
+    def expected_w(self) -> float | None:
         """What the month is paid for anyway: its peak, or most of the last month's.
 
-        Without it every kilowatt of a month's first day would carry the price of a whole month.
+        Without the last month's every kilowatt of a month's first day would carry the price of a
+        whole month; so it would with a record of a few hours, which therefore expects nothing.
         """
+        if self.windows < WINDOWS_MIN:
+            return None
         return max(float(self.peak_w), EXPECTED_SHARE * self.last_month_w)
 
 
@@ -128,13 +137,38 @@ def peak_so_far(
     over = from_epoch_ms(to_epoch_ms(now) // WINDOW_MS * WINDOW_MS)
     known, peak_w = _peak(connection, site_id, (start, over), meters)
     before = month_start(month_of(start - WINDOW, zone), zone)
-    _, last_w = _peak(connection, site_id, (before, start), meters)
+    known_before, last_w = _peak(connection, site_id, (before, start), meters)
     return PeakSoFar(
         month_start=start,
         peak_w=peak_w,
         coverage=known * WINDOW / (over - start) if over > start else 1.0,
         last_month_w=last_w,
+        windows=known + known_before,
     )
+
+
+def drawn_w(connection: Connection, site_id: str, now: datetime) -> float | None:
+    """Return the mean power that a site drew so far in the running 15 minutes.
+
+    What a meter did not tell yet of that time counts like what it told. None where one of the
+    meters at the border has told nothing of it, or there is none.
+    """
+    start = from_epoch_ms(to_epoch_ms(now) // WINDOW_MS * WINDOW_MS)
+    window = energy_window.c
+    rows = connection.execute(
+        select(window.energy_mwh, window.covered_ms)
+        .join(meter, meter.c.id == window.meter_id)
+        .where(
+            _border(site_id),
+            window.start_at == start,
+            window.covered_ms > 0,
+            is_newest_window(start, start + WINDOW),
+        )
+    ).all()
+    if not rows or len(rows) < _count_of_meters(connection, site_id):
+        return None
+    mwh_per_ms = sum(float(row.energy_mwh / row.covered_ms) for row in rows)
+    return mwh_per_ms * MS_PER_HOUR / _MWH_PER_WH
 
 
 class PeakBook:
@@ -149,7 +183,10 @@ class PeakBook:
     def expected_w(
         self, connection: Connection, site_id: str, timezone: str, now: datetime
     ) -> float | None:
-        """Return the demand that a site's month is paid for anyway; None without a meter."""
+        """Return the demand that a site's month is paid for anyway.
+
+        None without a meter, and where its record is younger than a day.
+        """
         window = to_epoch_ms(now) // WINDOW_MS
         told, value = self._known.get(site_id, (-1, None))
         if told != window:

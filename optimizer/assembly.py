@@ -180,7 +180,7 @@ def _shares(state: Occupancy) -> _Shares:
     facilities, mean_w = state.instance.facilities, state.mean_w
     is_used = mean_w > 0
     extra_wh = facilities.extra_w(mean_w) * facilities.hours
-    yuan = facilities.cost_yuan(mean_w)
+    yuan = state.energy_cost_yuan()
     watts = np.where(is_used, mean_w, 1.0)
     wh = np.where(is_used, extra_wh / watts, 0.0)
     return _Shares(

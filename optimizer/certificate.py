@@ -34,7 +34,18 @@ _ON_VARIABLES: Final = {
 The bounds of all other variables only keep the Lagrangian bound finite: a row says the same.
 """
 _NOT_LIMITS: Final = frozenset(
-    {"facility", "balance", "paid", "draw", "wakes", "peak", "keep_awake", "leave", "held"}
+    {
+        "facility",
+        "balance",
+        "paid",
+        "draw",
+        "meter",
+        "wakes",
+        "peak",
+        "keep_awake",
+        "leave",
+        "held",
+    }
 )
 """Rows with one open side that bend a cost or tie variables together, and limit nothing."""
 

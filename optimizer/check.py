@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from optimizer.check_energy import Taken, asleep_w, energy_violations
-from optimizer.check_lines import facility_w
+from optimizer.check_energy import asleep_w, energy_violations
+from optimizer.check_lines import End, Taken, facility_w
 from optimizer.problem import JobSpec, LotSpec, PoolSpec, Problem, ReservationSpec, SiteSpec
 from suanwang.model.plan import Placement, Plan
 
@@ -263,6 +263,7 @@ def _taken(problem: Problem, bookings: list[_Booking]) -> Taken:
     units: Counter[tuple[str, int]] = Counter()
     mean_w: defaultdict[tuple[str, int], float] = defaultdict(float)
     high_w: defaultdict[tuple[str, int], float] = defaultdict(float)
+    ends: defaultdict[tuple[str, int], list[End]] = defaultdict(list)
     for booking in bookings:
         watts = booking.placement.units * max(0.0, booking.pool.busy_extra_w)
         end_s = booking.start_s + booking.run_s
@@ -272,7 +273,9 @@ def _taken(problem: Problem, bookings: list[_Booking]) -> Taken:
             high_w[booking.site.id, t] += watts
             in_use_s = min(end_s, slot.end_s) - max(booking.start_s, slot.start_s)
             mean_w[booking.site.id, t] += watts * in_use_s / slot.length_s
-    return Taken(units=units, mean_w=mean_w, high_w=high_w)
+            if end_s < slot.end_s:
+                ends[booking.site.id, t].append(End(watts, end_s))
+    return Taken(units=units, mean_w=mean_w, high_w=high_w, ends=ends)
 
 
 def _power(

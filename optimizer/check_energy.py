@@ -1,13 +1,14 @@
 """Our own check of a plan's energy schedule, from the problem alone: nothing of the planner's."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import pairwise
 from math import ceil
 from typing import Final
 
-from optimizer.check_lines import facility_w
+from optimizer.check_demand import demand_w
+from optimizer.check_lines import Taken, Where, facility_w, flattest_slope
 from optimizer.problem import PoolSpec, Problem, SiteSpec, SleepSpec
 from suanwang.energy.grid import firm_w
 from suanwang.energy.storage import BatterySpec, StorageStep, replay
@@ -24,18 +25,6 @@ _YUAN: Final = 0.01
 _OVER_YUAN_PER_KWH: Final = 1_000.0
 _LACK_YUAN_PER_KWH: Final = 100.0
 """What a plan pays for a kilowatt-hour above a promise, and for one short in a battery."""
-
-Where = tuple[str, int]
-"""A site or a pool, and a slot."""
-
-
-@dataclass(frozen=True, slots=True)
-class Taken:
-    """What the plan's jobs take: units by pool; IT power by site, mean and highest in a slot."""
-
-    units: Mapping[Where, int]
-    mean_w: Mapping[Where, float]
-    high_w: Mapping[Where, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +52,7 @@ def energy_violations(problem: Problem, plan: Plan, taken: Taken) -> Iterable[st
             yield from _nodes(problem, sleeper, taken)
         yield from _powers(problem, site, schedule, sleepers, taken)
         yield from _battery(site, schedule)
-        yield from _cost(problem, site, schedule, sleepers)
+        yield from _cost(problem, site, schedule, sleepers, taken)
     for site_id in schedules:
         yield f"there is a schedule of site {site_id}, which the problem lacks"
 
@@ -143,19 +132,29 @@ def _powers(
 ) -> Iterable[str]:
     wake_w = _wake_w(problem, sleepers)
     firm = _firm(problem, site)
+    bases_w = _bases_w(site, [(one.sleep, one.awake) for one in sleepers])
     for t, slot in enumerate(schedule.slots):
         where = (site.id, t)
-        full_w = sum(one.sleep.nodes * one.sleep.idle_w for one in sleepers)
-        idle_w = sum(one.awake[t] * one.sleep.idle_w for one in sleepers)
-        base_w = max(0.0, site.it_base_w[t] - full_w) + idle_w
         points = site.facility_w[t]
-        mean_w = facility_w(points, base_w + taken.mean_w.get(where, 0.0) + wake_w[t])
-        high_w = facility_w(points, base_w + taken.high_w.get(where, 0.0))
+        mean_w = facility_w(points, bases_w[t] + taken.mean_w.get(where, 0.0) + wake_w[t])
+        high_w = facility_w(points, bases_w[t] + taken.high_w.get(where, 0.0))
         yield from _meter(site, t, slot, (mean_w, high_w))
         yield from _limits(site, t, slot, firm[t], is_ours=taken.high_w.get(where, 0.0) > 0)
     highest_w = max(max(slot.draw_w, slot.grid_w) for slot in schedule.slots)
+    if site.peak is not None and site.peak.yuan_per_kw > 0:
+        with_wakes_w = [base + wake for base, wake in zip(bases_w, wake_w, strict=True)]
+        highest_w = demand_w(problem, site, schedule, with_wakes_w, taken)
     if not _is_near(schedule.peak_w, highest_w):
         yield f"site {site.id}: a peak of {schedule.peak_w:.0f} W is told, it is {highest_w:.0f} W"
+
+
+def _bases_w(site: SiteSpec, awake: Sequence[tuple[SleepSpec, Sequence[float]]]) -> list[float]:
+    """IT power by slot of what is no job of ours, with so many nodes awake in each."""
+    full_w = sum(sleep.nodes * sleep.idle_w for sleep, _ in awake)
+    return [
+        max(0.0, base_w - full_w) + sum(nodes[t] * sleep.idle_w for sleep, nodes in awake)
+        for t, base_w in enumerate(site.it_base_w)
+    ]
 
 
 def _meter(site: SiteSpec, t: int, slot: EnergySlot, powers: tuple[float, float]) -> Iterable[str]:
@@ -221,18 +220,24 @@ def _battery(site: SiteSpec, schedule: SiteEnergy) -> Iterable[str]:
 
 
 def _cost(
-    problem: Problem, site: SiteSpec, schedule: SiteEnergy, sleepers: list[_Sleeper]
+    problem: Problem,
+    site: SiteSpec,
+    schedule: SiteEnergy,
+    sleepers: list[_Sleeper],
+    taken: Taken,
 ) -> Iterable[str]:
-    """The cost that plans are compared by, unless a slot is paid for: its gain is understated."""
+    """The cost that plans are compared by."""
     wear = 0.0 if site.battery is None else site.battery.wear_yuan_per_kwh
+    surely_w = _surely_w(problem, site, sleepers, taken)
     cost = 0.0
     for t, slot in enumerate(schedule.slots):
         carbon = site.carbon_g_per_kwh[t] / 1_000 * problem.policy.carbon_yuan_per_kg
         price = site.price_uyuan_per_kwh[t] / 1_000_000 + carbon
+        paid_w = slot.grid_w
         if price < 0:
-            return
+            paid_w = max(0.0, surely_w[t] - slot.solar_w - slot.discharge_w + slot.charge_w)
         hours_kw = slot.hours / 1_000
-        cost += hours_kw * (slot.grid_w * price + slot.discharge_w * wear)
+        cost += hours_kw * (paid_w * price + slot.discharge_w * wear)
         cost += hours_kw * slot.over_w * _OVER_YUAN_PER_KWH
     cost += schedule.short_wh / 1_000 * _LACK_YUAN_PER_KWH
     if site.peak is not None:
@@ -241,6 +246,41 @@ def _cost(
     cost += sum(_woken(one) * one.sleep.wear_yuan for one in sleepers)
     if abs(cost - schedule.cost_yuan) > _YUAN + _SHARE * abs(cost):
         yield f"site {site.id} costs {cost:.2f} yuan, {schedule.cost_yuan:.2f} told"
+
+
+def _surely_w(
+    problem: Problem, site: SiteSpec, sleepers: list[_Sleeper], taken: Taken
+) -> list[float]:
+    """Facility power by slot if it grew from its least by its flattest line: never overstated.
+
+    So much is paid for where the price is negative.
+    """
+    wake_w = _wake_w(problem, sleepers)
+    base_w = _bases_w(site, [(one.sleep, one.awake) for one in sleepers])
+    least_w = _bases_w(site, [(one.sleep, _least(problem, one)) for one in sleepers])
+    powers = []
+    for t, points in enumerate(site.facility_w):
+        it_w = base_w[t] + wake_w[t] + taken.mean_w.get((site.id, t), 0.0)
+        more_w = flattest_slope(points) * (it_w - least_w[t])
+        powers.append(facility_w(points, least_w[t]) + more_w)
+    return powers
+
+
+def _least(problem: Problem, one: _Sleeper) -> list[float]:
+    """Nodes awake by slot without our jobs; units that others hold count as parts of nodes."""
+    caps = [
+        one.sleep.nodes if slot.start_s >= one.sleep.wake_s else _before(one)
+        for slot in problem.slots
+    ]
+    spares = [min(one.sleep.spare_nodes, cap) for cap in caps]
+    pairs = zip(spares, caps, strict=True)
+    steepest = min(1.0 - spare / cap if cap else 1.0 for spare, cap in pairs)
+    least = []
+    for t, (spare, cap) in enumerate(zip(spares, caps, strict=True)):
+        held = max(0, one.pool.units - max(0, one.pool.units_free[t]))
+        part = steepest * min(held, cap * one.sleep.node_units) / one.sleep.node_units
+        least.append(spare + part)
+    return least
 
 
 def _before(one: _Sleeper) -> int:

@@ -13,7 +13,7 @@ import numpy as np
 
 from optimizer.arrays import Floats, Ints
 from optimizer.deadline import Deadline
-from optimizer.families.grid import Grid, at, grid_of
+from optimizer.families.grid import Grid, Jobs, at, grid_of
 from optimizer.families.power import KW
 from optimizer.formulation import METERED_FAMILIES
 from optimizer.highs_route import LiveModel
@@ -56,28 +56,36 @@ def settle(state: Occupancy, deadline: Deadline) -> Settled:
 
 def load_of(state: Occupancy, energy: EnergyData) -> Load:
     """Return what the state's jobs take where there is energy data."""
-    instance, columns = state.instance, state.columns
-    shape = instance.facilities.base_w.shape
-    mean_w, high_w = np.zeros(shape), np.zeros(shape)
+    instance, columns, windows = state.instance, state.columns, energy.windows
+    high_w = np.zeros(instance.facilities.base_w.shape)
     np.add.at(high_w, instance.site_of, state.used * instance.own_w[:, None])
-    mean_w += high_w
+    own_high_w = high_w[energy.site]
+    mean_w = own_high_w.copy()
+    part_w = own_high_w[windows.part_m, windows.part_slot]
+    m_of = {int(site): m for m, site in enumerate(energy.site)}
     for column in sorted(state.payments):
         p, last = int(columns.pool[column]), int(columns.last[column])
-        if instance.own_w[p] > 0:
-            one_w = state.watts(column) * float(instance.own_w[p] / instance.busy_w[p])
-            saved_w = one_w * (1.0 - float(columns.last_share[column]))
-            mean_w[instance.site_of[p], last] -= len(state.payments[column]) * saved_w
+        m = m_of.get(int(instance.site_of[p]))
+        if m is None or instance.own_w[p] <= 0:
+            continue
+        one_w = state.watts(column) * float(instance.own_w[p] / instance.busy_w[p])
+        all_w = len(state.payments[column]) * one_w
+        share = columns.last_share[column]
+        mean_w[m, last] -= all_w * (1.0 - float(share))
+        parts = windows.part_at[m, last]
+        parts = parts[parts >= 0]
+        part_w[parts] -= all_w * windows.unused(parts, share)
     return Load(
         used=state.used.astype(np.float64),
-        mean_w=np.maximum(0.0, mean_w[energy.site]),
-        high_w=high_w[energy.site],
+        mean_w=np.maximum(0.0, mean_w),
+        high_w=own_high_w,
+        part_w=np.maximum(0.0, part_w),
     )
 
 
 def _starts_yuan(state: Occupancy, energy: EnergyData) -> float:
     """What the plan costs beside the sites with energy data."""
-    metered = state.instance.facilities.cost_yuan(state.mean_w)[energy.site]
-    return state.objective() - float(metered.sum())
+    return state.objective() - float(state.energy_cost_yuan()[energy.site].sum())
 
 
 def _resting(energy: EnergyData, load: Load) -> Choice:
@@ -119,7 +127,11 @@ def _small_grid(builder: ModelBuilder, instance: Instance, energy: EnergyData, l
     """The families of the meter over fixed jobs; nodes are whole, a battery goes one way a slot."""
     mean_w = np.zeros(instance.facilities.base_w.shape)
     mean_w[energy.site] = load.mean_w
-    jobs = (_fixed(builder, "used", load.used), _fixed(builder, "load", KW * mean_w))
+    jobs = Jobs(
+        used=_fixed(builder, "used", load.used),
+        load=_fixed(builder, "load", KW * mean_w),
+        part=_fixed(builder, "part", KW * load.part_w),
+    )
     grid = grid_of(builder, instance, energy, jobs, whole_nodes=True)
     required = energy.sleepers.required(load.used[energy.sleepers.pool]).ravel()
     rows = builder.add_rows("required", len(required), lower=required, upper=INFINITY)

@@ -45,7 +45,6 @@ def _site(
     own = energy.sleepers.m == m
     it_awake_wh = float(it_awake_w[m] @ hours)
     facility_awake_wh = float(facility_awake_w[m] @ hours)
-    highest_w = np.maximum(schedule.draw_w[m], schedule.grid_w[m]).max()
     return SiteEnergy(
         site_id=SiteId(instance.sites[energy.site[m]].id),
         slots=tuple(
@@ -56,7 +55,7 @@ def _site(
         saved_wh=facility_awake_wh - float(schedule.facility_w[m] @ hours),
         pue_awake=facility_awake_wh / it_awake_wh if it_awake_wh > 0 else None,
         wakes=round(float(schedule.wakes[own].sum())),
-        peak_w=float(highest_w),
+        peak_w=float(schedule.peak_w[m]),
         peak_before_w=float(energy.so_far_w[m]),
         short_wh=float(schedule.lack_wh[m]),
     )

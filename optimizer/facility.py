@@ -18,6 +18,19 @@ _W_PER_KW = 1_000.0
 
 
 @dataclass(frozen=True, slots=True)
+class Rise:
+    """What lifts the month's peak, as a guide foresees it, by (s, t): power above ``level_w``.
+
+    ``yuan_per_w`` is its price, zero where none is paid. ``window`` is the share of a slot that a
+    window of demand is: power counts by its mean over so much of the beginning of the slot.
+    """
+
+    level_w: Floats
+    yuan_per_w: Floats
+    window: Floats
+
+
+@dataclass(frozen=True, slots=True)
 class Facilities:
     """Facility power of sites s over slots t in lines k: ``max over k of slope * IT + offset``.
 
@@ -26,7 +39,7 @@ class Facilities:
     ``carbon_g[s,t]`` is grams a kilowatt-hour; ``base_slope[s,t]`` is the marginal PUE of an
     otherwise empty site, with which everything beyond the horizon is priced. Where the price is
     negative ``cost_slope`` and ``cost_offset`` keep only the flattest line: the gain of using power
-    is then understated, never overstated, and the cost stays convex.
+    is then understated, never overstated, and the cost stays convex. ``rise`` is a guide's.
     """
 
     slope: Floats
@@ -39,6 +52,25 @@ class Facilities:
     carbon_g: Floats
     hours: Floats
     base_slope: Floats
+    rise: Rise | None = None
+
+    def rise_yuan(self, demand_w: Floats) -> Floats:
+        """Return what ``demand_w`` of IT above the base costs for the peak, for all (s, t)."""
+        if self.rise is None:
+            return np.zeros(self.base_w.shape)
+        drawn_w = largest(self.cost_slope, self.cost_offset, self.base_w + demand_w)
+        return self.rise.yuan_per_w * np.maximum(0.0, drawn_w - self.rise.level_w)
+
+    def added_rise_yuan(self, place: tuple[Ints, Ints], load_w: Floats, more_w: Floats) -> Floats:
+        """Return what ``more_w`` on top of ``load_w`` at the (s, t) pairs costs for the peak."""
+        if self.rise is None:
+            return np.zeros(len(place[0]))
+        slope, offset = self.cost_slope[place], self.cost_offset[place]
+        before_w = largest(slope, offset, self.base_w[place] + load_w)
+        after_w = largest(slope, offset, self.base_w[place] + load_w + more_w)
+        level_w = self.rise.level_w[place]
+        added: Floats = np.maximum(level_w, after_w) - np.maximum(level_w, before_w)
+        return self.rise.yuan_per_w[place] * added
 
     def extra_w(self, it_extra_w: Floats) -> Floats:
         """Return facility watts above the base for IT watts above the base, for all (s, t)."""

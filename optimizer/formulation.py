@@ -17,8 +17,14 @@ from optimizer.columns import Columns
 from optimizer.families.draft import Draft
 from optimizer.families.fair import serve_shares
 from optimizer.families.funds import pay
-from optimizer.families.grid import Grid, grid_of
-from optimizer.families.peak import draw_highest, keep_promise, price_peak
+from optimizer.families.grid import Grid, Jobs, grid_of
+from optimizer.families.peak import (
+    draw_highest,
+    draw_parts,
+    keep_promise,
+    price_peak,
+    use_parts,
+)
 from optimizer.families.power import (
     KW,
     average_power,
@@ -64,6 +70,7 @@ METERED_FAMILIES: Final[tuple[Callable[[Grid], None], ...]] = (
     share_battery,
     end_charged,
     draw_highest,
+    draw_parts,
     price_peak,
     keep_promise,
 )
@@ -107,7 +114,7 @@ def _metered(draft: Draft) -> Grid | None:
     energy = draft.instance.energy
     if energy is None:
         return None
-    jobs = (draft.used, draft.mean)
+    jobs = Jobs(used=draft.used, load=draft.mean, part=use_parts(draft))
     grid = grid_of(draft.builder, draft.instance, energy, jobs, whole_nodes=False)
     for write in (keep_awake, *METERED_FAMILIES):
         write(grid)

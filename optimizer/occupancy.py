@@ -38,7 +38,8 @@ class Occupancy:
     ``seats[column]`` are the nodes of each of its starts, where they are known.
 
     ``used[p,t]`` are units in use in any part of a slot, ``peak_w[s,t]`` their IT power together,
-    ``mean_w[s,t]`` the mean IT power over the slot (a run may end in the middle of one).
+    ``mean_w[s,t]`` the mean IT power over the slot (a run may end in the middle of one), and
+    ``demand_w[s,t]`` that over the window at its beginning by which a guide prices the peak.
     """
 
     instance: Instance
@@ -47,6 +48,7 @@ class Occupancy:
     held: Ints
     peak_w: Floats
     mean_w: Floats
+    demand_w: Floats
     purse: Purse
     left: Ints
     order: Sequence
@@ -152,7 +154,12 @@ class Occupancy:
 
     def energy_yuan(self, k: int) -> Floats:
         """For each column of class k: what the energy of one more job costs at the present load."""
-        return self._over_slots(k, self.instance.facilities.added_cost_yuan)
+        facilities = self.instance.facilities
+        energy = self._over_slots(k, facilities.added_cost_yuan)
+        if facilities.rise is None:
+            return energy
+        rise: Floats = energy + self._over_slots(k, facilities.added_rise_yuan, is_demand=True)
+        return rise
 
     def energy_wh(self, k: int) -> Floats:
         """For each column of class k: facility watt-hours of one more job, the tail included."""
@@ -220,7 +227,7 @@ class Occupancy:
             float(self.columns.cost[column]) * len(self.payments[column])
             for column in sorted(self.payments)
         )
-        energy = float(self.instance.facilities.cost_yuan(self.mean_w).sum())
+        energy = float(self.energy_cost_yuan().sum())
         unserved = sum(
             klass.unserved_yuan * int(left)
             for klass, left in zip(self.instance.classes, self.left, strict=True)
@@ -228,6 +235,11 @@ class Occupancy:
         unfair = self.instance.fairness.cost_yuan(self.left)
         saved = self.saved_yuan if self.payments else 0.0
         return starts + energy + unserved + unfair - saved + self.order.total_yuan()
+
+    def energy_cost_yuan(self) -> Floats:
+        """Return what energy above the base costs by (s, t), with a guide's price of the peak."""
+        facilities = self.instance.facilities
+        return facilities.cost_yuan(self.mean_w) + facilities.rise_yuan(self.demand_w)
 
     def _load(self, column: int, sign: int) -> None:
         columns = self.columns
@@ -243,7 +255,18 @@ class Occupancy:
             self.held[seat[p, at], at] += units
         self.peak_w[s, window] += sign * watts
         self.mean_w[s, window] += sign * watts
-        self.mean_w[s, last] -= sign * watts * (1.0 - float(columns.last_share[column]))
+        share = columns.last_share[column]
+        self.mean_w[s, last] -= sign * watts * (1.0 - float(share))
+        self.demand_w[s, window] += sign * watts
+        self.demand_w[s, last] -= sign * watts * (1.0 - float(self._in_window(s, last, share)))
+
+    def _in_window(self, site: Ints | int, slot: Ints | int, share: Floats) -> Floats:
+        """Return the share in use of windows at the beginning of slots, by that of the slots."""
+        rise = self.instance.facilities.rise
+        if rise is None:
+            return share
+        in_use: Floats = np.minimum(1.0, share / rise.window[site, slot])
+        return in_use
 
     def _windows_are_clear(self, is_bad: Callable[[int], Bools], k: int) -> Bools:
         """For each column of class k: no slot it touches is bad for the units of its shape."""
@@ -257,13 +280,24 @@ class Occupancy:
             clear[own.start - begin : own.stop - begin] = bad[pool, last + 1] == bad[pool, slot]
         return clear
 
-    def _over_slots(self, k: int, added: Callable[[Place, Floats, Floats], Floats]) -> Floats:
+    def _over_slots(
+        self,
+        k: int,
+        added: Callable[[Place, Floats, Floats], Floats],
+        *,
+        is_demand: bool = False,
+    ) -> Floats:
         """For each column of class k: ``added`` summed over the slots that one more job touches."""
-        parts = [self._over_slots_of(stretch, added) for stretch in self.columns.stretches[k]]
+        stretches = self.columns.stretches[k]
+        parts = [self._over_slots_of(one, added, is_demand=is_demand) for one in stretches]
         return np.concatenate(parts)
 
     def _over_slots_of(
-        self, stretch: Stretch, added: Callable[[Place, Floats, Floats], Floats]
+        self,
+        stretch: Stretch,
+        added: Callable[[Place, Floats, Floats], Floats],
+        *,
+        is_demand: bool,
     ) -> Floats:
         instance, columns = self.instance, self.columns
         own = stretch.where
@@ -275,8 +309,11 @@ class Occupancy:
             np.tile(np.arange(slots, dtype=np.int64), pools),
         )
         at_end = (instance.site_of[pool], last)
-        whole = added(everywhere, self.mean_w[everywhere], np.repeat(watts, slots))
-        part = added(at_end, self.mean_w[at_end], watts[pool] * columns.last_share[own])
+        load_w, share = self.mean_w, columns.last_share[own]
+        if is_demand:
+            load_w, share = self.demand_w, self._in_window(*at_end, share)
+        whole = added(everywhere, load_w[everywhere], np.repeat(watts, slots))
+        part = added(at_end, load_w[at_end], watts[pool] * share)
         summed = _prefix(whole.reshape(pools, slots))
         total: Floats = summed[pool, last] - summed[pool, slot] + part
         return total
@@ -308,6 +345,7 @@ def empty_occupancy(instance: Instance, columns: Columns) -> Occupancy:
         held=np.zeros(instance.reserved.covers.shape, dtype=np.int64),
         peak_w=np.zeros(power),
         mean_w=np.zeros(power),
+        demand_w=np.zeros(power),
         purse=instance.purse(),
         left=np.array([klass.count for klass in instance.classes], dtype=np.int64),
         order=Sequence(instance, columns),

@@ -25,7 +25,7 @@ from optimizer.instance import Instance
 from optimizer.model import Block, Model
 from optimizer.solution import Limits, Solution
 from suanwang.ids import PoolId, SiteId, TenantId
-from suanwang.model.prices import LotPrice, PoolPrice, PriceBoard, SitePrice
+from suanwang.model.prices import DemandPrice, LotPrice, PoolPrice, PriceBoard, SitePrice
 
 _HALF_A_UNIT: Final = 0.5
 _PROBE_S: Final = 0.25
@@ -181,6 +181,7 @@ def _board(
     tables = [table / hours for table in (found.energy, found.power, found.scarcity, *scarcity)]
     kilowatts = _power(instance, formulation.model, duals) / hours
     load_w = _load_w(instance, formulation.model, values)
+    demand = _demand(formulation, duals, load_w)
     return PriceBoard(
         made_at=instance.problem.origin,
         jobs=sum(klass.count for klass in instance.classes),
@@ -204,6 +205,7 @@ def _board(
                 site_id=SiteId(site.id),
                 power=tuple(kilowatts[s].tolist()),
                 load_w=tuple(load_w[s].tolist()),
+                demand=tuple(demand.get(s, ())),
             )
             for s, site in enumerate(instance.sites)
         ),
@@ -214,6 +216,35 @@ def _board(
             if duals[row] < -_IDLE
         },
     )
+
+
+def _demand(
+    formulation: Formulation, duals: Floats, load_w: Floats
+) -> dict[int, list[DemandPrice]]:
+    """What power costs for the peak by site: in parts of slots, and of whole ones beyond energy."""
+    instance, model = formulation.instance, formulation.model
+    energy, means = instance.energy, block_of(model.rows, "mean")
+    found: dict[int, list[DemandPrice]] = {}
+    if energy is None or means is None or not len(energy.windows.m):
+        return found
+
+    def note(site: int, slot: int, edges: tuple[float, float], yuan: float) -> None:
+        if yuan > _IDLE:
+            price = DemandPrice(slot=slot, begin=edges[0], end=edges[1], yuan=yuan)
+            found.setdefault(site, []).append(price)
+
+    dearest = instance.facilities.marginal_yuan(load_w) / KW
+    of_slots = duals[means.where].reshape(load_w.shape) - dearest
+    for m in np.unique(energy.windows.m):
+        site = int(energy.site[m])
+        for slot, yuan in enumerate(of_slots[site].tolist()):
+            note(site, slot, (0.0, 1.0), yuan)
+    parts = block_of(model.rows, "part")
+    for n, yuan in enumerate(() if parts is None else duals[parts.where].tolist()):
+        windows = energy.windows
+        edges = (float(windows.begin[n]), float(windows.end[n]))
+        note(int(energy.site[windows.part_m[n]]), int(windows.part_slot[n]), edges, yuan)
+    return found
 
 
 def _lots(formulation: Formulation, duals: Floats) -> tuple[LotPrice, ...]:

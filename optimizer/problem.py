@@ -33,10 +33,17 @@ class Slot:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PeakSpec:
-    """The month's largest demand so far, and what each kilowatt above it costs in this month."""
+    """The month's largest demand so far, and what each kilowatt above it costs in this month.
+
+    Demand is a mean over windows of ``window_s`` on the meter's clock. Of the window that the plan
+    begins in, ``elapsed_s`` are over, in which ``drawn_wh`` were drawn.
+    """
 
     so_far_w: float
     yuan_per_kw: float
+    window_s: float = 900.0
+    elapsed_s: float = 0.0
+    drawn_wh: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

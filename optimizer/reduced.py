@@ -16,21 +16,25 @@ from optimizer.columns import Columns
 from optimizer.expiry import worth_of_lots
 from optimizer.instance import Instance
 from optimizer.problem import JobSpec, LotSpec
-from suanwang.model.prices import PriceBoard
+from suanwang.model.prices import DemandPrice, PriceBoard
 from suanwang.units import FEN_PER_YUAN
+
+_W_PER_KW = 1_000.0
 
 
 @dataclass(frozen=True, slots=True)
 class Tariff:
     """A board as arrays: yuan for a unit from the beginning up to each slot, by (p, t + 1).
 
-    ``energy`` is yuan for a unit's electricity over a whole slot, by (p, t).
+    ``energy`` is yuan for a unit's electricity over a whole slot, by (p, t). ``demand`` are prices
+    of power for the month's peak, by site in the order of the board.
     """
 
     until: Floats
     energy: Floats
     lots: dict[str, float]
     cash: dict[str, float]
+    demand: tuple[tuple[DemandPrice, ...], ...] = ()
 
 
 def tariff_of(board: PriceBoard) -> Tariff:
@@ -45,6 +49,7 @@ def tariff_of(board: PriceBoard) -> Tariff:
         energy=energy,
         lots={lot.lot_id: lot.worth for lot in board.lots},
         cash=dict(board.cash),
+        demand=tuple(site.demand for site in board.sites),
     )
 
 
@@ -60,9 +65,24 @@ def reduced_costs(instance: Instance, columns: Columns, tariff: Tariff) -> Float
     until = tariff.until
     window = until[columns.pool, columns.last + 1] - until[columns.pool, columns.slot]
     unused = (1.0 - columns.last_share) * tariff.energy[columns.pool, columns.last]
+    spared = _spared(instance, columns, tariff)
     total: Floats = (
-        columns.cost + columns.units * (window - unused) + _money(instance, columns, tariff)
+        columns.cost
+        + columns.units * (window - unused - spared)
+        + _money(instance, columns, tariff)
     )
+    return total
+
+
+def _spared(instance: Instance, columns: Columns, tariff: Tariff) -> Floats:
+    """Yuan for demand that a unit does not make, since its run ends before its last slot does."""
+    total = np.zeros(columns.count)
+    site, own_kw = instance.site_of[columns.pool], instance.own_w[columns.pool] / _W_PER_KW
+    for s, prices in enumerate(tariff.demand):
+        for price in prices:
+            over = (price.end - columns.last_share) / (price.end - price.begin)
+            is_here = (site == s) & (columns.last == price.slot)
+            total += np.where(is_here, np.clip(over, 0.0, 1.0) * own_kw * price.yuan, 0.0)
     return total
 
 

@@ -33,7 +33,8 @@ class Schedule:
 
     ``wake_w`` is the mean power of wakes; ``it_w`` and ``high_w`` are a site's whole IT power, mean
     and highest. ``stored_wh`` is at the end of each slot, above the least charge. ``lack_wh``,
-    ``rise_w`` and ``cost_yuan`` are by m.
+    ``peak_w``, ``rise_w`` and ``cost_yuan`` are by m; ``peak_w`` is the largest demand, and the
+    highest draw where no demand is paid for.
     """
 
     choice: Choice
@@ -47,17 +48,22 @@ class Schedule:
     over_w: Floats
     stored_wh: Floats
     lack_wh: Floats
+    peak_w: Floats
     rise_w: Floats
     cost_yuan: Floats
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What whole jobs take: units by (p, t); own IT power in W by (m, t), mean and highest."""
+    """What whole jobs take: units by (p, t); own IT power in W by (m, t), mean and highest.
+
+    ``part_w`` is the mean by part of a slot, where windows of demand cut slots.
+    """
 
     used: Floats
     mean_w: Floats
     high_w: Floats
+    part_w: Floats
 
 
 def schedule_of(instance: Instance, energy: EnergyData, load: Load, choice: Choice) -> Schedule:
@@ -76,6 +82,10 @@ def schedule_of(instance: Instance, energy: EnergyData, load: Load, choice: Choi
     from_site_w = choice.solar_w + choice.discharge_w - choice.charge_w
     draw_w = highest_w - from_site_w
     grid_w = np.maximum(0.0, facility_w - from_site_w)
+    part_w = _part_w(instance, energy, it_w - load.mean_w, load.part_w) - _of_parts(
+        energy, from_site_w
+    )
+    peak_w = _peak_w(energy, np.maximum(draw_w, grid_w), grid_w, np.maximum(0.0, part_w))
     schedule = Schedule(
         choice=choice,
         wakes=wakes,
@@ -88,10 +98,31 @@ def schedule_of(instance: Instance, energy: EnergyData, load: Load, choice: Choi
         over_w=np.maximum(0.0, draw_w - energy.firm_w),
         stored_wh=stored_wh,
         lack_wh=np.maximum(0.0, energy.end_wh - stored_wh[:, -1]),
-        rise_w=np.maximum(0.0, np.maximum(draw_w, grid_w).max(axis=1) - energy.so_far_w),
+        peak_w=peak_w,
+        rise_w=np.maximum(0.0, peak_w - energy.so_far_w),
         cost_yuan=np.zeros(len(energy.site)),
     )
     return replace(schedule, cost_yuan=_cost_yuan(instance, energy, schedule))
+
+
+def _of_parts(energy: EnergyData, of_slots: Floats) -> Floats:
+    of_parts: Floats = of_slots[energy.windows.part_m, energy.windows.part_slot]
+    return of_parts
+
+
+def _part_w(instance: Instance, energy: EnergyData, rest_w: Floats, jobs_w: Floats) -> Floats:
+    """Facility power by part of a slot: of jobs in it, and of the rest, which the slot has."""
+    windows, facilities = energy.windows, instance.metered
+    where = (energy.site[windows.part_m], windows.part_slot)
+    it_w = _of_parts(energy, rest_w) + jobs_w
+    return largest(facilities.slope[where], facilities.offset[where], it_w)
+
+
+def _peak_w(energy: EnergyData, highest_w: Floats, grid_w: Floats, part_w: Floats) -> Floats:
+    """The largest demand by m; where none is paid for, the highest power from the grid."""
+    demand_w = np.zeros(len(energy.site))
+    np.maximum.at(demand_w, energy.windows.m, energy.windows.demand_w(grid_w, part_w))
+    return np.where(energy.peak_yuan_per_kw > 0, demand_w, highest_w.max(axis=1))
 
 
 def _wakes(energy: EnergyData, awake: Floats) -> Floats:

@@ -12,6 +12,7 @@ from typing import Final
 import numpy as np
 
 from optimizer.arrays import Bools, Floats, Ints
+from optimizer.demand import Windows, windows_of
 from optimizer.problem import PoolSpec, Problem, SiteSpec, SleepSpec
 from optimizer.timeline import Timeline
 from suanwang.energy.grid import firm_w
@@ -76,7 +77,7 @@ class EnergyData:
 
     ``asleep_w`` is IT power with every node asleep that can sleep; ``firm_w`` is infinite where
     nothing is promised; ``limit_w`` is the site's own limit. Batteries are given by what is stored
-    above their least charge.
+    above their least charge. ``windows`` are those of sites that pay for their peak.
     """
 
     site: Ints
@@ -96,6 +97,7 @@ class EnergyData:
     wear_yuan_per_kwh: Floats
     so_far_w: Floats
     peak_yuan_per_kw: Floats
+    windows: Windows
 
     @property
     def least_w(self) -> Floats:
@@ -158,6 +160,7 @@ def energy_of(problem: Problem, timeline: Timeline) -> EnergyData | None:
         wear_yuan_per_kwh=np.array([one.wear_yuan_per_kwh for one in batteries]),
         so_far_w=np.array([site.peak.so_far_w if site.peak else 0.0 for site in chosen]),
         peak_yuan_per_kw=np.array([site.peak.yuan_per_kw if site.peak else 0.0 for site in chosen]),
+        windows=windows_of(timeline, chosen),
     )
 
 

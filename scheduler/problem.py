@@ -8,13 +8,11 @@ full power takes no further job; units whose end is overdue stay taken in the fi
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Final
 
 from optimizer.problem import (
     DEFAULT_SLOT_LENGTHS_S,
     JobSpec,
     LotSpec,
-    PeakSpec,
     Policy,
     PoolSpec,
     Problem,
@@ -23,11 +21,9 @@ from optimizer.problem import (
     Slot,
     slots_of,
 )
-from scheduler.problem_energy import with_energy, with_sleep, with_terms
+from scheduler.problem_energy import peak_of, with_energy, with_sleep, with_terms
 from suanwang.energy.catalogue import EnergyCatalogue
-from suanwang.energy.demand import peak_yuan_per_kw
 from suanwang.energy.facility_curve import FacilityCurve
-from suanwang.energy.versions import TariffVersions
 from suanwang.errors import SuanwangError
 from suanwang.ids import SiteId
 from suanwang.model.job import Job
@@ -37,8 +33,6 @@ from suanwang.model.reading import Quality
 from suanwang.model.site import Site
 from suanwang.model.voucher import Lot
 
-DEMAND_WINDOW_S: Final = 900.0
-"""Over which demand is a mean, s."""
 ANYWHERE = "*"
 """The origin of a link that stands for every other one."""
 
@@ -108,6 +102,7 @@ def _known_site(
     ]
     wet_bulbs_c = _wet_bulbs_c(state, catalogue, now, slots)
     is_open, reason, message = _openness(state, now)
+    it_base_w = _it_base_w(state, facility, wet_bulbs_c, now, slots)
     return SiteSpec(
         id=site.id,
         price_uyuan_per_kwh=tuple(
@@ -117,32 +112,15 @@ def _known_site(
             catalogue.carbon_g_per_kwh(site.carbon_region, start, end) for start, end in spans
         ),
         facility_w=tuple(facility.breakpoints(wet_bulb_c) for wet_bulb_c in wet_bulbs_c),
-        it_base_w=_it_base_w(state, facility, wet_bulbs_c, now, slots),
+        it_base_w=it_base_w,
         power_w_max=tuple(_power_w_max(site, facility, wet_bulb_c) for wet_bulb_c in wet_bulbs_c),
         accepts=site.accepts,
         data_homes=site.data_homes,
         is_open=is_open,
         closed_message=message,
         closed_reason=reason,
-        peak=_peak(state, tariff, now, slots),
+        peak=peak_of(state, tariff, now, facility.facility_w(it_base_w[0], wet_bulbs_c[0])),
     )
-
-
-def _peak(
-    state: SiteState, tariff: TariffVersions, now: datetime, slots: tuple[Slot, ...]
-) -> PeakSpec | None:
-    """What demand costs, where the site pays for it and its meters say what the month had.
-
-    Demand is a mean over a quarter of an hour. In shorter slots a run of a minute would count as
-    if it lasted that long, and be put off for a peak that it never makes, so none is planned.
-    """
-    site = state.site
-    if min(slot.length_s for slot in slots) < DEMAND_WINDOW_S:
-        return None
-    yuan = peak_yuan_per_kw(tariff, site.voltage, site.demand_terms, now)
-    if state.peak_w is None or not yuan:
-        return None
-    return PeakSpec(so_far_w=state.peak_w, yuan_per_kw=yuan * state.peak_share)
 
 
 def _unknown_site(site: Site, message: str, slots: int) -> SiteSpec:

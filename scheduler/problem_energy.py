@@ -1,13 +1,20 @@
 """The energy side of a site for the planner, as far as the site's operator lets it be planned."""
 
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from typing import Final
 from zoneinfo import ZoneInfo
 
-from optimizer.problem import PoolSpec, SiteSpec, SleepSpec, Slot
+from optimizer.problem import PeakSpec, PoolSpec, SiteSpec, SleepSpec, Slot
 from suanwang.energy.catalogue import EnergyCatalogue
-from suanwang.model.network import PoolState, SiteState
+from suanwang.energy.demand import peak_yuan_per_kw
+from suanwang.energy.versions import TariffVersions
+from suanwang.model.network import Freshness, PoolState, SiteState
+from suanwang.model.reading import Quality
 from suanwang.model.site_terms import EnergyTerms
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_HOUR: Final = timedelta(hours=1)
 
 
 def with_terms(state: SiteState, catalogue: EnergyCatalogue) -> SiteState:
@@ -26,6 +33,36 @@ def with_energy(
         battery=terms.battery,
         solar_w=_solar_w(terms, state.site.timezone, now, slots),
         events=terms.events,
+    )
+
+
+def peak_of(
+    state: SiteState, tariff: TariffVersions, now: datetime, base_w: float
+) -> PeakSpec | None:
+    """What demand costs, where the site pays for it and its meters say what the month had.
+
+    Windows are those of the meter's clock. Of the one that is running counts what the meters told;
+    else their newest power, else ``base_w``, what the site draws without new jobs.
+    """
+    site = state.site
+    yuan = peak_yuan_per_kw(tariff, site.voltage, site.demand_terms, now)
+    if state.peak_w is None or not yuan:
+        return None
+    window = timedelta(minutes=tariff.at(now).demand.window_minutes)
+    elapsed = (now - _EPOCH) % window
+    drawn_w = state.drawn_w
+    if drawn_w is None:
+        read = state.facility_power_w
+        is_usable = (
+            read.quality is not Quality.MISSING and read.freshness(now) is not Freshness.LOST
+        )
+        drawn_w = read.value if is_usable else base_w
+    return PeakSpec(
+        so_far_w=state.peak_w,
+        yuan_per_kw=yuan * state.peak_share,
+        window_s=window.total_seconds(),
+        elapsed_s=elapsed.total_seconds(),
+        drawn_wh=drawn_w * (elapsed / _HOUR),
     )
 
 

@@ -13,7 +13,7 @@ from typing import Final
 from sqlalchemy import Connection
 
 from collectors import store as telemetry
-from collectors.store_bill import PeakBook
+from collectors.store_bill import PeakBook, drawn_w
 from collectors.store_facility import newest_fits
 from scheduler import registry, store, store_nodes, store_registry
 from scheduler.moves import hold_of_move
@@ -82,13 +82,17 @@ def _arriving(job: Job, attempt: Attempt, now: datetime) -> Attempt:
 
 
 def with_peaks(connection: Connection, network: ComputeNetwork, peaks: PeakBook) -> ComputeNetwork:
-    """Return the network with the month's demand of each site that pays for its largest."""
+    """Return the network with the month's demand of each site that pays for its largest.
+
+    What the running window of demand has so far is read anew each time.
+    """
     return replace(
         network,
         sites=tuple(
             replace(
                 state,
                 peak_w=peaks.expected_w(connection, state.site.id, state.site.timezone, network.at),
+                drawn_w=drawn_w(connection, state.site.id, network.at),
             )
             if state.site.demand_basis is DemandBasis.MAX_DEMAND
             else state

@@ -14,13 +14,23 @@ from suanwang.units import SECONDS_PER_HOUR
 
 
 @dataclass(frozen=True, slots=True)
+class Jobs:
+    """What our jobs take: units by (p, t); mean IT power by (s, t) and by part of a slot, kW."""
+
+    used: Block
+    load: Block
+    part: Block
+
+
+@dataclass(frozen=True, slots=True)
 class Grid:
     """Blocks by (q, t): ``awake``, ``wake``; by (m, t) in kW unless said; ``lack``, ``rise`` by m.
 
     ``it`` and ``high`` are mean and highest IT power with awake nodes, above all asleep. ``grid``
     is the mean draw, ``draw`` the highest one. ``paid`` is the mean draw that is priced where the
     price is negative. ``stored`` and ``lack`` are kWh. ``over`` is a draw above a promised power.
-    ``used`` by (p, t) and ``load``, mean IT power of our jobs by (s, t), belong to others.
+    ``used`` by (p, t), ``load``, mean IT power of our jobs by (s, t), and ``part``, the same by
+    part of a slot, belong to others; ``meter`` is the mean draw by part.
     """
 
     builder: ModelBuilder
@@ -28,11 +38,13 @@ class Grid:
     energy: EnergyData
     used: Block
     load: Block
+    part: Block
     awake: Block
     wake: Block
     it: Block
     high: Block
     grid: Block
+    meter: Block
     paid: Block
     draw: Block
     solar: Block
@@ -73,11 +85,11 @@ def grid_of(
     builder: ModelBuilder,
     instance: Instance,
     energy: EnergyData,
-    jobs: tuple[Block, Block],
+    jobs: Jobs,
     *,
     whole_nodes: bool,
 ) -> Grid:
-    """Add the variables, with their bounds and prices; ``jobs`` are ``used`` and ``load``."""
+    """Add the variables, with their bounds and prices."""
     sleepers, facilities = energy.sleepers, instance.metered
     shape = energy.asleep_w.shape
     hours = instance.timeline.length_s / SECONDS_PER_HOUR
@@ -95,8 +107,9 @@ def grid_of(
         builder=builder,
         instance=instance,
         energy=energy,
-        used=jobs[0],
-        load=jobs[1],
+        used=jobs.used,
+        load=jobs.load,
+        part=jobs.part,
         awake=builder.add_variables("awake", upper=sleepers.cap.ravel(), is_integral=whole_nodes),
         wake=add(
             "wake",
@@ -106,6 +119,7 @@ def grid_of(
         it=add("it", reach.it_kw),
         high=add("high", reach.it_kw),
         grid=add("grid", reach.facility_kw, np.maximum(0.0, price) * hours),
+        meter=add("meter", reach.facility_kw[energy.windows.part_m, energy.windows.part_slot]),
         paid=add(
             "paid", np.where(price < 0, reach.facility_kw, 0.0), np.minimum(0.0, price) * hours
         ),
@@ -122,7 +136,7 @@ def grid_of(
         over=add("over", over, OVER_YUAN_PER_KWH * hours),
         rise=add(
             "rise",
-            np.where(energy.peak_yuan_per_kw > 0, reach.draw_kw.max(axis=1), 0.0),
+            np.where(energy.peak_yuan_per_kw > 0, _rise_kw(energy, reach), 0.0),
             energy.peak_yuan_per_kw,
         ),
     )
@@ -137,6 +151,13 @@ def draw_w_max(instance: Instance, energy: EnergyData) -> Floats:
     slope, offset = facilities.slope[energy.site], facilities.offset[energy.site]
     without_jobs = largest(slope, offset, energy.least_w + energy.reserve_w)
     most: Floats = np.maximum(energy.limit_w, without_jobs)
+    return most
+
+
+def _rise_kw(energy: EnergyData, reach: _Reach) -> Floats:
+    before_kw = np.zeros(len(energy.site))
+    np.maximum.at(before_kw, energy.windows.m, KW * energy.windows.before_w)
+    most: Floats = reach.draw_kw.max(axis=1) + before_kw
     return most
 
 

@@ -81,7 +81,7 @@ def end_charged(grid: Grid) -> None:
 def follow_facility(grid: Grid, name: str, drawn: Ints, it: Ints) -> None:
     """Write for every line:  drawn + solar + discharge - charge >= slope * IT + offset."""
     energy, facilities = grid.energy, grid.instance.metered
-    slope, offset = _lines(facilities.slope[energy.site], facilities.offset[energy.site])
+    slope, offset = distinct_lines(facilities.slope[energy.site], facilities.offset[energy.site])
     m, t, line = np.nonzero(np.isfinite(offset))
     slopes, offsets = slope[m, t, line], offset[m, t, line]
     lower = KW * (slopes * energy.asleep_w[m, t] + offsets)
@@ -94,7 +94,7 @@ def follow_facility(grid: Grid, name: str, drawn: Ints, it: Ints) -> None:
     grid.builder.add_entries(places, it[m, t], -slopes)
 
 
-def _lines(slope: Floats, offset: Floats) -> tuple[Floats, Floats]:
+def distinct_lines(slope: Floats, offset: Floats) -> tuple[Floats, Floats]:
     """Drop lines that repeat the one before: tables of lines are padded with the last."""
     repeats = np.zeros(slope.shape, dtype=np.bool_)
     repeats[..., 1:] = (slope[..., 1:] == slope[..., :-1]) & (offset[..., 1:] == offset[..., :-1])

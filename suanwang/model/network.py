@@ -65,7 +65,8 @@ class SiteState:
     figure of the last day. ``agent_seen_at`` is the agent's last call. ``own_facility`` is the
     power curve fitted to the site's meters, where there is one. ``peak_w`` is the demand that the
     month is paid for anyway, None where that is not looked at, and ``peak_share`` how much of the
-    month's rate a plan pays for a rise. ``terms`` are what may be planned of its energy.
+    month's rate a plan pays for a rise; ``drawn_w`` is the mean power so far in the running window
+    of demand, None where no meter told it. ``terms`` are what may be planned of its energy.
     """
 
     site: Site
@@ -80,6 +81,7 @@ class SiteState:
     own_facility: FittedFacility | None = None
     peak_w: float | None = None
     peak_share: float = 1.0
+    drawn_w: float | None = None
     terms: EnergyTerms = field(default_factory=EnergyTerms)
 
 

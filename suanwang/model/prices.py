@@ -43,16 +43,31 @@ class PoolPrice:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DemandPrice:
+    """Yuan for one more kilowatt of IT power through a part of a slot, for the month's peak.
+
+    The part is from ``begin`` to ``end`` as shares of the slot. The scarcity of the site's pools
+    has it for units that are in use until the end of their slots.
+    """
+
+    slot: int
+    begin: float
+    end: float
+    yuan: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SitePrice:
     """Yuan for one more kilowatt of IT power for an hour under a site's power limit, by slot.
 
     It is 0 where the limit does not bind. ``load_w`` is the mean IT power of the plan, above what
-    runs now.
+    runs now. ``demand`` are the parts of slots in which more power lifts the month's peak.
     """
 
     site_id: SiteId
     power: tuple[float, ...]
     load_w: tuple[float, ...]
+    demand: tuple[DemandPrice, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

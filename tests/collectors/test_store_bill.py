@@ -9,7 +9,7 @@ from sqlalchemy import Engine
 from telemetry_builders import SITE, START, a_meter, add_site, at, constant_load, energy, send
 
 from collectors import store
-from collectors.store_bill import WINDOW, PeakBook, grid_record, peak_so_far
+from collectors.store_bill import WINDOW, PeakBook, drawn_w, grid_record, peak_so_far
 from suanwang.db.engine import reading, writing
 from suanwang.errors import BadInput
 from suanwang.model.meter import Carrier, MeterRole
@@ -100,16 +100,37 @@ def test_more_than_a_year_is_refused(engine: Engine) -> None:
 def test_a_month_that_begins_expects_most_of_the_last_ones_peak(engine: Engine) -> None:
     take(
         engine,
-        *constant_load("m-a", 40_000, every(300, 2)),
-        *constant_load("m-b", 20_000, every(300, 2)),
+        *constant_load("m-a", 40_000, every(900, 24)),
+        *constant_load("m-b", 20_000, every(900, 24)),
+        hours=25,
     )
     book = PeakBook()
     next_month = datetime(2026, 11, 1, 1, tzinfo=ZoneInfo("Asia/Shanghai"))
     with reading(engine) as connection:
         asked = (connection, SITE, "Asia/Shanghai")
-        assert book.expected_w(*asked, at(2 * HOUR)) == 60_000
+        # A record of a few hours does not know what the month's peak will be.
+        assert PeakBook().expected_w(*asked, at(23 * HOUR)) is None
+        assert book.expected_w(*asked, at(24 * HOUR)) == 60_000
         assert book.expected_w(*asked, next_month) == 54_000  # 0.9 of October's
     with writing(engine) as connection:
-        send(connection, "b2", constant_load("m-a", 80_000, every(300, 2.5)[-2:]), 3 * HOUR)
+        send(connection, "b2", constant_load("m-a", 80_000, every(900, 24.5)[-2:]), 25 * HOUR)
         # Within the same 15 minutes the book is not asked again.
         assert book.expected_w(connection, SITE, "Asia/Shanghai", next_month) == 54_000
+
+
+def test_the_running_window_has_a_mean_power_so_far_once_every_meter_told_of_it(
+    engine: Engine,
+) -> None:
+    now = HOUR + 600
+    known = [second for second in every(60, 2) if second <= now - 60]
+    take(
+        engine,
+        *constant_load("m-a", 40_000, known),
+        *constant_load("m-b", 20_000, known),
+        hours=now / HOUR,
+    )
+    with reading(engine) as connection:
+        assert drawn_w(connection, SITE, at(now)) == pytest.approx(60_000.0)
+        # In the next quarter of an hour nobody has told anything yet.
+        assert drawn_w(connection, SITE, at(now + 900)) is None
+        assert drawn_w(connection, "elsewhere", at(now)) is None

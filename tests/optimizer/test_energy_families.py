@@ -12,7 +12,7 @@ from problem_builders import ORIGIN, a_battery, a_job, a_pool, a_problem, a_site
 
 from optimizer.check import violations
 from optimizer.planner import plan
-from optimizer.problem import JobSpec, PeakSpec, Problem
+from optimizer.problem import JobSpec, PeakSpec, Policy, Problem, slots_of
 from suanwang.energy.grid import GridEvent
 from suanwang.ids import PoolId
 from suanwang.model.energy_plan import SiteEnergy
@@ -169,6 +169,83 @@ def test_a_run_of_half_a_slot_makes_the_whole_peak() -> None:
     _, energy = _planned(_peaked((a_job(run_s=1_800.0),)))
     assert energy.peak_w == pytest.approx(16_500.0)
     assert energy.slots[0].facility_w == pytest.approx(15_750.0)
+
+
+def _by_minutes(
+    jobs: tuple[JobSpec, ...], lengths_s: tuple[float, ...] = (60.0,) * 30, **peak: Any
+) -> Problem:
+    """Like ``_peaked`` over slots of other lengths; waiting costs nothing."""
+    spec = PeakSpec(**{"so_far_w": 15_000.0, "yuan_per_kw": 10.0, **peak})
+    slots = len(lengths_s)
+    own = a_site(slots=slots, it_base_w=(10_000.0,) * slots, peak=spec)
+    problem = a_problem(jobs=jobs, sites=[own], pools=[a_pool(slots=slots)])
+    policy = replace(problem.policy, waiting_yuan_per_unit_hour=0.0)
+    return replace(problem, slots=slots_of(lengths_s), policy=policy)
+
+
+def test_a_run_of_a_minute_costs_a_fifteenth_of_the_peak_of_a_run_of_fifteen() -> None:
+    """One unit takes 1.5 kW at the meter, so 15 yuan if it lasts for a window of demand."""
+    _, minute = _planned(_by_minutes((a_job(run_s=60.0, deadline_s=60.0),)))
+    _, quarter = _planned(_by_minutes((a_job(run_s=900.0, deadline_s=900.0),)))
+    assert minute.peak_w == pytest.approx(15_000.0 + 1_500.0 / 15)
+    assert quarter.peak_w == pytest.approx(15_000.0 + 1_500.0)
+    base = 15 * 0.5 * 0.60
+    assert minute.cost_yuan == pytest.approx(base + 1.5 / 60 * 0.60 + 15.0 / 15)
+    assert quarter.cost_yuan == pytest.approx(base + 1.5 / 4 * 0.60 + 15.0)
+
+
+def test_a_run_of_a_minute_in_a_slot_of_an_hour_costs_a_fifteenth_too() -> None:
+    made, energy = _planned(_peaked((a_job(run_s=60.0),)))
+    assert [one.start for one in made.starts] == [ORIGIN]
+    assert energy.peak_w == pytest.approx(15_000.0 + 1_500.0 / 15)
+    assert energy.slots[0].draw_w == pytest.approx(16_500.0)
+
+
+def test_minutes_of_one_window_add_up_and_those_of_two_do_not() -> None:
+    jobs = tuple(a_job(f"j{at}", run_s=60.0) for at in range(4))
+    _, energy = _planned(_by_minutes(jobs))
+    assert energy.peak_w == pytest.approx(15_000.0 + 2 * 1_500.0 / 15)
+    late = tuple(replace(job, deadline_s=900.0) for job in jobs)
+    _, energy = _planned(_by_minutes(late))
+    assert energy.peak_w == pytest.approx(15_000.0 + 4 * 1_500.0 / 15)
+
+
+def test_windows_are_those_of_the_meters_clock() -> None:
+    """A minute that lies across the edge of two windows counts in each for half of it."""
+    drawn_wh = 15_000.0 * 870 / 3_600
+    jobs = (a_job(run_s=60.0, deadline_s=60.0),)
+    _, energy = _planned(_by_minutes(jobs, elapsed_s=870.0, drawn_wh=drawn_wh))
+    assert energy.peak_w == pytest.approx(15_000.0 + 1_500.0 / 30)
+
+
+def test_what_was_drawn_in_the_running_window_leaves_less_for_jobs() -> None:
+    """Ten minutes at 14.4 kW leave 400 Wh at 15 kW below the peak, which is 100 W in the mean.
+
+    A unit of one job takes 25 Wh in a minute, so four such jobs fit and eight do not.
+    """
+    lengths_s = (60.0,) * 5
+    jobs = tuple(a_job(f"j{at}", run_s=60.0) for at in range(8))
+    few = _by_minutes(jobs[:4], lengths_s, elapsed_s=600.0, drawn_wh=2_400.0)
+    assert _planned(few)[1].peak_w == pytest.approx(15_000.0)
+    many = _by_minutes(jobs, lengths_s, elapsed_s=600.0, drawn_wh=2_400.0)
+    assert _planned(many)[1].peak_w == pytest.approx(15_000.0 + 4 * 25 * 4)
+
+
+@pytest.mark.parametrize("so_far_w", [0.0, 15_000.0, 15_100.0])
+def test_short_jobs_are_not_put_off_for_a_peak_that_they_make_in_any_window(
+    so_far_w: float,
+) -> None:
+    """The slots are those of the live planner; a minute costs the same whenever it is."""
+    problem = _by_minutes((a_job(run_s=60.0),), (60.0, 240.0, 600.0, 900.0, 1_800.0, 3_600.0))
+    spec = PeakSpec(so_far_w=so_far_w, yuan_per_kw=38.0)
+    sites = (replace(problem.sites[0], peak=spec),)
+    made, _ = _planned(replace(problem, sites=sites, policy=Policy(time_limit_s=30.0)))
+    assert [one.start for one in made.starts] == [ORIGIN]
+
+
+def test_more_of_a_window_than_all_of_it_is_refused() -> None:
+    with pytest.raises(ValueError, match="900"):
+        plan(_by_minutes((a_job(run_s=60.0),), elapsed_s=900.0))
 
 
 def test_a_battery_shaves_the_peak() -> None:

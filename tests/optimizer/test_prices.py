@@ -8,7 +8,7 @@ from problem_builders import a_job, a_lot, a_pool, a_problem, a_site
 
 from benchmarks.instances import Size, make_job, make_problem
 from optimizer.planner import plan
-from optimizer.problem import JobSpec, Problem
+from optimizer.problem import JobSpec, PeakSpec, Problem
 from optimizer.quote import Asker, ask, open_desk, settle
 from optimizer.whatif import Relaxation
 from suanwang.model.plan import QuotedBy
@@ -137,6 +137,25 @@ def test_a_sure_quote_is_within_five_per_cent_of_the_truth(seed: int) -> None:
         if best is not None:
             assert best.cost == pytest.approx(whole(problem, job), rel=0.05, abs=0.005)
     assert sure
+
+
+def test_a_run_that_ends_within_its_window_is_quoted_the_demand_that_it_makes() -> None:
+    """A unit at the peak costs 15 yuan a window of demand, and a minute of it a fifteenth."""
+    peak = PeakSpec(so_far_w=1_000.0, yuan_per_kw=10.0)
+    site = a_site(it_base_w=(10_000.0,) * 4, peak=peak)
+    problem = a_problem([a_job("waits", run_s=4 * 3_600.0)], sites=[site])
+    desk = open_desk(problem, board_of(problem))
+    for run_s in (60.0, 900.0, 3_600.0):
+        job = a_job("asks", run_s=run_s, deadline_s=3_600.0)
+        found = ask(desk, job)
+        assert found.best is not None
+        assert found.best.cost <= whole(problem, job) + 1e-6
+    minute, quarter = (ask(desk, a_job("asks", run_s=run_s)).best for run_s in (60.0, 14_400.0))
+    assert minute is not None
+    assert quarter is not None
+    # The prices spread the one peak over the slots that make it: all four together have 15 yuan.
+    assert quarter.cost == pytest.approx(40.0 + 4 * 0.9 + 15.0, rel=1e-3)
+    assert minute.cost <= 10.0 / 60 + 0.9 / 60 + 15.0 / 15 + 0.01
 
 
 def test_a_job_that_makes_its_tenants_money_short_is_solved_anew() -> None:

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from optimizer.check_lines import facility_w
 from optimizer.planner import plan
-from optimizer.problem import DEFAULT_SLOT_LENGTHS_S, PeakSpec, Policy, Problem
+from optimizer.problem import DEFAULT_SLOT_LENGTHS_S, PeakSpec, Policy, Problem, SiteSpec
 from scheduler.problem import Money, build_problem
 from suanwang.energy.carbon_hourly import HourlyCarbon
 from suanwang.energy.catalogue import load_catalogue
@@ -301,11 +302,30 @@ def test_the_months_peak_is_priced_where_demand_is_paid_for() -> None:
     assert built(a_state(site=by_capacity, peak_w=700.0)).sites[0].peak is None
 
 
-def test_no_peak_is_planned_in_slots_shorter_than_what_demand_is_a_mean_of() -> None:
-    # A run of a minute would count as a quarter of an hour's demand, and be put off for nothing.
+def test_windows_of_demand_are_those_of_the_clock_with_what_was_drawn_in_the_running_one() -> None:
     paying = a_state(site=replace(DEMO.sites[0], demand_basis=DemandBasis.MAX_DEMAND), peak_w=7.0)
-    assert built(paying, slots=(60.0, 900.0)).sites[0].peak is None
-    assert built(paying, slots=(900.0, 900.0)).sites[0].peak is not None
+    later = NOW + timedelta(minutes=5)
+
+    def site_of(state: SiteState) -> SiteSpec:
+        network = ComputeNetwork(at=later, sites=(state,), rtt_ms=DEMO.rtt_ms)
+        slots = (60.0, 240.0, 600.0)
+        (site,) = build_problem(network, (), Money(), CATALOGUE, Policy(), slots).sites
+        return site
+
+    def peak(state: SiteState) -> PeakSpec:
+        spec = site_of(state).peak
+        assert spec is not None
+        return spec
+
+    told = peak(replace(paying, drawn_w=1_200.0))
+    assert (told.window_s, told.elapsed_s, told.drawn_wh) == (900.0, 300.0, 100.0)
+    read = Fact(value=2_400.0, at=later, quality=Quality.MEASURED)
+    assert peak(replace(paying, facility_power_w=read)).drawn_wh == 200.0
+    old = replace(read, at=later - timedelta(hours=1))
+    site = site_of(replace(paying, facility_power_w=old))
+    assert site.peak is not None
+    base_w = facility_w(site.facility_w[0], site.it_base_w[0])
+    assert site.peak.drawn_wh * 12 == pytest.approx(base_w, rel=2e-3)
 
 
 def test_carbon_follows_the_hour_where_the_grid_publishes_it() -> None:

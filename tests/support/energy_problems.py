@@ -12,7 +12,8 @@ from suanwang.energy.grid import GridEvent
 
 def an_energy_problem(seed: int, jobs: int = 12) -> Problem:
     """A seeded problem in which each site has some of everything."""
-    problem = a_random_problem(seed, jobs=jobs, classes=6)
+    lengths_s = (60.0, 240.0, 600.0, 1_200.0, 1_800.0, 3_600.0)
+    problem = a_random_problem(seed, jobs=jobs, classes=6, slot_lengths_s=lengths_s)
     random = Random(seed)
     pools = tuple(_pool(random, pool) for pool in problem.pools)
     sites = tuple(_site(random, problem, site, pools) for site in problem.sites)
@@ -61,7 +62,7 @@ def _site(
         power_w_max=tuple(power_w + 2 * idle_w for power_w in site.power_w_max),
         solar_w=tuple(max(0.0, random.uniform(-1.0, 1.0)) * base_w[0] for _ in range(slots)),
         events=(event,) if random.random() < 0.5 else (),
-        peak=PeakSpec(so_far_w=base_w[0], yuan_per_kw=random.choice((0.0, 5.0, 38.0))),
+        peak=_peak(random, base_w[0]),
         battery=a_battery(
             capacity_wh=capacity_wh,
             charge_w_max=random.uniform(0.0, 1e5),
@@ -71,4 +72,17 @@ def _site(
             soc_min_wh=0.1 * capacity_wh,
             soc_end_min_wh=random.uniform(0.0, 1.0) * capacity_wh,
         ),
+    )
+
+
+def _peak(random: Random, base_w: float) -> PeakSpec:
+    """Windows shorter and longer than slots, the first of them under way."""
+    window_s = random.choice((900.0, 900.0, 3_600.0))
+    elapsed_s = random.choice((0.0, random.uniform(0.0, 0.999) * window_s))
+    return PeakSpec(
+        so_far_w=base_w,
+        yuan_per_kw=random.choice((0.0, 5.0, 38.0)),
+        window_s=window_s,
+        elapsed_s=elapsed_s,
+        drawn_wh=random.uniform(0.0, 3.0) * base_w * elapsed_s / 3_600.0,
     )
