@@ -31,7 +31,7 @@ def process(folder: Path, *flags: str) -> Iterator[subprocess.Popen[str]]:
         yield running
     finally:
         running.kill()
-        running.communicate(timeout=20)
+        running.communicate(timeout=60)
 
 
 def address(folder: Path, running: subprocess.Popen[str]) -> str:
