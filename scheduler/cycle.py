@@ -56,7 +56,7 @@ _LOG = logging.getLogger(__name__)
 
 EXPLAIN_AGAIN_AFTER: Final = timedelta(seconds=30)
 """An unchanged decision is written again after this long, so that its figures are not stale."""
-STARTS_AT_ONCE: Final = 100
+STARTS_AT_ONCE: Final = 200
 """Starts in one unit of work; others come to the writer in between."""
 DECISIONS_AT_ONCE: Final = 200
 """Decisions that are written in one unit of work."""
@@ -125,7 +125,7 @@ def run_cycle(engine: Engine, writer: Writer, context: Context) -> CycleReport:
     decisions = _decisions(plan, view.at, refused) | _moves(plan, view.at, begun)
     kept = {one.job.id for one in view.runners} - begun.keys()
     told = {job_id: one for job_id, one in decisions.items() if job_id not in kept}
-    _explain(engine, writer, context, epoch, told, plan)  # 7 explain
+    _explain(engine, writer, context, jobs, _Made(epoch, plan, told))  # 7 explain
     context.on_step("explain")
     report = CycleReport(
         is_leader=True,
@@ -328,15 +328,20 @@ def _alone(writer: Writer, context: Context, epoch: int, start: Start) -> dict[J
 # --- 7 explain ----------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """What a cycle made of what it saw: the plan, and what is decided about each job."""
+
+    epoch: int
+    plan: Plan
+    decisions: Mapping[JobId, Decision]
+
+
 def _explain(
-    engine: Engine,
-    writer: Writer,
-    context: Context,
-    epoch: int,
-    decisions: Mapping[JobId, Decision],
-    plan: Plan,
+    engine: Engine, writer: Writer, context: Context, jobs: Mapping[JobId, Job], made: _Made
 ) -> None:
     """Write a decision for each job where it is news, and why it waits into the job itself."""
+    epoch, decisions = made.epoch, made.decisions
     with reading(engine) as connection:
         known = store_plans.decided(connection, list(decisions))
     news = [
@@ -352,35 +357,43 @@ def _explain(
 
     def note_run(turn: Turn) -> None:
         tenure.require(turn, epoch)
-        store_plans.add_run(turn.connection, run_id, plan, epoch, len(decisions))
+        store_plans.add_run(turn.connection, run_id, made.plan, epoch, len(decisions))
 
     writer.write(note_run)
     named = [replace(decision, plan_id=run_id) for decision in news]
     for some in _pieces(named, DECISIONS_AT_ONCE):
-        writer.write(partial(_save_decisions, epoch, some))
+        writer.write(partial(_save_decisions, epoch, jobs, some))
 
 
-def _save_decisions(epoch: int, decisions: Sequence[Decision], turn: Turn) -> None:
+def _save_decisions(
+    epoch: int, jobs: Mapping[JobId, Job], decisions: Sequence[Decision], turn: Turn
+) -> None:
+    """Write decisions about the jobs that are still there; ``jobs`` is how the cycle saw them."""
     tenure.require(turn, epoch)
     connection = turn.connection
-    there = store.lock_jobs(connection, [decision.job_id for decision in decisions])
-    known = [decision for decision in decisions if decision.job_id in there]
+    stands = store.lock_stands(connection, [decision.job_id for decision in decisions])
+    known = [decision for decision in decisions if decision.job_id in stands]
     store_plans.save_decisions(connection, known)
-    waiting = [
-        one
-        for one in known
-        if there[one.job_id].state is JobState.QUEUED and there[one.job_id].move_to is None
-    ]
+    waiting = [one for one in known if stands[one.job_id].is_waiting]
     if not waiting:
         return
-    attempts = store.latest_attempts(connection, [one.job_id for one in waiting])
+    changed = [one.job_id for one in waiting if _is_other(jobs, one.job_id, stands)]
+    now = {**jobs, **store.jobs_by_ids(connection, changed)}
+    retried = [one.job_id for one in waiting if now[one.job_id].attempts]
+    attempts = store.latest_attempts(connection, retried)
     news = [
-        Wanted(there[one.job_id], attempts.get(one.job_id), _waited(there[one.job_id], one))
+        Wanted(now[one.job_id], attempts.get(one.job_id), _waited(now[one.job_id], one))
         for one in waiting
     ]
     for failure in take_many(turn, news, waiting[0].decided_at):
         if failure is not None:
             raise failure
+
+
+def _is_other(
+    jobs: Mapping[JobId, Job], job_id: JobId, stands: Mapping[JobId, store.Stand]
+) -> bool:
+    return job_id not in jobs or jobs[job_id].version != stands[job_id].version
 
 
 def _decisions(plan: Plan, at: datetime, refused: Mapping[JobId, Refusal]) -> dict[JobId, Decision]:

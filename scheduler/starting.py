@@ -22,7 +22,7 @@ from scheduler.snapshot import is_reachable
 from scheduler.transition import Wanted, take_many
 from suanwang.errors import SuanwangError
 from suanwang.ids import JobId, PoolId, SiteId
-from suanwang.model.job import Job, JobState
+from suanwang.model.job import Job
 from suanwang.model.plan import Placement, ReasonCode
 from suanwang.model.site import Pool
 from suanwang.model.voucher import HoldSlice, Lot
@@ -59,15 +59,16 @@ def start_many(
     tenure.require(turn, epoch)
     now = context.clock.now()
     ground = Ground(turn.connection, [start.placement.pool_id for start in starts], now)
-    jobs = store.lock_jobs(turn.connection, [start.job.id for start in starts])
-    attempts = store.latest_attempts(turn.connection, list(jobs))
+    stands = store.lock_stands(turn.connection, [start.job.id for start in starts])
+    retried = [start.job.id for start in starts if start.job.attempts]
+    attempts = store.latest_attempts(turn.connection, retried)
     refused: dict[JobId, Refusal] = {}
     wanted: list[Wanted] = []
     for start in starts:
-        job = jobs.get(start.job.id)
-        if job is None or job.version != start.job.version or job.state is not JobState.QUEUED:
+        job, stand = start.job, stands.get(start.job.id)
+        if stand is None or stand.version != job.version or not stand.is_waiting:
             message = "the job changed while it was planned"
-            refused[start.job.id] = Refusal(ReasonCode.STALE, message)
+            refused[job.id] = Refusal(ReasonCode.STALE, message)
             continue
         event = ground.check(context, start)
         if isinstance(event, Refusal):

@@ -64,7 +64,7 @@ def insert_jobs(connection: Connection, jobs: Sequence[Job]) -> int:
     """
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
     statement = dialect.insert(job_table).on_conflict_do_nothing()
-    rows = job_rows(sorted(jobs, key=lambda job: job.submission_id))
+    rows = _without_nulls(job_rows(sorted(jobs, key=lambda job: job.submission_id)))
     counted = {"preserve_rowcount": True}
     return connection.execute(statement, rows, execution_options=counted).rowcount
 
@@ -128,6 +128,31 @@ def lock_jobs(connection: Connection, job_ids: Iterable[JobId]) -> dict[JobId, J
     query = select(job_table).where(job_table.c.id.in_(wanted)).order_by(job_table.c.id)
     rows = connection.execute(query.with_for_update()).mappings()
     return {JobId(row["id"]): job_of(dict(row)) for row in rows}
+
+
+@dataclass(frozen=True, slots=True)
+class Stand:
+    """Where a locked job stands: whoever knows the job at this version knows all of it.
+
+    ``is_waiting`` says that it waits for a place; one that moves has its place already.
+    """
+
+    version: int
+    is_waiting: bool
+
+
+def lock_stands(connection: Connection, job_ids: Iterable[JobId]) -> dict[JobId, Stand]:
+    """Lock several jobs as ``lock_jobs`` does; return where those stand that are there."""
+    table = job_table.c
+    query = select(table.id, table.version, table.state, table.move_to)
+    wanted = sorted(set(job_ids))
+    found: dict[JobId, Stand] = {}
+    for first in range(0, len(wanted), IDS_AT_ONCE):
+        some = query.where(table.id.in_(wanted[first : first + IDS_AT_ONCE]))
+        for row in connection.execute(some.order_by(table.id).with_for_update()):
+            is_waiting = row.state == JobState.QUEUED.value and row.move_to is None
+            found[JobId(row.id)] = Stand(row.version, is_waiting)
+    return found
 
 
 def update_job(connection: Connection, job: Job) -> Job:
@@ -292,7 +317,14 @@ def save_attempt(connection: Connection, attempt: Attempt) -> None:
 def insert_attempts(connection: Connection, attempts: Sequence[Attempt]) -> None:
     """Insert new attempts; their jobs' rows are locked."""
     if attempts:
-        connection.execute(insert(attempt_table), [attempt_row(attempt) for attempt in attempts])
+        connection.execute(insert(attempt_table), _without_nulls(map(attempt_row, attempts)))
+
+
+def _without_nulls(rows: Iterable[dict[str, object]]) -> list[dict[str, object]]:
+    """Return the rows without the columns that none of them fills: each costs a parameter a row."""
+    found = list(rows)
+    empty = {name for name in found[0] if all(row[name] is None for row in found)}
+    return [{name: row[name] for name in row if name not in empty} for row in found]
 
 
 def latest_attempts(connection: Connection, job_ids: Sequence[JobId]) -> dict[JobId, Attempt]:
