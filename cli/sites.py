@@ -78,6 +78,10 @@ def energy_plan(
         f"nodes; PUE {_pue(answer['pue'])}, with every node on {_pue(answer['pue_awake'])} "
         "(it may rise while energy falls)"
     )
+    table(
+        ("input", "standing", "what stands behind it"),
+        [(one["name"], one["standing"], one["note"]) for one in answer["inputs"]],
+    )
 
 
 def _energy_row(slot: Json) -> tuple[str, ...]:

@@ -35,7 +35,7 @@ from scheduler.order import Order, look_up, put_in_order
 from scheduler.problem import Money, build_problem
 from scheduler.promises import keep_promises
 from scheduler.quotes import constrain
-from scheduler.snapshot import take_snapshot, with_peaks
+from scheduler.snapshot import network_to_plan
 from scheduler.starting import Refusal, Start, start_many, words
 from scheduler.store_plans import Decision
 from scheduler.transition import Wanted, take, take_many
@@ -182,7 +182,7 @@ def _look(engine: Engine, context: Context) -> _View:
         tenants = {job.tenant_id for job in (*jobs, *(one.job for one in found))}
         lots = money_store.lots(connection, now=now)
         cash = money_store.cash_by_tenant(connection)
-        network = with_peaks(connection, take_snapshot(connection, now), context.peaks)
+        network = network_to_plan(connection, now, context.catalogue, context.peaks)
         booked = reservations.look_up(connection, now)
         view = _View(
             at=now,

@@ -21,7 +21,7 @@ from optimizer.problem import (
     Slot,
     slots_of,
 )
-from scheduler.problem_energy import peak_of, with_energy, with_sleep, with_terms
+from scheduler.problem_energy import carbon_of, peak_of, with_energy, with_sleep, with_terms
 from suanwang.energy.catalogue import EnergyCatalogue
 from suanwang.energy.facility_curve import FacilityCurve
 from suanwang.errors import SuanwangError
@@ -108,9 +108,7 @@ def _known_site(
         price_uyuan_per_kwh=tuple(
             tariff.average_uyuan_per_kwh(start, end, site.voltage) for start, end in spans
         ),
-        carbon_g_per_kwh=tuple(
-            catalogue.carbon_g_per_kwh(site.carbon_region, start, end) for start, end in spans
-        ),
+        carbon_g_per_kwh=carbon_of(state, catalogue, spans),
         facility_w=tuple(facility.breakpoints(wet_bulb_c) for wet_bulb_c in wet_bulbs_c),
         it_base_w=it_base_w,
         power_w_max=tuple(_power_w_max(site, facility, wet_bulb_c) for wet_bulb_c in wet_bulbs_c),

@@ -1,26 +1,33 @@
 """The energy side of a site for the planner, as far as the site's operator lets it be planned."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from collectors.kpis.tables import load_tables
 from optimizer.problem import PeakSpec, PoolSpec, SiteSpec, SleepSpec, Slot
+from suanwang.energy.carbon_books import CarbonBook, marginal_g_per_kwh
 from suanwang.energy.catalogue import EnergyCatalogue
 from suanwang.energy.demand import peak_yuan_per_kw
+from suanwang.energy.storage import BatterySpec
 from suanwang.energy.versions import TariffVersions
 from suanwang.model.network import Freshness, PoolState, SiteState
 from suanwang.model.reading import Quality
 from suanwang.model.site_terms import EnergyTerms
 
+Spans = Sequence[tuple[datetime, datetime]]
+"""Beginning and end of each slot."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _HOUR: Final = timedelta(hours=1)
 
 
 def with_terms(state: SiteState, catalogue: EnergyCatalogue) -> SiteState:
-    """Return the site with what its operator's file lets be planned, where there is one."""
+    """Return the site with the terms of its operator's file, where none are registered."""
     terms = catalogue.terms.get(state.site.id)
-    return state if terms is None else replace(state, terms=terms)
+    is_registered = state.terms != EnergyTerms()
+    return state if terms is None or is_registered else replace(state, terms=terms)
 
 
 def with_energy(
@@ -30,10 +37,41 @@ def with_energy(
     terms = state.terms
     return replace(
         spec,
-        battery=terms.battery,
+        battery=_battery(state, now),
         solar_w=_solar_w(terms, state.site.timezone, now, slots),
         events=terms.events,
     )
+
+
+def is_charge_measured(state: SiteState, now: datetime) -> bool:
+    """Whether a source told how full the site's battery is, so lately that it counts."""
+    told = state.charge_ratio
+    if state.terms.battery is None or told is None or told.quality is Quality.MISSING:
+        return False
+    return told.freshness(now) is not Freshness.LOST
+
+
+def _battery(state: SiteState, now: datetime) -> BatterySpec | None:
+    """The battery with the charge that its source tells, else with the one that is configured."""
+    battery, told = state.terms.battery, state.charge_ratio
+    if battery is None or told is None or not is_charge_measured(state, now):
+        return battery
+    soc_wh = min(1.0, max(0.0, told.value)) * battery.capacity_wh
+    return replace(battery, soc_wh=max(battery.soc_min_wh, soc_wh))
+
+
+def carbon_of(state: SiteState, catalogue: EnergyCatalogue, spans: Spans) -> tuple[float, ...]:
+    """What one more kWh adds to the site's book of carbon in each slot, in g.
+
+    In the market book that is the residual factor, which is one for the whole country and year:
+    certificates that are left over are not looked at.
+    """
+    region = state.site.carbon_region
+    location = (catalogue.carbon_g_per_kwh(region, start, end) for start, end in spans)
+    if state.terms.carbon_book is CarbonBook.LOCATION:
+        return tuple(location)
+    residual = load_tables().residual_factor()
+    return tuple(marginal_g_per_kwh(CarbonBook.MARKET, one, residual) for one in location)
 
 
 def peak_of(
@@ -95,6 +133,14 @@ def with_sleep(spec: PoolSpec, state: PoolState, terms: EnergyTerms) -> PoolSpec
 def _solar_w(
     terms: EnergyTerms, timezone: str, now: datetime, slots: tuple[Slot, ...]
 ) -> tuple[float, ...]:
+    if terms.solar is not None:
+        field = replace(terms.solar, timezone=timezone)
+        return tuple(
+            field.expected_w(
+                now + timedelta(seconds=slot.start_s), now + timedelta(seconds=slot.end_s)
+            )
+            for slot in slots
+        )
     if not terms.solar_w_by_hour:
         return ()
     zone = ZoneInfo(timezone)

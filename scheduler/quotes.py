@@ -15,7 +15,7 @@ from scheduler import reservations, store
 from scheduler.context import Context
 from scheduler.desk import Standing
 from scheduler.problem import Money, build_problem, job_spec, lot_spec, rtt_ms_of
-from scheduler.snapshot import idle_network, take_snapshot, with_peaks
+from scheduler.snapshot import idle_network, network_to_plan
 from suanwang.errors import Refused
 from suanwang.ids import JobId, TenantId
 from suanwang.model.job import Job, JobState, Wishes
@@ -109,7 +109,7 @@ def look(connection: Connection, context: Context) -> Standing:
     found = context.desk.newest(now)
     if found is not None:
         return found
-    network = with_peaks(connection, take_snapshot(connection, now), context.peaks)
+    network = network_to_plan(connection, now, context.catalogue, context.peaks)
     jobs = [
         job
         for job in store.queued_jobs(connection, context.limits.queue_limit)

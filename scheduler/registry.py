@@ -11,17 +11,22 @@ from collectors.store import register_meters
 from scheduler import store_registry
 from scheduler.rows import Row
 from suanwang.energy.catalogue import EnergyCatalogue, load_catalogue
+from suanwang.energy.schema_site import TermsFile
 from suanwang.errors import BadInput, Conflict, NotFound
 from suanwang.ids import SiteId
 from suanwang.model.meter import Meter
 from suanwang.model.site import Pool, Site
+from suanwang.model.site_terms import EnergyTerms
 
 RTT_MS_MAX: Final = 1e6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegisteredSite:
-    """A site, whether its operator takes jobs, and what its agent last said of itself."""
+    """A site, whether its operator takes jobs, and what its agent last said of itself.
+
+    ``terms`` are what of its energy may be planned, where that is registered.
+    """
 
     site: Site
     is_open: bool
@@ -30,6 +35,7 @@ class RegisteredSite:
     agent_version: str = ""
     executor_state: str = ""
     executor_message: str = ""
+    terms: EnergyTerms | None = None
 
 
 def register_site(
@@ -95,6 +101,11 @@ def zones(connection: Connection) -> dict[SiteId, str]:
     return {SiteId(row["id"]): row["timezone"] for row in store_registry.site_rows(connection)}
 
 
+def set_energy_terms(connection: Connection, site_id: SiteId, terms: TermsFile | None) -> None:
+    """Say what of a site's energy may be planned; None takes it back."""
+    store_registry.set_energy_terms(connection, site_id, terms)
+
+
 def set_open(connection: Connection, site_id: SiteId, is_open: bool) -> None:
     """Let a site take new jobs, or not; running ones go on. Raises NotFound."""
     if not store_registry.set_open(connection, site_id, is_open):
@@ -110,4 +121,5 @@ def _registered(row: Row, pools: tuple[Pool, ...]) -> RegisteredSite:
         agent_version=row["agent_version"] or "",
         executor_state=row["executor_state"] or "",
         executor_message=row["executor_message"] or "",
+        terms=store_registry.terms_of(row),
     )

@@ -18,8 +18,9 @@ from collectors.store_facility import newest_fits
 from scheduler import registry, store, store_nodes, store_registry
 from scheduler.moves import hold_of_move
 from scheduler.nodes import SiteNode, free_by_node
+from scheduler.problem_energy import with_terms
 from scheduler.registry import RegisteredSite
-from suanwang.energy.catalogue import load_catalogue
+from suanwang.energy.catalogue import EnergyCatalogue, load_catalogue
 from suanwang.ids import PoolId
 from suanwang.model.attempt import Attempt, AttemptState
 from suanwang.model.job import Job
@@ -27,11 +28,13 @@ from suanwang.model.meter import PueFigure
 from suanwang.model.network import ComputeNetwork, Fact, PoolState, SiteState
 from suanwang.model.reading import Quality
 from suanwang.model.site import DemandBasis, Pool, Site
+from suanwang.model.site_terms import EnergyTerms
 
 REACHABLE_FOR: Final = timedelta(seconds=30)
 """A site is reachable this long after its agent's last call (three greetings)."""
 PUE_OVER: Final = timedelta(days=1)
 WET_BULB: Final = ("site", "wet_bulb_c")
+CHARGE: Final = "battery_charge_ratio"
 _OVERDUE: Final = timedelta(minutes=1)
 _MISSING: Final = Fact(value=0.0, at=None, quality=Quality.MISSING)
 
@@ -101,6 +104,29 @@ def with_peaks(connection: Connection, network: ComputeNetwork, peaks: PeakBook)
     )
 
 
+def network_to_plan(
+    connection: Connection, now: datetime, catalogue: EnergyCatalogue, peaks: PeakBook
+) -> ComputeNetwork:
+    """Return the network with all that a plan counts on beside what is free."""
+    network = with_peaks(connection, take_snapshot(connection, now), peaks)
+    return with_charges(connection, network, catalogue)
+
+
+def with_charges(
+    connection: Connection, network: ComputeNetwork, catalogue: EnergyCatalogue
+) -> ComputeNetwork:
+    """Return the network with each site's terms, and how full batteries are that tell it."""
+    states = []
+    for state in network.sites:
+        known = with_terms(state, catalogue)
+        if known.terms.battery is not None and known.terms.charge_from:
+            name = (known.terms.charge_from, CHARGE)
+            found = telemetry.latest(connection, state.site.id, [name]).get(name)
+            known = replace(known, charge_ratio=found)
+        states.append(known)
+    return replace(network, sites=tuple(states))
+
+
 def idle_network(connection: Connection, now: datetime) -> ComputeNetwork:
     """Return the network as it would be with every site open, every unit there and all of it idle.
 
@@ -150,6 +176,7 @@ def _site_state(
         agent_seen_at=registered.agent_seen_at,
         is_reachable=is_reachable(registered, now),
         is_open=registered.is_open,
+        terms=registered.terms or EnergyTerms(),
     )
 
 

@@ -11,9 +11,11 @@ from scheduler.store import insert_if_new
 from suanwang.db.tables import link as link_table
 from suanwang.db.tables import pool as pool_table
 from suanwang.db.tables import site as site_table
+from suanwang.energy.schema_site import TermsFile
 from suanwang.ids import PoolId, SiteId
 from suanwang.model.meter import PueCategory
 from suanwang.model.site import CoolingKind, DataClass, DemandBasis, Pool, Site, SiteClass, SplitKey
+from suanwang.model.site_terms import EnergyTerms
 
 _SITE_COLUMNS = tuple(
     name for name in Site.__slots__ if name not in ("accepts", "data_homes", "pools")
@@ -32,6 +34,20 @@ def upsert_site(connection: Connection, site: Site, now: datetime) -> None:
     row["demand_basis"] = None if site.demand_basis is None else site.demand_basis.value
     if not insert_if_new(connection, site_table, row | {"is_open": True, "registered_at": now}):
         connection.execute(update(site_table).where(site_table.c.id == site.id).values(**row))
+
+
+def set_energy_terms(connection: Connection, site_id: SiteId, terms: TermsFile | None) -> None:
+    """Write what of a site's energy may be planned; None: nothing was registered."""
+    document = None if terms is None else terms.model_dump(mode="json", exclude_unset=True)
+    connection.execute(
+        update(site_table).where(site_table.c.id == site_id).values(energy_terms=document)
+    )
+
+
+def terms_of(row: Row) -> EnergyTerms | None:
+    """Return the registered terms of a site's row; None where there are none."""
+    document = row["energy_terms"]
+    return None if document is None else TermsFile.model_validate(document).build()
 
 
 def upsert_pool(connection: Connection, pool: Pool) -> None:

@@ -6,6 +6,7 @@ from api.context import Context
 from api.identity import SiteManager
 from api.ownership import own_site
 from api.schemas.energy_plan import EnergyPlanOut, energy_plan_out
+from scheduler.energy_inputs import energy_inputs
 from suanwang.errors import NotFound
 
 router = APIRouter(prefix="/v1/sites", tags=["energy"])
@@ -22,10 +23,12 @@ def read_energy_plan(site_id: str, identity: SiteManager, context: Context) -> E
     standing = context.scheduling.desk.newest(context.scheduling.clock.now())
     plan = None if standing is None else standing.plan
     found = {} if plan is None else {one.site_id: one for one in plan.energy}
-    if plan is None or site.id not in found:
+    if standing is None or plan is None or site.id not in found:
         raise NotFound(
             f"site {site.id} has no energy schedule in the newest plan of this process",
-            next_step="Let something be planned of it in site_terms.yaml of the folder that the "
-            "setting energy.folder names, ask the process that schedules, and have a job queued.",
+            next_step="Register what may be planned of it (`energy` of the site), ask the process "
+            "that schedules, and have a job queued.",
         )
-    return energy_plan_out(found[site.id], plan.made_at)
+    states = {state.site.id: state for state in standing.network.sites}
+    inputs = energy_inputs(states[site.id], standing.at)
+    return energy_plan_out(found[site.id], plan.made_at, inputs)

@@ -78,6 +78,7 @@ def _site_out(
         ppue_split=site.ppue_split,
         demand_basis=site.demand_basis,
         transformer_kva=site.transformer_kva,
+        power_chain=site.power_chain,
         accepts=sorted(site.accepts),
         data_homes=sorted(site.data_homes),
         is_open=registered.is_open,
@@ -143,6 +144,7 @@ def register_site(
             raise Conflict(f"the site id {site.id!r} is taken", next_step="choose another id")
         now = context.clock.now()
         registry.register_site(connection, site, body.to_meters(), links, now)
+        registry.set_energy_terms(connection, site.id, body.energy)
         author = Author(
             actor=f"key {identity.key_id}",
             origin=Origin.REGISTRATION,

@@ -1,10 +1,12 @@
 """A site's energy schedule for readers."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from pydantic import Field
 
 from api.schemas.common import Out
+from scheduler.energy_inputs import EnergyInput, Standing
 from suanwang.model.energy_plan import EnergySlot, SiteEnergy
 
 
@@ -24,6 +26,14 @@ class EnergySlotOut(Out):
     awake: dict[str, int]
 
 
+class EnergyInputOut(Out):
+    """What one input of the schedule is worth, and what stands behind it."""
+
+    name: str
+    standing: Standing
+    note: str
+
+
 class EnergyPlanOut(Out):
     """What the newest plan advises a site to do; nothing is switched by it."""
 
@@ -39,10 +49,13 @@ class EnergyPlanOut(Out):
     peak_w: float
     peak_before_w: float
     short_wh: float
+    inputs: list[EnergyInputOut] = Field(description="what of it was measured, and what was not")
     slots: list[EnergySlotOut]
 
 
-def energy_plan_out(plan: SiteEnergy, made_at: datetime) -> EnergyPlanOut:
+def energy_plan_out(
+    plan: SiteEnergy, made_at: datetime, inputs: Sequence[EnergyInput]
+) -> EnergyPlanOut:
     """Return a schedule as the API gives it."""
     return EnergyPlanOut(
         site_id=plan.site_id,
@@ -57,6 +70,9 @@ def energy_plan_out(plan: SiteEnergy, made_at: datetime) -> EnergyPlanOut:
         peak_w=plan.peak_w,
         peak_before_w=plan.peak_before_w,
         short_wh=plan.short_wh,
+        inputs=[
+            EnergyInputOut(name=one.name, standing=one.standing, note=one.note) for one in inputs
+        ],
         slots=[_slot(slot) for slot in plan.slots],
     )
 

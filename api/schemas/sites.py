@@ -8,6 +8,7 @@ from pydantic import ConfigDict, Field, model_validator
 
 from api.schemas.common import FactOut, In, Name, Out, Positive, Title, Watts
 from suanwang.energy.limits import PueLimit, limit_of
+from suanwang.energy.schema_site import TermsFile
 from suanwang.ids import MeterId, PoolId, SiteId
 from suanwang.model.meter import Carrier, Meter, MeterRole, PueCategory
 from suanwang.model.site import CoolingKind, DataClass, DemandBasis, Pool, Site, SiteClass, SplitKey
@@ -118,6 +119,12 @@ class SiteIn(In):
         default=None, description="how demand is charged; without it bills have no demand charge"
     )
     transformer_kva: Annotated[int, Field(ge=0, le=10**9)] = 0
+    power_chain: Annotated[str, Field(max_length=64)] = Field(
+        default="", description="transformers and UPS, by name; empty: usual for the cooling"
+    )
+    energy: TermsFile | None = Field(
+        default=None, description="what of the site's energy may be planned: see docs/energy.md"
+    )
     accepts: list[DataClass] = Field(max_length=10)
     data_homes: list[Annotated[str, Field(min_length=1, max_length=64)]] = Field(
         default=[], max_length=1_000
@@ -167,6 +174,7 @@ class SiteIn(In):
             ppue_split=self.ppue_split,
             demand_basis=self.demand_basis,
             transformer_kva=self.transformer_kva,
+            power_chain=self.power_chain,
             accepts=frozenset(self.accepts),
             data_homes=frozenset(self.data_homes),
             pools=tuple(
@@ -241,6 +249,7 @@ class SiteOut(Out):
     ppue_split: SplitKey
     demand_basis: DemandBasis | None
     transformer_kva: int
+    power_chain: str
     accepts: list[DataClass]
     data_homes: list[str]
     is_open: bool

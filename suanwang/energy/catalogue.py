@@ -102,7 +102,7 @@ class EnergyCatalogue:
 
     def facility_of(self, site: Site) -> FacilityModel:
         """Return the power model of a site."""
-        return self.facility(site.cooling, site.it_design_w)
+        return self.facility(site.cooling, site.it_design_w, site.power_chain)
 
     def with_tariffs(self, *tariffs: BaseTariff) -> "EnergyCatalogue":
         """Return a catalogue with further tariffs; one of the same id is replaced."""

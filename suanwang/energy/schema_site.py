@@ -1,14 +1,17 @@
 """What a file says of a site's energy: sleep, battery, sun and promises."""
 
+from dataclasses import replace
 from datetime import UTC, timedelta
 from decimal import Decimal
-from math import sqrt
-from typing import Annotated, Final, Literal
+from math import inf, sqrt
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import AwareDatetime, Field, model_validator
 
+from suanwang.energy.carbon_books import CarbonBook
 from suanwang.energy.file_model import FileModel
 from suanwang.energy.grid import GridEvent
+from suanwang.energy.solar import SolarField
 from suanwang.energy.storage import BatterySpec
 from suanwang.model.site_terms import HOURS_A_DAY, EnergyTerms, SleepTerms
 
@@ -21,13 +24,18 @@ _S_PER_MINUTE: Final = 60
 
 
 class BatteryFile(FileModel):
-    """A battery of a site; it is as full at the end of a plan as at its beginning."""
+    """A battery of a site, which a plan leaves as full as ``charged`` says at its end.
+
+    ``charge_from`` names the subject of the telemetry whose ``battery_charge_ratio`` tells how full
+    it is now; without one it counts as ``charged``.
+    """
 
     kw: Power
     kwh: Power
     round_trip: Annotated[float, Field(gt=0, le=1)]
     charged: Share = 0.5
     wear_cny_per_kwh: Cost = Decimal(0)
+    charge_from: Annotated[str, Field(max_length=256)] = ""
 
     def build(self) -> BatterySpec:
         """Return the battery; half of its losses are on the way in, half on the way out."""
@@ -42,6 +50,30 @@ class BatteryFile(FileModel):
             soc_wh=self.charged * capacity_wh,
             soc_end_min_wh=self.charged * capacity_wh,
             wear_yuan_per_kwh=float(self.wear_cny_per_kwh),
+        )
+
+
+class SolarFile(FileModel):
+    """A solar field; ``month_share`` is what a usual month, from January on, lets through."""
+
+    kw_peak: Power
+    latitude: Annotated[float, Field(ge=-90, le=90)]
+    longitude: Annotated[float, Field(ge=-180, le=180)]
+    month_share: Annotated[tuple[Share, ...], Field(min_length=12, max_length=12)]
+    performance: Annotated[float, Field(gt=0, le=1)] = 0.8
+    inverter_kw: Power | None = None
+
+    def build(self) -> SolarField:
+        """Return the field; its months are those of UTC until a site's zone is known."""
+        limit_w = inf if self.inverter_kw is None else _watts(self.inverter_kw)
+        return SolarField(
+            peak_w=_watts(self.kw_peak),
+            latitude=self.latitude,
+            longitude=self.longitude,
+            timezone="UTC",
+            month_share=self.month_share,
+            performance=self.performance,
+            inverter_w_max=limit_w,
         )
 
 
@@ -78,24 +110,39 @@ class PromiseFile(FileModel):
         return GridEvent(id=self.id, start=start, end=end, firm_w=_watts(self.firm_kw))
 
 
-class SiteTermsFile(FileModel):
-    """What an operator lets be planned of one site."""
+class TermsFile(FileModel):
+    """What an operator lets be planned of a site's energy, and how its carbon counts."""
 
-    id: SiteName
     sleep: SleepFile | None = None
     battery: BatteryFile | None = None
+    solar: SolarFile | None = None
     solar_kw_by_hour: tuple[Annotated[float, Field(ge=0)], ...] = ()
     promises: tuple[PromiseFile, ...] = ()
+    carbon_book: CarbonBook = CarbonBook.LOCATION
 
     @model_validator(mode="after")
-    def _sun_is_of_a_day(self) -> "SiteTermsFile":
+    def _sun_is_of_a_day(self) -> Self:
         if len(self.solar_kw_by_hour) not in (0, HOURS_A_DAY):
             raise ValueError(f"solar_kw_by_hour has {len(self.solar_kw_by_hour)} hours, not 24")
+        if self.solar is not None and self.solar_kw_by_hour:
+            raise ValueError("name a solar field or solar_kw_by_hour, not both")
         return self
 
     def build(self) -> EnergyTerms:
         """Return the terms."""
-        return energy_terms(self.sleep, self.battery, self.solar_kw_by_hour, self.promises)
+        plain = energy_terms(self.sleep, self.battery, self.solar_kw_by_hour, self.promises)
+        return replace(
+            plain,
+            solar=None if self.solar is None else self.solar.build(),
+            charge_from="" if self.battery is None else self.battery.charge_from,
+            carbon_book=self.carbon_book,
+        )
+
+
+class SiteTermsFile(TermsFile):
+    """The terms of one site in a file of many."""
+
+    id: SiteName
 
 
 class SitesTermsFile(FileModel):

@@ -66,7 +66,8 @@ class SiteState:
     power curve fitted to the site's meters, where there is one. ``peak_w`` is the demand that the
     month is paid for anyway, None where that is not looked at, and ``peak_share`` how much of the
     month's rate a plan pays for a rise; ``drawn_w`` is the mean power so far in the running window
-    of demand, None where no meter told it. ``terms`` are what may be planned of its energy.
+    of demand, None where no meter told it. ``charge_ratio`` is how full a battery is, where a
+    source tells it. ``terms`` are what may be planned of its energy.
     """
 
     site: Site
@@ -82,6 +83,7 @@ class SiteState:
     peak_w: float | None = None
     peak_share: float = 1.0
     drawn_w: float | None = None
+    charge_ratio: Fact | None = None
     terms: EnergyTerms = field(default_factory=EnergyTerms)
 
 

@@ -100,6 +100,7 @@ class Site:
     ``ppue_split`` is the declared key by which zones share a plant.
     ``site_class`` is what policies call it, where the operator says so. ``demand_basis`` is how the
     second part of its tariff is counted; where it is None no demand is charged, and bills say so.
+    ``power_chain`` is its chain of transformers and UPS; empty: the usual one of its cooling kind.
     """
 
     id: SiteId
@@ -124,6 +125,7 @@ class Site:
     site_class: SiteClass | None = None
     demand_basis: DemandBasis | None = None
     transformer_kva: int = 0
+    power_chain: str = ""
 
     @property
     def demand_terms(self) -> DemandTerms:

@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 
+from suanwang.energy.carbon_books import CarbonBook
 from suanwang.energy.grid import GridEvent
+from suanwang.energy.solar import SolarField
 from suanwang.energy.storage import BatterySpec
 from suanwang.errors import BadInput
 
@@ -26,15 +28,20 @@ class SleepTerms:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnergyTerms:
-    """Sleep, battery, own sun by local hour, promises to the grid.
+    """Sleep, battery, own sun, promises to the grid, and the book that carbon is counted in.
 
-    ``solar_w_by_hour`` is empty or has a usual power for each hour of the local day.
+    ``solar_w_by_hour`` is empty or has a usual power for each hour of the local day, ``solar`` is a
+    field in its place. ``charge_from`` is the subject of the telemetry that tells the battery's
+    charge, if any does.
     """
 
     sleep: SleepTerms | None = None
     battery: BatterySpec | None = None
     solar_w_by_hour: tuple[float, ...] = ()
     events: tuple[GridEvent, ...] = ()
+    solar: SolarField | None = None
+    charge_from: str = ""
+    carbon_book: CarbonBook = CarbonBook.LOCATION
 
     def __post_init__(self) -> None:
         if len(self.solar_w_by_hour) not in (0, HOURS_A_DAY):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from suanwang.energy.carbon_books import CarbonBook
 from suanwang.energy.catalogue import load_catalogue
 from suanwang.errors import BadInput
 from suanwang.model.site_terms import EnergyTerms
@@ -44,6 +45,24 @@ def test_a_whole_file_becomes_terms_by_site(tmp_path: Path) -> None:
     assert terms["bare"] == EnergyTerms()
 
 
+def test_a_field_a_book_and_a_source_of_charge_are_terms_too(tmp_path: Path) -> None:
+    own = _terms(
+        tmp_path,
+        """
+schema: site_terms/v1
+sites:
+  - id: west-hall
+    carbon_book: market
+    battery: {kw: 5, kwh: 10, round_trip: 0.81, charge_from: battery/a}
+    solar: {kw_peak: 3, latitude: 36.07, longitude: 120.38, inverter_kw: 2.5,
+            month_share: [0.7,0.7,0.7,0.7,0.7,0.7,0.7,0.7,0.7,0.7,0.7,0.7]}
+""",
+    )["west-hall"]
+    assert (own.carbon_book, own.charge_from) == (CarbonBook.MARKET, "battery/a")
+    assert own.solar is not None
+    assert (own.solar.peak_w, own.solar.inverter_w_max) == (3_000.0, 2_500.0)
+
+
 def test_without_a_file_nothing_may_be_planned(tmp_path: Path) -> None:
     assert load_catalogue().with_folder(tmp_path).terms == {}
 
@@ -56,6 +75,13 @@ def test_without_a_file_nothing_may_be_planned(tmp_path: Path) -> None:
         pytest.param("[0,0,0,", "[0,0,", "23 hours", id="an hour of sun missing"),
         pytest.param("round_trip: 0.81", "round_trip: 1.2", "round_trip", id="energy for nothing"),
         pytest.param("+08:00", "", "at", id="a moment without a zone"),
+        pytest.param(
+            "    promises",
+            "    solar: {kw_peak: 1, latitude: 0, longitude: 0, month_share: "
+            "[1,1,1,1,1,1,1,1,1,1,1,1]}\n    promises",
+            "not both",
+            id="the sun twice",
+        ),
     ],
 )
 def test_a_slip_of_the_pen_is_refused(tmp_path: Path, old: str, new: str, words: str) -> None:

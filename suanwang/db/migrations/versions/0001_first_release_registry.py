@@ -77,6 +77,19 @@ def upgrade() -> None:
             comment="transformer capacity, kVA; 0: not said",
         ),
         sa.Column(
+            "power_chain",
+            sa.Text(),
+            server_default="",
+            nullable=False,
+            comment="its transformers and UPS, by name; empty: the usual one of its cooling",
+        ),
+        sa.Column(
+            "energy_terms",
+            Json,
+            nullable=True,
+            comment="what of its energy may be planned, as registered",
+        ),
+        sa.Column(
             "accepts", Json, nullable=False, comment="data classes that may come from elsewhere"
         ),
         sa.Column("data_homes", Json, nullable=False, comment="data sets that are kept here"),
