@@ -97,7 +97,7 @@ def fit_site(
     if row is None:
         raise NotFound(f"there is no site {site_id}", site_id=site_id)
     note_weather(connection, site_id, now)
-    design = catalogue.facility(CoolingKind(row.cooling), row.it_design_w)
+    design = catalogue.facility(CoolingKind(row.cooling), row.it_design_w, row.power_chain)
     hours = _hours(connection, site_id, now)
     curve = fit_facility(design, hours)
     if curve is None:
@@ -140,9 +140,9 @@ def sites_to_fit(connection: Connection, now: datetime) -> list[SiteId]:
 def newest_fits(
     connection: Connection, catalogue: EnergyCatalogue, site_id: str | None = None
 ) -> dict[SiteId, StoredFit]:
-    """Return each site's newest curve, unless its cooling or design power changed since."""
+    """Return each site's newest curve, unless its cooling, chain or design power changed since."""
     query = (
-        select(facility_fit)
+        select(facility_fit, site.c.power_chain)
         .join(site, site.c.id == facility_fit.c.site_id)
         .where(
             facility_fit.c.is_newest,
@@ -152,7 +152,11 @@ def newest_fits(
     )
     if site_id is not None:
         query = query.where(facility_fit.c.site_id == site_id)
-    found = [_stored(row, catalogue) for row in connection.execute(query)]
+    found = [
+        _stored(row, catalogue)
+        for row in connection.execute(query)
+        if row.body.get("power_chain", "") == row.power_chain
+    ]
     return {one.site_id: one for one in found}
 
 
@@ -226,6 +230,7 @@ def _write(connection: Connection, stored: StoredFit) -> None:
                 "level": curve.level,
                 "edges_c": list(curve.edges_c),
                 "coefficients": [list(one) for one in curve.coefficients],
+                "power_chain": "" if curve.design.chain is None else curve.design.chain.id,
             },
             actor=stored.actor,
         )
@@ -233,8 +238,10 @@ def _write(connection: Connection, stored: StoredFit) -> None:
 
 
 def _stored(row: Row[Any], catalogue: EnergyCatalogue) -> StoredFit:
-    design: FacilityModel = catalogue.facility(CoolingKind(row.cooling), row.it_design_w)
     body: Mapping[str, Any] = row.body
+    design: FacilityModel = catalogue.facility(
+        CoolingKind(row.cooling), row.it_design_w, body.get("power_chain", "")
+    )
     quality = dict(body["quality"])
     for name in ("since", "until"):
         quality[name] = datetime.fromisoformat(quality[name])

@@ -56,7 +56,7 @@ def _weather(asked: Asked) -> _Weather:
     facts, catalogue = asked.facts, asked.catalogue
     return _Weather(
         climate=catalogue.climate(facts.climate),
-        model=catalogue.facility(facts.cooling, facts.it_design_w),
+        model=catalogue.facility(facts.cooling, facts.it_design_w, facts.power_chain),
     )
 
 

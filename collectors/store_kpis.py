@@ -46,6 +46,7 @@ class SiteFacts:
     climate: str
     carbon_region: str
     it_design_w: int
+    power_chain: str = ""
     site_class: SiteClass | None
     pue_limit: float
     ppue_split: SplitKey
@@ -91,6 +92,7 @@ def site_facts(connection: Connection, site_id: str) -> SiteFacts:
         climate=row.climate,
         carbon_region=row.carbon_region,
         it_design_w=row.it_design_w,
+        power_chain=row.power_chain,
         site_class=SiteClass(row.site_class) if row.site_class else None,
         pue_limit=row.pue_limit,
         ppue_split=SplitKey(row.ppue_split or SplitKey.HEAT),

@@ -29,6 +29,7 @@ from optimizer.problem import Problem
 from scheduler import registry, reservations, store, store_plans
 from scheduler.context import Context
 from scheduler.desk import standing_of
+from scheduler.energy_schedules import keep_schedules
 from scheduler.events import GivenUp, Waited
 from scheduler.moving import Runner, as_running, begin, go_on, movable, runners, without
 from scheduler.order import Order, look_up, put_in_order
@@ -115,6 +116,7 @@ def run_cycle(engine: Engine, writer: Writer, context: Context) -> CycleReport:
     if plan is None:
         plan = context.planner(_with_runners(view, context) if view.runners else problem)
         context.desk.leave(standing_of(view.network, problem, plan))
+        keep_schedules(engine, writer, epoch, plan, view.network)
     context.on_step("plan")
     jobs = {job.id: job for job in view.jobs}
     starts = [Start(jobs[placement.job_id], placement) for placement in plan.starts]

@@ -12,6 +12,7 @@ from cli import main
 from cli import sites as sites_command
 from collectors import store
 from scheduler.cycle import run_cycle
+from suanwang.clock import VirtualClock
 from suanwang.db.engine import writing
 from suanwang.ids import SiteId
 from suanwang.model.batch import TelemetryBatch, gathered
@@ -123,6 +124,23 @@ def test_a_power_chain_that_nobody_knows_is_refused(world: World) -> None:
     refused = world.client.post("/v1/sites", world.admin, body)
     assert refused.status_code == 422
     assert "magic" in refused.text
+
+
+def test_another_process_shows_the_schedule_that_was_kept(planned: World) -> None:
+    own = _plan(planned)
+    planned.client.context.scheduling.desk.forget()
+    assert _plan(planned) == own
+
+
+def test_a_later_plan_without_a_schedule_leaves_none(planned: World, clock: VirtualClock) -> None:
+    scheduling = planned.client.context.scheduling
+    clock.advance(60)
+    planned.hello(planned.token())
+    planned.submit(metadata={"units": "1", "max_minutes": "60"})
+    run_cycle(planned.engine, planned.writer, scheduling)
+    scheduling.desk.forget()
+    answer = planned.client.get(f"/v1/sites/{_site_id(planned)}/energy-plan", planned.admin)
+    assert answer.status_code == 404
 
 
 def test_the_command_line_shows_the_schedule(

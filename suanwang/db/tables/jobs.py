@@ -216,6 +216,16 @@ plan_run: Final = Table(
     comment="Planning runs.",
 )
 
+energy_plan: Final = Table(
+    "energy_plan",
+    metadata,
+    Column("site_id", Text, ForeignKey("site.id"), primary_key=True, comment="the site"),
+    Column("made_at", UtcDateTime, nullable=False, comment="moment of its plan's snapshot, UTC"),
+    Column("schedule", Json, nullable=False, comment="powers, W, and nodes awake, slot by slot"),
+    Column("inputs", Json, nullable=False, comment="what of it was measured, and what was not"),
+    comment="The newest energy schedule of each site, which other processes show.",
+)
+
 decision: Final = Table(
     "decision",
     metadata,

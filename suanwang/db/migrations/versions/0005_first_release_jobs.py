@@ -39,6 +39,22 @@ def upgrade() -> None:
         comment="Planning runs.",
     )
     op.create_table(
+        "energy_plan",
+        sa.Column("site_id", sa.Text(), nullable=False, comment="the site"),
+        sa.Column(
+            "made_at", UtcDateTime(), nullable=False, comment="moment of its plan's snapshot, UTC"
+        ),
+        sa.Column(
+            "schedule", Json, nullable=False, comment="powers, W, and nodes awake, slot by slot"
+        ),
+        sa.Column(
+            "inputs", Json, nullable=False, comment="what of it was measured, and what was not"
+        ),
+        sa.ForeignKeyConstraint(["site_id"], ["site.id"], name=op.f("fk_energy_plan_site_id_site")),
+        sa.PrimaryKeyConstraint("site_id", name=op.f("pk_energy_plan")),
+        comment="The newest energy schedule of each site, which other processes show.",
+    )
+    op.create_table(
         "job_batch",
         sa.Column("id", sa.Text(), nullable=False, comment="id of the batch"),
         sa.Column("tenant_id", sa.Text(), nullable=False, comment="who sent it"),
@@ -395,5 +411,6 @@ def downgrade() -> None:
     op.drop_table("job")
     op.drop_table("package")
     op.drop_table("job_batch")
+    op.drop_table("energy_plan")
     op.drop_table("plan_run")
     # ### end Alembic commands ###
