@@ -18,12 +18,14 @@ from typing import Final
 import numpy as np
 
 from optimizer.arrays import Bools, Floats, Ints
-from optimizer.ascent import GAP_MAX, Ascent
+from optimizer.ascent import GAP_MAX, Ascent, Climbed
 from optimizer.certificate import TOLERANCE, objective, violation
+from optimizer.core import core_of
 from optimizer.crew import IN_PROCESS, Crew
 from optimizer.deadline import Deadline
 from optimizer.highs_route import solve_inside
 from optimizer.model import Model
+from optimizer.nearby import Nearby
 from optimizer.pricing import Priced, Pricing
 from optimizer.sample import sample_of
 
@@ -43,7 +45,12 @@ _FIRST_NEAR: Final = 0.05
 that is dearer by no more than this share of leaving the job out."""
 _SAMPLE_CLIMBS: Final = (GAP_MAX, GAP_MAX / 3)
 _SAMPLE_STEPS: Final = 50
-_STEPS: Final = 40
+_STEPS: Final = 60
+_NEAR: Final = 3e-3
+"""Climbs see the starts that are kept, and those dearer than the best of their class by at most
+this share of leaving the job out; all starts are priced once at the end."""
+_FIRST_GAP: Final = 3e-3
+"""The gap that a climb from the prices of the model before starts with: a usual one."""
 _HALF_WAY: Final = 0.5
 _ROUGH: Final = 1e-3
 _FINE: Final = 3e-4
@@ -52,8 +59,7 @@ _OF_GAP: Final = 0.3
 _ROUGH_ROUNDS: Final = 2
 _FAR: Final = 0.01
 """A column dearer than its class's best by this share of leaving the job out is forgotten at the
-end. Forgetting more makes the next model smaller, and may take it more rounds than that saves: one
-that needed a single round, and had room, halves the share, one that needed more doubles it."""
+end. The first round of the next model has only a core of the others (``core``)."""
 _IDLE: Final = 1e-9
 
 
@@ -61,7 +67,8 @@ _IDLE: Final = 1e-9
 class Relaxed:
     """A point of the whole model, its cost, and a true lower bound of what any point costs.
 
-    ``prices`` are the row prices of the bound. ``kept`` says which starts the last round had.
+    ``prices`` are the row prices of the bound. ``kept`` says which starts matter: those of the last
+    round, and those that the next model may want.
     ``is_close``: within the gap that was asked for; ``is_certified``: and it breaks no row.
     """
 
@@ -97,7 +104,7 @@ class Master:
         self._pricing = Pricing(model, crew=crew)
         self._kept = self._pricing.groups.spread(SPREAD)
         self._best: Floats | None = None
-        self._far = _FAR
+        self._core: Bools | None = None
 
     def change(self, model: Model, keys: Keys | None = None) -> None:
         """Go on with a model of other costs, bounds or coefficients.
@@ -115,6 +122,8 @@ class Master:
             self._pricing.groups.owner
         ):
             raise ValueError("a model of another shape needs keys, and so does the one before it")
+        else:
+            self._go_on(before)
 
     def close(self) -> None:
         """Let the crew forget the columns."""
@@ -127,13 +136,14 @@ class Master:
         """
         ascent = Ascent(self._pricing)
         best = self._begin(ascent, deadline)
+        inside = self._kept if self._core is None else self._core
         found: Relaxed | None = None
         finenesses = (_ROUGH, min(_FINE, _OF_GAP * gap), _FINEST)
         fineness = 0
         for number in range(ROUNDS_MAX):
             if number == _ROUGH_ROUNDS:
                 fineness = max(fineness, 1)
-            answer = self._restricted(max(_FINEST, finenesses[fineness]), deadline)
+            answer = self._restricted(inside, max(_FINEST, finenesses[fineness]), deadline)
             if answer is None:
                 return found
             values, duals = answer
@@ -141,26 +151,30 @@ class Master:
             best, useful = self._look(best, newest, duals)
             cost = objective(self._pricing.model, values)
             if _gap(cost, best.bound) > gap:
-                climbed = ascent.climb(best.prices, _STEPS, _gap(cost, best.bound), deadline)
-                best = max(best, self._pricing.price(climbed.prices), key=_bound_of)
+                best, climbed = self._climb(best, _gap(cost, best.bound), deadline)
                 best, more = self._look(best, newest, duals)
                 useful |= more | climbed.cheapest
             found = self._relaxed(values, best, number + 1, gap)
             if found.is_certified or deadline.is_over:
                 break
-            if found.is_close or not (useful & ~self._kept).any():
+            if found.is_close or not (useful & ~inside).any():
                 fineness += 1
                 if fineness == len(finenesses):
                     break
+            inside = inside | useful
             self._kept |= useful
-        self._finish(best, found, gap)
+        self._finish(best)
         return found
 
     def _begin(self, ascent: Ascent, deadline: Deadline) -> Priced:
         """Return the best prices at hand; the first time, those of a sample, if that pays."""
         pricing = self._pricing
         if self._best is not None:
-            return pricing.price(self._best)
+            best, climbed = self._climb(pricing.price(self._best), _FIRST_GAP, deadline)
+            self._kept |= climbed.cheapest
+            if self._core is not None:
+                self._core |= climbed.cheapest
+            return best
         best = pricing.price(np.zeros(pricing.model.row_count))
         sample = sample_of(pricing, self._kept)
         if sample is None:
@@ -180,16 +194,31 @@ class Master:
         self._kept = kept
         return best
 
+    def _climb(self, best: Priced, gap: float, deadline: Deadline) -> tuple[Priced, Climbed]:
+        """Return the best prices of a climb over the starts nearby, and what it went by."""
+        climbed = self._nearby(best).climb(best.prices, _STEPS, gap, deadline)
+        return max(best, self._pricing.price(climbed.prices), key=_bound_of), climbed
+
+    def _nearby(self, best: Priced) -> Nearby:
+        near = self._pricing.pick(best, _NEAR * self._pricing.worth)
+        return Nearby(self._pricing, self._kept | near)
+
     def _look(self, best: Priced, newest: Priced, duals: Floats) -> tuple[Priced, Bools]:
         """Return the best prices so far, and which starts the newest make useful.
 
-        The point half-way between both is looked at as well: it smooths the jumps of prices.
+        Half-way between both, and where the bound is best between them, is looked at as well: it
+        smooths the jumps of prices.
         """
         asked = duals[self._pricing.layout.place.where]
-        best = max(best, newest, key=_bound_of)
-        between = self._pricing.price(best.prices + _HALF_WAY * (newest.prices - best.prices))
-        useful = self._useful(newest, asked) | self._useful(between, asked)
-        return max(best, between, key=_bound_of), useful
+        useful = self._useful(newest, asked)
+        if best.bound < newest.bound:
+            best, newest = newest, best
+        on_the_way = self._nearby(best).between(best, newest)
+        for prices in (best.prices + _HALF_WAY * (newest.prices - best.prices), on_the_way):
+            between = self._pricing.price(prices)
+            useful |= self._useful(between, asked)
+            best = max(best, between, key=_bound_of)
+        return best, useful
 
     def _relaxed(self, values: Floats, best: Priced, rounds: int, gap: float) -> Relaxed:
         model = self._pricing.model
@@ -206,11 +235,13 @@ class Master:
             is_certified=is_close and violation(model, values, integral=False) <= TOLERANCE,
         )
 
-    def _restricted(self, tolerance: float, deadline: Deadline) -> tuple[Floats, Floats] | None:
-        """Solve with the kept columns; return a point of the whole model and the row prices."""
+    def _restricted(
+        self, starts: Bools, tolerance: float, deadline: Deadline
+    ) -> tuple[Floats, Floats] | None:
+        """Solve with some starts; return a point of the whole model and the row prices."""
         model, layout = self._pricing.model, self._pricing.layout
         is_in = np.ones(model.columns, dtype=np.bool_)
-        is_in[layout.start.where] = self._kept
+        is_in[layout.start.where] = starts
         inside = np.flatnonzero(is_in)
         part = model.only(inside, self._pricing.matrix)
         answer = solve_inside(part, tolerance=tolerance, time_s=deadline.left_s())
@@ -233,21 +264,29 @@ class Master:
         wanted = PER_CLASS + (more * share).astype(np.int64)
         return pricing.pick(priced, above - _IDLE, of_classes=wanted, of_groups=True)
 
-    def _finish(self, best: Priced, found: Relaxed | None, gap: float) -> None:
+    def _finish(self, best: Priced) -> None:
         """Drop the starts that are far from the best of their class; a later round may want them.
 
         At the optimum those in use cost no more than the best, so at good prices they all stay.
         """
-        if self._best is not None and found is not None:
-            if found.rounds > 1:
-                self._far = min(_FAR, self._far * 2)
-            elif found.gap < gap / 2:
-                self._far /= 2
         self._best = best.prices
-        self._kept &= self._pricing.pick(best, self._far * self._pricing.worth)
+        self._kept &= self._pricing.pick(best, _FAR * self._pricing.worth)
+        self._core = core_of(self._pricing, self._kept, self._pricing.reduced(best))
+        self._kept |= self._core
+
+    def _go_on(self, before: Pricing) -> None:
+        """Move the prices by what units cost more; classes of other counts begin with all kept."""
+        layout = self._pricing.layout
+        if self._best is None or self._core is None:
+            return
+        self._best = self._pricing.shifted(self._best, before)
+        counts, place = self._pricing.model.row_upper, layout.place.where
+        is_other = before.model.row_upper[place] != counts[place]
+        self._core |= self._kept & is_other[layout.klass]
 
     def _take_over(self, old: Keys, new: Keys) -> None:
         """Keep the columns that mattered and the prices, by name; new groups begin spread out."""
+        self._core = None
         groups = self._pricing.groups
         kept = np.isin(new.start, old.start[self._kept])
         is_new = groups.least(np.where(np.isin(new.start, old.start), 0.0, 1.0), 1.0) > 0

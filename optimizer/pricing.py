@@ -24,6 +24,7 @@ from optimizer.shards import (
     shards_of,
     without,
 )
+from optimizer.unit_prices import UnitPrices
 
 _EXPONENT_MAX: Final = 50.0
 
@@ -70,6 +71,7 @@ class Pricing:
         self.others: Ints = np.flatnonzero(is_other)
         self._of_others = self.matrix[:, self.others]
         self.other_weights = self._of_others.T
+        self.units = UnitPrices.of(model, self.matrix)
 
     def close(self) -> None:
         """Let the crew forget the shards."""
@@ -89,6 +91,8 @@ class Pricing:
         """
         prices, place = lawful(self.model, duals), self.layout.place.where
         prices[place] = 0.0
+        if self.units is not None:
+            prices = self.units.not_below_cost(prices)
         answers = self._held.ask(low_of, without(prices, place))
         costs = self._other_costs(prices)
         prices[place] = np.concatenate([low for shard in answers for low in shard])
@@ -144,6 +148,18 @@ class Pricing:
             slope=everywhere,
             cheapest=np.concatenate([leaning.cheapest for leaning in leanings]),
         )
+
+    def reduced(self, priced: Priced) -> Floats:
+        """Return what each start is dearer than the best of its class."""
+        start = self.layout.start.where
+        costs: Floats = self.model.cost[start] - self.matrix[:, start].T @ priced.prices
+        return costs
+
+    def shifted(self, duals: Floats, before: "Pricing") -> Floats:
+        """Return row prices of a model of the same shape, moved by what units cost more now."""
+        if self.units is None or before.units is None:
+            return duals
+        return before.units.at_costs_of(duals, self.units)
 
     def _other_costs(self, prices: Floats) -> Floats:
         costs: Floats = self.model.cost[self.others] - self.other_weights @ prices

@@ -12,8 +12,9 @@ from benchmarks.instances import Size, make_problem
 from optimizer import direct_route, master, sample
 from optimizer.arrays import Floats, Ints
 from optimizer.ascent import Ascent
-from optimizer.certificate import lagrangian_bound, violation
+from optimizer.certificate import lagrangian_bound, lawful, violation
 from optimizer.columns import columns_of
+from optimizer.core import core_of
 from optimizer.deadline import Deadline
 from optimizer.direct_route import solve_direct
 from optimizer.formulation import formulate
@@ -124,12 +125,113 @@ def changed(model: Model, random: np.random.Generator) -> Model:
     return replace(model, cost=cost, upper=upper, row_upper=rows, row_lower=lower_rows)
 
 
+def test_a_changed_model_is_solved_as_well_as_from_nothing(anchor: Anchor) -> None:
+    model = anchor.model.relaxed()
+    again = Master(model)
+    assert again.solve(1e-3, Deadline(60)) is not None
+    random = np.random.default_rng(7)
+    for _ in range(3):
+        model = changed(model, random)
+        again.change(model)
+        warm, cold = again.solve(1e-3, Deadline(60)), Master(model).solve(1e-3, Deadline(60))
+        assert warm is not None
+        assert cold is not None
+        assert warm.is_certified
+        assert cold.is_certified
+        assert warm.bound <= cold.objective * (1 + 1e-9)
+        assert cold.bound <= warm.objective * (1 + 1e-9)
+        assert lagrangian_bound(model, warm.prices) == pytest.approx(warm.bound, rel=1e-9)
+        assert violation(model, warm.values, integral=False) <= 1e-5
+
+
+@pytest.mark.parametrize("nonsense", ["zero", "huge", "random", "not a number"])
+def test_prices_that_went_bad_between_two_models_do_no_harm(anchor: Anchor, nonsense: str) -> None:
+    model = anchor.model.relaxed()
+    again = Master(model)
+    assert again.solve(1e-3, Deadline(60)) is not None
+    rows = model.row_count
+    again._best = {
+        "zero": np.zeros(rows),
+        "huge": np.full(rows, 1e12),
+        "random": np.random.default_rng(5).normal(size=rows) * 1e3,
+        "not a number": np.full(rows, np.nan),
+    }[nonsense]
+    again._core = again._pricing.groups.spread(1)
+    model = changed(model, np.random.default_rng(4))
+    again.change(model)
+    found = again.solve(1e-3, Deadline(60))
+    assert found is not None
+    assert found.is_certified
+    optimum = the_optimum(model)
+    assert found.bound <= optimum * (1 + 1e-9)
+    assert found.objective == pytest.approx(optimum, rel=2e-3)
+
+
+def test_a_solver_that_turns_wrong_between_two_models_gets_no_certificate(
+    anchor: Anchor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = anchor.model.relaxed()
+    again = Master(model)
+    assert again.solve(1e-3, Deadline(60)) is not None
+
+    def wrong(part: Model, *, tolerance: float, time_s: float) -> tuple[Floats, Floats]:
+        return part.upper.copy(), np.zeros(part.row_count)
+
+    monkeypatch.setattr(master, "solve_inside", wrong)
+    monkeypatch.setattr(master, "ROUNDS_MAX", 2)
+    model = changed(model, np.random.default_rng(6))
+    again.change(model)
+    found = again.solve(1e-3, Deadline(60))
+    assert found is None or not found.is_certified
+
+
+def test_units_that_are_not_paid_below_their_cost_never_lower_the_bound(anchor: Anchor) -> None:
+    model = anchor.model.relaxed()
+    pricing = Pricing(model)
+    assert pricing.units is not None
+    random = np.random.default_rng(2)
+    used = next(block for block in model.variables if block.name == "used").where
+    for scale in (1.0, 100.0):
+        duals = scale * random.normal(size=model.row_count)
+        clean = pricing.units.not_below_cost(lawful(model, duals))
+        reduced = model.cost - model.weigh_rows(clean)
+        assert reduced[used].max() <= 1e-6 * scale
+        without = Pricing(model)
+        without.units = None
+        assert pricing.price(duals).bound >= without.price(duals).bound - 1e-6
+
+
+def test_prices_follow_the_tariff_where_units_are_not_scarce(anchor: Anchor) -> None:
+    model = anchor.model.relaxed()
+    found = Master(model).solve(1e-4, Deadline(60))
+    assert found is not None
+    dearer = changed(model, np.random.default_rng(3))
+    dearer = replace(model, cost=dearer.cost)
+    now = Pricing(dearer)
+    shifted = now.shifted(found.prices, Pricing(model))
+    assert now.price(shifted).bound > now.price(found.prices).bound
+    assert now.price(shifted).bound <= the_optimum(dearer) * (1 + 1e-9)
+
+
+def test_the_core_is_few_of_the_kept_and_leaves_no_place_without_a_start(anchor: Anchor) -> None:
+    model = anchor.model.relaxed()
+    pricing = Pricing(model)
+    found = Master(model).solve(1e-4, Deadline(60))
+    assert found is not None
+    reduced = pricing.reduced(pricing.price(found.prices))
+    everything = np.ones(len(reduced), dtype=np.bool_)
+    core = core_of(pricing, everything, reduced)
+    assert core.sum() < len(core) / 2
+    for runs in (pricing.classes, pricing.groups):
+        assert (runs.sum(core.astype(np.float64)) > 0).sum() == len(np.unique(runs.owner))
+
+
 def test_small_steps_raise_the_bound_and_never_above_the_optimum(
     anchor: Anchor, optimum: float
 ) -> None:
     model = anchor.model.relaxed()
     pricing = Pricing(model)
-    few = Master(model)._restricted(1e-3, Deadline(60))
+    few = Master(model)._restricted(pricing.groups.spread(3), 1e-3, Deadline(60))
     assert few is not None
     before = pricing.price(few[1])
     climbed = Ascent(pricing).climb(before.prices, 40, 0.03, Deadline(60))
