@@ -92,13 +92,17 @@ def money(amount_fen: int, language: Language) -> str:
 
 
 def length(seconds: int, language: Language) -> str:
-    """Write a length of time in its largest unit; hours to a tenth, minutes whole."""
+    """Write a length of time in its largest unit; hours to a tenth, minutes whole.
+
+    In whole numbers alone, as everything where money is (a test holds that).
+    """
     if abs(seconds) < _S_PER_MINUTE:
         number, en, zh = seconds, "s", "秒"
     elif abs(seconds) < _S_PER_HOUR:
-        number, en, zh = round(seconds / _S_PER_MINUTE), "min", "分钟"
+        number, en, zh = (seconds + _S_PER_MINUTE // 2) // _S_PER_MINUTE, "min", "分钟"
     else:
-        hours = f"{seconds / _S_PER_HOUR:,.1f}".removesuffix(".0")
+        whole, tenth = divmod((seconds * 10 + _S_PER_HOUR // 2) // _S_PER_HOUR, 10)
+        hours = f"{whole:,}.{tenth}".removesuffix(".0")
         return f"{hours} {'小时' if language is Language.CHINESE else 'h'}"
     return f"{number} {zh if language is Language.CHINESE else en}"
 
