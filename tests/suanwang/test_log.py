@@ -70,7 +70,7 @@ def test_a_json_line_holds_the_facts_and_the_exception() -> None:
 def test_what_a_library_notes_in_records_for_itself_is_not_shown() -> None:
     out = StringIO()
     configure("warning", "text", out)
-    logging.getLogger("agent").warning("full", extra={"_ray_timestamp_ns": 7, "site": "near"})
+    logging.getLogger("agent").warning("full", extra={"_noted_ns": 7, "site": "near"})
     assert out.getvalue().splitlines()[0][8:] == " warning agent full site=near"
 
 
